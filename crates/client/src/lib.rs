@@ -1,0 +1,1 @@
+//! Asynchronous client of the wire protocol.

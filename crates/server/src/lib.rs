@@ -1,0 +1,1 @@
+//! Sockets, threads, clock, configuration, metrics, admin pages.
