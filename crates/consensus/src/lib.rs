@@ -1,3 +1,54 @@
 //! Raft without IO; the engine stays inside.
+//!
+//! A [`Driver`] is one peer. Messages, persisted numbers, ticks and proposals go in by its methods;
+//! what must happen comes out of [`Driver::end_of_turn`] as [`Effect`]s, in the order in which they
+//! must happen. It reads no clock, no file and no socket, and the same calls give the same effects.
+//!
+//! ```text
+//!  step ──┐                                   ┌──► Send            (may leave at once)
+//!  persisted ─┐   ┌────────┐  end_of_turn     ├──► Persist         (one atomic group for the journal)
+//!  tick ──────┼──►│ Driver │ ────────────────►├──► Committed, Lost (every ticket ends exactly once)
+//!  propose ───┤   └────────┘                  ├──► Readable, BarrierFailed
+//!  read_barrier                               └──► FetchSnapshot, InstallSnapshot, Note
+//! ```
+//!
+//! | Module | What it holds |
+//! |---|---|
+//! | [`driver`] | the turn and the recipe for the engine's Ready (rules D1-D5, D19, D23) |
+//! | `propose` | tickets and the frames that carry commands (D7-D11) |
+//! | `read` | read barriers and their contexts (D12-D17) |
+//! | `screen` | which messages may reach the engine (D20, D21) |
+//! | `log` | the log window, which is the engine's storage |
+//! | `engine` | the only place where the engine's types meet ours |
+//! | [`message`], `codec` | messages between peers and their bytes |
+//!
+//! Not here: changes of membership and leases. A joint membership is refused at the door, because
+//! nothing here could leave it again.
 #![no_std]
 #![forbid(unsafe_code)]
+#![warn(clippy::wildcard_enum_match_arm)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod codec;
+pub mod driver;
+pub mod effect;
+pub mod entry;
+pub mod membership;
+pub mod message;
+pub mod note;
+pub mod settings;
+pub mod snapshot;
+pub mod types;
+
+pub use driver::Driver;
+pub use effect::{BarrierLoss, CommittedCommand, Effect, Lost};
+pub use entry::{Entry, EntryKind, HardState, Persist, Restored};
+pub use membership::Membership;
+pub use message::{Content, Message};
+pub use note::Note;
+pub use settings::Settings;
+pub use snapshot::SnapshotDescriptor;
+pub use types::{Barrier, LogIndex, PeerId, Role, Term, Ticket};
