@@ -1,0 +1,336 @@
+//! A scanner and writers for the JSON of this wire.
+//!
+//! One pass over a `str`, no tree and no allocation: the caller says what it expects next and takes
+//! slices. It is lenient where upstream's peers are: unknown members are skipped, keys may be bare
+//! integers (`{1:"a"}`, as Java writes its maps), and raw control characters may stand in strings.
+//! It is strict where leniency helps nobody: one value and nothing behind it, depth at most
+//! [`JSON_DEPTH_MAX`].
+//!
+//! Why not a library: none reads bare keys, and the header of a heartbeat has a microsecond.
+
+use crate::java_number::Decimal;
+use crate::{JSON_DEPTH_MAX, Text};
+use alloc::borrow::Cow;
+use alloc::string::String;
+use bytes::{BufMut, BytesMut};
+
+/// Why a text is not the JSON that was expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum JsonError {
+    #[error("the text ends early")]
+    Truncated,
+    #[error("unexpected character")]
+    Unexpected,
+    #[error("nested deeper than JSON_DEPTH_MAX")]
+    TooDeep,
+    #[error("a list is longer than its limit")]
+    TooLong,
+    #[error("a value of the wrong type")]
+    WrongType,
+}
+
+/// A string between its quotes, escapes still in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RawString<'a> {
+    pub(crate) raw: &'a str,
+    pub(crate) has_escapes: bool,
+}
+
+impl<'a> RawString<'a> {
+    /// The string itself; allocates only where a backslash stands.
+    pub(crate) fn unescape(self) -> Cow<'a, str> {
+        if self.has_escapes { Cow::Owned(unescape(self.raw)) } else { Cow::Borrowed(self.raw) }
+    }
+
+    pub(crate) fn is(self, key: &str) -> bool {
+        if self.has_escapes { self.unescape() == key } else { self.raw == key }
+    }
+}
+
+/// One whole value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Value<'a> {
+    Null,
+    /// `true`, `false`, or a number, as it stands.
+    Bare(&'a str),
+    String(RawString<'a>),
+    /// An object or a list, as it stands.
+    Nested(&'a str),
+}
+
+impl<'a> Value<'a> {
+    /// The value as Java's `toString` would give it; null is empty.
+    pub(crate) fn text(self) -> Cow<'a, str> {
+        match self {
+            Self::Null => Cow::Borrowed(""),
+            Self::Bare(text) | Self::Nested(text) => Cow::Borrowed(text),
+            Self::String(string) => string.unescape(),
+        }
+    }
+
+    pub(crate) fn into_text(self) -> Text {
+        Text::from(self.text().into_owned())
+    }
+}
+
+/// A position in a JSON text.
+pub(crate) struct Scanner<'a> {
+    rest: &'a str,
+    depth: usize,
+}
+
+impl<'a> Scanner<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self { rest: text, depth: 0 }
+    }
+
+    /// Visits each member of an object; `visit` must take the value.
+    pub(crate) fn members<V>(&mut self, mut visit: V) -> Result<(), JsonError>
+    where
+        V: FnMut(&mut Self, RawString<'a>) -> Result<(), JsonError>,
+    {
+        self.sequence(b'{', b'}', |scanner| {
+            let key = scanner.key()?;
+            scanner.expect(b':')?;
+            visit(scanner, key)
+        })
+    }
+
+    /// Visits each element of a list; `visit` must take the element.
+    pub(crate) fn elements<V>(&mut self, visit: V) -> Result<(), JsonError>
+    where
+        V: FnMut(&mut Self) -> Result<(), JsonError>,
+    {
+        self.sequence(b'[', b']', visit)
+    }
+
+    /// Takes any value.
+    pub(crate) fn value(&mut self) -> Result<Value<'a>, JsonError> {
+        match self.peek().ok_or(JsonError::Truncated)? {
+            b'"' => Ok(Value::String(self.string()?)),
+            b'{' | b'[' => self.nested(),
+            b't' => self.word("true").map(Value::Bare),
+            b'f' => self.word("false").map(Value::Bare),
+            b'n' => self.word("null").map(|_| Value::Null),
+            _ => self.number().map(Value::Bare),
+        }
+    }
+
+    /// Takes a `null` if one stands here.
+    pub(crate) fn is_null(&mut self) -> Result<bool, JsonError> {
+        if self.peek() != Some(b'n') {
+            return Ok(false);
+        }
+        self.word("null").map(|_| true)
+    }
+
+    /// Nothing but white space may be left.
+    pub(crate) fn end(&mut self) -> Result<(), JsonError> {
+        if self.peek().is_none() { Ok(()) } else { Err(JsonError::Unexpected) }
+    }
+
+    fn sequence<V>(&mut self, open: u8, close: u8, mut visit: V) -> Result<(), JsonError>
+    where
+        V: FnMut(&mut Self) -> Result<(), JsonError>,
+    {
+        self.expect(open)?;
+        if self.depth >= JSON_DEPTH_MAX {
+            return Err(JsonError::TooDeep);
+        }
+        self.depth = self.depth.saturating_add(1);
+        if !self.eat(close) {
+            loop {
+                visit(self)?;
+                if self.eat(close) {
+                    break;
+                }
+                self.expect(b',')?;
+            }
+        }
+        self.depth = self.depth.saturating_sub(1);
+        Ok(())
+    }
+
+    fn nested(&mut self) -> Result<Value<'a>, JsonError> {
+        let before = self.rest;
+        if self.peek() == Some(b'{') {
+            self.members(|scanner, _| scanner.value().map(|_| ()))?;
+        } else {
+            self.elements(|scanner| scanner.value().map(|_| ()))?;
+        }
+        let taken = before.len().saturating_sub(self.rest.len());
+        Ok(Value::Nested(before.get(..taken).unwrap_or_default()))
+    }
+
+    fn key(&mut self) -> Result<RawString<'a>, JsonError> {
+        if self.peek() == Some(b'"') {
+            return self.string();
+        }
+        Ok(RawString { raw: self.number()?, has_escapes: false })
+    }
+
+    fn string(&mut self) -> Result<RawString<'a>, JsonError> {
+        self.expect(b'"')?;
+        let mut has_escapes = false;
+        let mut is_escaped = false;
+        for (at, &byte) in self.rest.as_bytes().iter().enumerate() {
+            if is_escaped {
+                is_escaped = false;
+            } else if byte == b'"' {
+                let raw = self.take(at)?;
+                self.take(1)?;
+                return Ok(RawString { raw, has_escapes });
+            } else if byte == b'\\' {
+                has_escapes = true;
+                is_escaped = true;
+            }
+        }
+        Err(JsonError::Truncated)
+    }
+
+    fn number(&mut self) -> Result<&'a str, JsonError> {
+        let is_part = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+        let bytes = self.rest.as_bytes();
+        let count = bytes.iter().position(|byte| !is_part(byte)).unwrap_or(bytes.len());
+        let number = self.take(count)?;
+        if number.bytes().any(|byte| byte.is_ascii_digit()) {
+            return Ok(number);
+        }
+        Err(JsonError::Unexpected)
+    }
+
+    fn word(&mut self, word: &'a str) -> Result<&'a str, JsonError> {
+        self.rest = self.rest.strip_prefix(word).ok_or(JsonError::Unexpected)?;
+        Ok(word)
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a str, JsonError> {
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or(JsonError::Truncated)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    /// The next byte that is not white space.
+    fn peek(&mut self) -> Option<u8> {
+        let first = self.rest.as_bytes().first().copied()?;
+        if first > b' ' {
+            return Some(first);
+        }
+        self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r']);
+        self.rest.as_bytes().first().copied()
+    }
+
+    fn eat(&mut self, byte: u8) -> bool {
+        let is_next = self.peek() == Some(byte);
+        if is_next {
+            self.rest = self.rest.get(1..).unwrap_or_default();
+        }
+        is_next
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<(), JsonError> {
+        if self.eat(byte) {
+            return Ok(());
+        }
+        Err(if self.rest.is_empty() { JsonError::Truncated } else { JsonError::Unexpected })
+    }
+}
+
+/// Resolves escapes. Java keeps half of a surrogate pair, which is no character; it becomes U+FFFD.
+/// An escape that JSON does not know stands for the character behind the backslash.
+fn unescape(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some((plain, behind)) = rest.split_once('\\') {
+        out.push_str(plain);
+        let mut characters = behind.chars();
+        let (character, length) = match characters.next() {
+            Some('b') => ('\u{8}', 1),
+            Some('f') => ('\u{c}', 1),
+            Some('n') => ('\n', 1),
+            Some('r') => ('\r', 1),
+            Some('t') => ('\t', 1),
+            Some('u') => code_point(behind),
+            Some(other) => (other, other.len_utf8()),
+            None => (char::REPLACEMENT_CHARACTER, 0),
+        };
+        out.push(character);
+        rest = behind.get(length..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Reads `uXXXX`, or two of them that make one character, and tells how many bytes it took.
+fn code_point(text: &str) -> (char, usize) {
+    let unit = |at: usize| {
+        let digits = text.get(at..)?.get(..4)?;
+        let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_hex { u16::from_str_radix(digits, 16).ok() } else { None }
+    };
+    let Some(first) = unit(1) else { return ('u', 1) };
+    if let Some(character) = char::from_u32(u32::from(first)) {
+        return (character, 5);
+    }
+    let second = text.get(5..).filter(|rest| rest.starts_with("\\u")).and_then(|_| unit(7));
+    let units = [first, second.unwrap_or(0)];
+    match char::decode_utf16(units).next() {
+        Some(Ok(character)) => (character, 11),
+        Some(Err(_)) | None => (char::REPLACEMENT_CHARACTER, 5),
+    }
+}
+
+/// Writes `text` between quotes, with the escapes that upstream writes.
+pub(crate) fn write_string(out: &mut BytesMut, text: &[u8]) {
+    out.put_u8(b'"');
+    let needs_escape = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    // Folded, not searched: the whole string is usually clean, and this runs on whole registers.
+    let is_dirty = text.iter().fold(false, |dirty, &byte| dirty | needs_escape(byte));
+    if is_dirty {
+        write_escaped(out, text);
+    } else {
+        out.extend_from_slice(text);
+    }
+    out.put_u8(b'"');
+}
+
+fn write_escaped(out: &mut BytesMut, text: &[u8]) {
+    for &byte in text {
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x0c => out.extend_from_slice(b"\\f"),
+            0x00..=0x1f => {
+                out.extend_from_slice(if byte < 0x10 { b"\\u000" } else { b"\\u001" });
+                out.put_u8(
+                    b"0123456789abcdef".get(usize::from(byte % 16)).copied().unwrap_or(b'0'),
+                );
+            }
+            _ => out.put_u8(byte),
+        }
+    }
+}
+
+/// Writes `number` in decimal.
+pub(crate) fn write_number(out: &mut BytesMut, number: i64) {
+    out.extend_from_slice(Decimal::new(number).as_bytes());
+}
+
+/// Writes `items` between brackets, each by `write`.
+pub(crate) fn write_list<I, T, W>(out: &mut BytesMut, items: I, mut write: W)
+where
+    I: IntoIterator<Item = T>,
+    W: FnMut(&mut BytesMut, T),
+{
+    let mut separator: &[u8] = b"[";
+    for item in items {
+        out.extend_from_slice(separator);
+        write(out, item);
+        separator = b",";
+    }
+    out.extend_from_slice(if separator == b"[" { b"[]" } else { b"]" });
+}

@@ -1,0 +1,17 @@
+//! Request codes that only our own peers and tools use, on the same port as the brokers.
+//!
+//! They fit the 16 bits of a binary header and are unused upstream, where a controller answers
+//! them with "not supported". What travels in them is defined by those who send them.
+
+/// First frame of a connection between two peers.
+pub const PEER_HELLO: i32 = 24_001;
+/// Consensus messages of one turn.
+pub const PEER_BATCH: i32 = 24_002;
+/// A peer fetches a piece of a snapshot.
+pub const PEER_SNAPSHOT_READ: i32 = 24_003;
+/// What a node thinks of itself, for tools.
+pub const STATUS: i32 = 24_010;
+/// Version, limits and settings of a node, for tools.
+pub const DESCRIBE: i32 = 24_011;
+/// Changes of membership and leadership, for tools.
+pub const CONTROL: i32 = 24_012;
