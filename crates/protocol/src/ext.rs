@@ -161,13 +161,15 @@ impl fmt::Debug for ExtFields {
 /// Collects the entries of a header while it is scanned.
 pub(crate) struct Collector<'a> {
     header: &'a [u8],
+    /// With nulls and hidden ones: these cost time, too.
+    seen_count: usize,
     fields: Vec<Field>,
 }
 
 impl<'a> Collector<'a> {
     /// For slices of `header`, which is at most `HEADER_BYTES_MAX` long.
     pub(crate) fn new(header: &'a [u8]) -> Self {
-        Self { header, fields: Vec::new() }
+        Self { header, seen_count: 0, fields: Vec::new() }
     }
 
     /// Adds an entry; borrowed strings must lie in the header.
@@ -176,9 +178,7 @@ impl<'a> Collector<'a> {
         key: Cow<'a, str>,
         value: Cow<'a, str>,
     ) -> Result<(), FrameError> {
-        if self.fields.len() >= EXT_FIELDS_MAX {
-            return Err(FrameError::TooManyExtFields);
-        }
+        self.count()?;
         if self.fields.capacity() == 0 {
             self.fields.reserve(TYPICAL_COUNT);
         }
@@ -188,9 +188,11 @@ impl<'a> Collector<'a> {
     }
 
     /// A null value: hides every earlier entry of `key`, as putting it into a map does.
-    pub(crate) fn forget(&mut self, key: &str) {
+    pub(crate) fn forget(&mut self, key: &str) -> Result<(), FrameError> {
+        self.count()?;
         let header = self.header;
         self.fields.retain(|field| field.key.bytes(header) != key.as_bytes());
+        Ok(())
     }
 
     /// The map came again, and the last one counts.
@@ -203,16 +205,24 @@ impl<'a> Collector<'a> {
         Offsets(self.fields)
     }
 
+    fn count(&mut self) -> Result<(), FrameError> {
+        self.seen_count = self.seen_count.saturating_add(1);
+        if self.seen_count > EXT_FIELDS_MAX { Err(FrameError::TooManyExtFields) } else { Ok(()) }
+    }
+
     fn part(&self, text: Cow<'a, str>) -> Part {
-        match text {
-            Cow::Owned(text) => Part::Text(Text::from(text)),
-            Cow::Borrowed(text) => {
-                let start = text.as_ptr().addr().checked_sub(self.header.as_ptr().addr());
-                let start = start.expect("a borrowed string lies in the header");
-                let end = start.saturating_add(text.len());
-                let offset = |at| u32::try_from(at).expect("a header is below 4 GiB");
-                Part::Source { start: offset(start), end: offset(end) }
-            }
+        let text = match text {
+            Cow::Owned(text) => return Part::Text(Text::from(text)),
+            Cow::Borrowed(text) => text,
+        };
+        let start = text.as_ptr().addr().checked_sub(self.header.as_ptr().addr());
+        let offset = |at: Option<usize>| u32::try_from(at?).ok();
+        let end = start.and_then(|start| start.checked_add(text.len()));
+        let is_inside = end.is_some_and(|end| end <= self.header.len());
+        match (offset(start), offset(end)) {
+            (Some(start), Some(end)) if is_inside => Part::Source { start, end },
+            // Not a slice of the header. Nobody gives one; a copy is right, too.
+            _ => Part::Text(Text::copied(text)),
         }
     }
 }

@@ -28,7 +28,7 @@ pub const FLAG_RESPONSE: i32 = 1;
 pub const FLAG_ONE_WAY: i32 = 2;
 
 /// Version of everything we write: that of a stand-alone upstream controller, which sets none. A
-/// server sends GO_AWAY only to versions that are larger.
+/// server sends `GO_AWAY` only to versions that are larger.
 const OUR_VERSION: i32 = 0;
 
 /// How a header stands on the wire; the type byte of the frame tells.
@@ -187,6 +187,3 @@ impl<'a> HeaderView<'a> {
         HeaderEncoding::Json
     }
 }
-
-#[cfg(test)]
-mod tests;

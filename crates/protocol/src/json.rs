@@ -69,7 +69,10 @@ impl<'a> Value<'a> {
     }
 
     pub(crate) fn into_text(self) -> Text {
-        Text::from(self.text().into_owned())
+        match self.text() {
+            Cow::Borrowed(text) => Text::copied(text),
+            Cow::Owned(text) => Text::from(text),
+        }
     }
 }
 
@@ -171,21 +174,29 @@ impl<'a> Scanner<'a> {
 
     fn string(&mut self) -> Result<RawString<'a>, JsonError> {
         self.expect(b'"')?;
-        let mut has_escapes = false;
-        let mut is_escaped = false;
-        for (at, &byte) in self.rest.as_bytes().iter().enumerate() {
-            if is_escaped {
-                is_escaped = false;
-            } else if byte == b'"' {
-                let raw = self.take(at)?;
-                self.take(1)?;
-                return Ok(RawString { raw, has_escapes });
-            } else if byte == b'\\' {
-                has_escapes = true;
-                is_escaped = true;
-            }
+        let mut bytes = self.rest.as_bytes().iter();
+        let end = bytes.position(|&byte| byte == b'"' || byte == b'\\');
+        let end = end.ok_or(JsonError::Truncated)?;
+        if self.rest.as_bytes().get(end) == Some(&b'\\') {
+            return self.string_with_escapes();
         }
-        Err(JsonError::Truncated)
+        let raw = self.take(end)?;
+        self.take(1)?;
+        Ok(RawString { raw, has_escapes: false })
+    }
+
+    /// The rest of a string from its first character on; a quote behind a backslash does not end it.
+    fn string_with_escapes(&mut self) -> Result<RawString<'a>, JsonError> {
+        let mut is_escaped = false;
+        let is_end = |byte: u8| {
+            let ends = byte == b'"' && !is_escaped;
+            is_escaped = byte == b'\\' && !is_escaped;
+            ends
+        };
+        let end = self.rest.bytes().position(is_end).ok_or(JsonError::Truncated)?;
+        let raw = self.take(end)?;
+        self.take(1)?;
+        Ok(RawString { raw, has_escapes: true })
     }
 
     fn number(&mut self) -> Result<&'a str, JsonError> {
@@ -199,9 +210,8 @@ impl<'a> Scanner<'a> {
         Err(JsonError::Unexpected)
     }
 
-    fn word(&mut self, word: &'a str) -> Result<&'a str, JsonError> {
-        self.rest = self.rest.strip_prefix(word).ok_or(JsonError::Unexpected)?;
-        Ok(word)
+    fn word(&mut self, word: &str) -> Result<&'a str, JsonError> {
+        if self.rest.starts_with(word) { self.take(word.len()) } else { Err(JsonError::Unexpected) }
     }
 
     fn take(&mut self, count: usize) -> Result<&'a str, JsonError> {
@@ -333,4 +343,84 @@ where
         separator = b",";
     }
     out.extend_from_slice(if separator == b"[" { b"[]" } else { b"]" });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{JsonError, Scanner, Value, write_string};
+    use alloc::string::{String, ToString};
+    use bytes::BytesMut;
+
+    fn text(json: &str) -> Result<String, JsonError> {
+        let mut scanner = Scanner::new(json);
+        let value = scanner.value()?.text().into_owned();
+        scanner.end()?;
+        Ok(value)
+    }
+
+    #[test]
+    fn values_become_their_text() {
+        let rows: &[(&str, &str)] = &[
+            ("\"\"", ""),
+            (" \"a\" ", "a"),
+            ("-12.50", "-12.50"),
+            ("true", "true"),
+            ("null", ""),
+            ("[1, {\"a\":[]}]", "[1, {\"a\":[]}]"),
+            (r#""\b\f\n\r\t\"\\\/""#, "\u{8}\u{c}\n\r\t\"\\/"),
+            (r#""\u0041\u00e4\u4e2d""#, "A\u{e4}\u{4e2d}"),
+            (r#""\ud83d\ude00.""#, "\u{1f600}."),
+            (r#""\ud83d.""#, "\u{fffd}."),
+            (r#""\ud83d\u0041""#, "\u{fffd}A"),
+            (r#""\ude00""#, "\u{fffd}"),
+            (r#""\u00""#, "u00"),
+            (r#""\u+041""#, "u+041"),
+            (r#""\x\\u{e4}""#, "x\\u{e4}"),
+            ("\"raw\nline\"", "raw\nline"),
+        ];
+        for &(json, expected) in rows {
+            assert_eq!(text(json).as_deref(), Ok(expected), "{json}");
+        }
+    }
+
+    #[test]
+    fn broken_values_are_refused() {
+        let rows = [
+            "", " ", "\"", "\"a\\\"", "{", "[1,", "[1,]", "{\"a\"}", "{,}", "{a:1}", "tru", "-",
+            "1 2", "}",
+        ];
+        for json in rows {
+            assert!(text(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn b11_depth_is_limited() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(text(&nested(16)).is_ok());
+        assert_eq!(text(&nested(17)), Err(JsonError::TooDeep));
+        assert_eq!(text(&"{\"a\":".repeat(10_000)), Err(JsonError::TooDeep));
+    }
+
+    #[test]
+    fn bare_integers_are_keys() {
+        let mut keys = String::new();
+        let mut scanner = Scanner::new("{1:\"a\",-2:\"b\",\"3\":null}");
+        let outcome = scanner.members(|scanner, key| {
+            keys.push_str(&key.unescape());
+            scanner.value().map(|_| ())
+        });
+        assert_eq!((outcome, keys.as_str()), (Ok(()), "1-23"));
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let all: String = (0..=0x200_u32).filter_map(char::from_u32).chain(['\u{1f600}']).collect();
+        let mut out = BytesMut::new();
+        write_string(&mut out, all.as_bytes());
+        let written = core::str::from_utf8(&out).unwrap().to_string();
+        assert_eq!(text(&written), Ok(all.clone()));
+        assert_eq!(serde_json::from_str::<String>(&written).unwrap(), all);
+        assert!(matches!(Scanner::new("\"a\"").value(), Ok(Value::String(_))));
+    }
 }

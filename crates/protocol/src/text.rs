@@ -52,6 +52,13 @@ impl Text {
         }
     }
 
+    /// A text of its own with the same characters.
+    #[must_use]
+    pub fn copied(text: &str) -> Self {
+        let shared = || Self(Form::Shared(Bytes::copy_from_slice(text.as_bytes())));
+        Self::inline(text).unwrap_or_else(shared)
+    }
+
     /// Takes `part` out of `buffer`, which it lies in; copies it if it is short.
     pub(crate) fn slice_of(buffer: &Bytes, part: &str) -> Self {
         Self::inline(part).unwrap_or_else(|| Self(Form::Shared(buffer.slice_ref(part.as_bytes()))))
@@ -194,7 +201,8 @@ mod tests {
             let string = "ab\u{e4}".chars().cycle().take(length).collect::<String>();
             let buffer = Bytes::from(string.clone());
             let part = core::str::from_utf8(&buffer).unwrap();
-            let texts = [Text::from(string.clone()), Text::slice_of(&buffer, part)];
+            let texts =
+                [Text::from(string.clone()), Text::copied(&string), Text::slice_of(&buffer, part)];
             for text in texts {
                 assert_eq!(text, string.as_str());
                 assert_eq!(text.clone().to_string(), string);

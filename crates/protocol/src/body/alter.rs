@@ -6,7 +6,7 @@
 
 use super::{int, long, whole};
 use crate::SyncStateSetBody;
-use crate::json::JsonError;
+use crate::json::{JsonError, Scanner};
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -49,12 +49,7 @@ impl AlterBody {
             let mut read = Self::default();
             scanner.members(|scanner, key| {
                 if key.is("syncStateSet") {
-                    read.sync_state_set = None;
-                    if !scanner.is_null()? {
-                        let mut set = IdSet::default();
-                        scanner.elements(|scanner| set.insert(long(scanner.value()?)?))?;
-                        read.sync_state_set = Some(set.into_hash_order());
-                    }
+                    read.sync_state_set = wanted_set(scanner)?;
                 } else if key.is("syncStateSetEpoch") {
                     read.sync_state_set_epoch = int(scanner.value()?)?;
                 } else {
@@ -65,6 +60,15 @@ impl AlterBody {
             Ok(read)
         })
     }
+}
+
+fn wanted_set(scanner: &mut Scanner<'_>) -> Result<Option<Vec<i64>>, JsonError> {
+    if scanner.is_null()? {
+        return Ok(None);
+    }
+    let mut set = IdSet::default();
+    scanner.elements(|scanner| set.insert(long(scanner.value()?)?))?;
+    Ok(Some(set.into_hash_order()))
 }
 
 /// Ids without repetitions.

@@ -54,7 +54,7 @@ fn entries(reader: &mut Reader<'_>, header: &[u8]) -> Result<Offsets, FrameError
         let value_length = i32::from_be_bytes(block.array("value of extFields")?);
         let value = block.text(value_length, "value of extFields")?;
         if value.is_empty() {
-            fields.forget(key);
+            fields.forget(key)?;
         } else if !key.is_empty() {
             fields.push(Cow::Borrowed(key), Cow::Borrowed(value))?;
         }

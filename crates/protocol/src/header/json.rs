@@ -70,11 +70,9 @@ fn ext_fields<'a>(
     scanner.members(|scanner, key| {
         let value = scanner.value()?;
         let key = key.unescape();
-        if value == Value::Null {
-            fields.forget(&key);
-            return Ok(());
-        }
-        fields.push(key, value.text()).map_err(|error| {
+        let outcome =
+            if value == Value::Null { fields.forget(&key) } else { fields.push(key, value.text()) };
+        outcome.map_err(|error| {
             *failure = Some(error);
             JsonError::TooLong
         })
