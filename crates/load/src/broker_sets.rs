@@ -1,0 +1,302 @@
+//! The broker sets of a run: registered, elected, kept alive, and removed at the end.
+//!
+//! ```text
+//! per set   1012, 1013, 1003 for brokers 1, 2, 3 ── 904 to every controller ── 1002 by broker 1
+//!           ── 1001 to {1,2}                                          then the lanes take over
+//! ```
+//!
+//! Each connection of the workload owns one set, so no two of them fence each other. All brokers
+//! give one address, where [`accept_notices`] answers role notices (1008) as brokers do; without
+//! it a controller would spend the measured time on telling them again.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use client::{CallError, Connection, Deadline};
+use protocol::{
+    AlterBody, AlterSyncStateSet, ApplyBrokerId, BrokerHeartbeat, CleanBrokerData, ElectMaster,
+    Frame, GetNextBrokerId, GetReplicaInfo, HeaderEncoding, RegisterBroker, Request, Response,
+    Text, response_code, split,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::answer::BadAnswer;
+use crate::requester::{NotPatchable, Requester};
+use crate::slot::OPAQUE_FIRST;
+
+/// Brokers in each set.
+pub(crate) const REPLICAS: i64 = 3;
+
+/// The broker that is master of each set.
+const MASTER: i64 = 1;
+
+/// What the brokers say about themselves; ten minutes, so that a slow run loses none.
+const HEARTBEAT_TIMEOUT_MS: i64 = 600_000;
+
+/// Pause between two heartbeats of a broker.
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
+
+const CALL: Duration = Duration::from_secs(10);
+
+/// Why the sets could not be made ready.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// A call had no answer.
+    #[error("{step} of {set}: {error}")]
+    Call {
+        /// What was asked.
+        step: &'static str,
+        /// The broker set.
+        set: String,
+        /// Why there is no answer.
+        error: CallError,
+    },
+    /// A call was refused.
+    #[error("{step} of {set}: {answer}")]
+    Refused {
+        /// What was asked.
+        step: &'static str,
+        /// The broker set.
+        set: String,
+        /// The answer.
+        answer: BadAnswer,
+    },
+    /// Our own request cannot be patched in place.
+    #[error(transparent)]
+    NotPatchable(#[from] NotPatchable),
+}
+
+/// One broker set of the run.
+#[derive(Clone, Debug)]
+pub(crate) struct BrokerSet {
+    name: String,
+    broker_address: String,
+    invoke_time_ms: i64,
+    master_epoch: i32,
+    /// The sync-state set's epoch, and whether it is `{1,2,3}` and not `{1,2}`.
+    position: (u32, bool),
+}
+
+impl BrokerSet {
+    pub(crate) fn new(name: String, broker_address: String, invoke_time_ms: i64) -> Self {
+        Self { name, broker_address, invoke_time_ms, master_epoch: 0, position: (0, false) }
+    }
+
+    /// Registers the brokers with the leader and elects broker 1; the set is then `{1,2}`.
+    ///
+    /// # Errors
+    /// - [`PrepareError`]: which step had no answer or was refused.
+    pub(crate) async fn prepare(
+        &mut self,
+        leader: &Connection,
+        all: &[Connection],
+    ) -> Result<(), PrepareError> {
+        for broker in 1..=REPLICAS {
+            for (step, request) in self.registration(broker) {
+                self.ask(leader, step, &request).await?;
+            }
+            for controller in all {
+                self.ask(controller, "heartbeat", &self.heartbeat(broker)).await?;
+            }
+        }
+        let elected = self.ask(leader, "election", &self.election()).await?;
+        let epoch = |key| elected.ext.get(key).and_then(|text| text.parse().ok()).unwrap_or(1);
+        self.master_epoch = epoch("masterEpoch");
+        let set_epoch = epoch("syncStateSetEpoch");
+        let altered = self.ask(leader, "alter", &self.alter(vec![1, 2], set_epoch)).await?;
+        let new_epoch = altered.ext.get("newSyncStateSetEpoch").and_then(|text| text.parse().ok());
+        self.position = (new_epoch.unwrap_or_default(), false);
+        Ok(())
+    }
+
+    /// Where a lane left the set; `None` from one that did not change it.
+    pub(crate) fn moved_to(&mut self, position: Option<(u32, bool)>) {
+        self.position = position.unwrap_or(self.position);
+    }
+
+    /// Removes the set with its living brokers.
+    ///
+    /// # Errors
+    /// - [`PrepareError`]: no answer, or refused.
+    pub(crate) async fn clean(&self, leader: &Connection) -> Result<(), PrepareError> {
+        let request = Request::CleanBrokerData(CleanBrokerData {
+            cluster_name: Some(cluster()),
+            broker_name: Some(self.text()),
+            clean_living_broker: true,
+            invoke_time_ms: Some(self.invoke_time_ms),
+            ..CleanBrokerData::default()
+        });
+        self.ask(leader, "clean", &request).await.map(drop)
+    }
+
+    /// ALTER, `{1,2}` and `{1,2,3}` in turn.
+    ///
+    /// # Errors
+    /// - [`NotPatchable`]: the encoder writes another layout than this crate patches.
+    pub(crate) fn altering(&self) -> Result<Requester, NotPatchable> {
+        let (set_epoch, is_full) = self.position;
+        Requester::toggling(frame(&self.alter(Vec::new(), 0)), set_epoch, is_full)
+    }
+
+    /// `GET_REPLICA_INFO` of this set.
+    ///
+    /// # Errors
+    /// - [`NotPatchable`]: the encoder writes another layout than this crate patches.
+    pub(crate) fn reading(&self) -> Result<Requester, NotPatchable> {
+        let request = GetReplicaInfo { broker_name: Some(self.text()) };
+        Requester::fixed(frame(&Request::GetReplicaInfo(request)))
+    }
+
+    /// Two-way heartbeats of the master.
+    ///
+    /// # Errors
+    /// - [`NotPatchable`]: the encoder writes another layout than this crate patches.
+    pub(crate) fn heartbeating(&self) -> Result<Requester, NotPatchable> {
+        Requester::fixed(frame(&self.heartbeat(MASTER)))
+    }
+
+    fn registration(&self, broker: i64) -> [(&'static str, Request); 3] {
+        let cluster_name = Some(cluster());
+        let broker_name = Some(self.text());
+        let check_code = format!("{};{}", self.broker_address, self.invoke_time_ms);
+        let next = GetNextBrokerId {
+            cluster_name: cluster_name.clone(),
+            broker_name: broker_name.clone(),
+        };
+        let apply = ApplyBrokerId {
+            cluster_name: cluster_name.clone(),
+            broker_name: broker_name.clone(),
+            applied_broker_id: Some(broker),
+            register_check_code: Some(check_code.into()),
+        };
+        let register = RegisterBroker {
+            cluster_name,
+            broker_name,
+            broker_id: Some(broker),
+            broker_address: Some(self.broker_address.clone().into()),
+            invoke_time_ms: self.invoke_time_ms,
+        };
+        [
+            ("next id", Request::GetNextBrokerId(next)),
+            ("id", Request::ApplyBrokerId(apply)),
+            ("registration", Request::RegisterBroker(register)),
+        ]
+    }
+
+    fn election(&self) -> Request {
+        Request::ElectMaster(ElectMaster {
+            cluster_name: cluster(),
+            broker_name: self.text(),
+            broker_id: MASTER,
+            designate_elect: false,
+            invoke_time_ms: Some(self.invoke_time_ms),
+        })
+    }
+
+    fn alter(&self, set: Vec<i64>, set_epoch: i32) -> Request {
+        Request::AlterSyncStateSet(AlterSyncStateSet {
+            broker_name: Some(self.text()),
+            master_broker_id: Some(MASTER),
+            master_epoch: Some(self.master_epoch),
+            invoke_time_ms: Some(self.invoke_time_ms),
+            body: Some(AlterBody { sync_state_set: Some(set), sync_state_set_epoch: set_epoch }),
+        })
+    }
+
+    fn heartbeat(&self, broker: i64) -> Request {
+        Request::Heartbeat(BrokerHeartbeat {
+            cluster_name: Some(cluster()),
+            broker_address: Some(self.broker_address.clone().into()),
+            broker_name: Some(self.text()),
+            broker_id: Some(broker),
+            epoch: self.master_epoch,
+            max_offset: 0,
+            confirm_offset: 0,
+            heartbeat_timeout_ms: Some(HEARTBEAT_TIMEOUT_MS),
+            ..BrokerHeartbeat::default()
+        })
+    }
+
+    async fn ask(
+        &self,
+        controller: &Connection,
+        step: &'static str,
+        request: &Request,
+    ) -> Result<Response, PrepareError> {
+        let set = || self.name.clone();
+        let answer = controller.call(request, Deadline::after(CALL)).await;
+        let answer = answer.map_err(|error| PrepareError::Call { step, set: set(), error })?;
+        if answer.code != response_code::SUCCESS {
+            let remark = answer.remark.as_ref().map(ToString::to_string).unwrap_or_default();
+            let answer = BadAnswer::Code { code: answer.code, remark };
+            return Err(PrepareError::Refused { step, set: set(), answer });
+        }
+        Ok(answer)
+    }
+
+    fn text(&self) -> Text {
+        self.name.clone().into()
+    }
+}
+
+fn cluster() -> Text {
+    "pitchover-quick".into()
+}
+
+/// The bytes of `request` with an opaque that can be patched in place.
+fn frame(request: &Request) -> Vec<u8> {
+    let mut out = BytesMut::new();
+    request.encode(OPAQUE_FIRST, 0, HeaderEncoding::Json, &mut out);
+    out.to_vec()
+}
+
+/// Sends one-way heartbeats of all brokers to all controllers each second, until dropped or until
+/// a connection breaks; the lanes then tell better what is wrong.
+pub(crate) async fn keep_alive(sets: Vec<BrokerSet>, controllers: Vec<Connection>) {
+    let of_set = |set: &BrokerSet| (1..=REPLICAS).map(|id| set.heartbeat(id)).collect::<Vec<_>>();
+    let heartbeats: Vec<Request> = sets.iter().flat_map(of_set).collect();
+    loop {
+        tokio::time::sleep(HEARTBEAT_EVERY).await;
+        for controller in &controllers {
+            for heartbeat in &heartbeats {
+                let sent = controller.send_one_way(heartbeat, Deadline::after(CALL)).await;
+                if sent.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Answers every two-way request with code 0, as a broker answers a role notice.
+pub(crate) async fn accept_notices(listener: TcpListener) {
+    let mut open = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        open.spawn(acknowledge(stream));
+        while open.try_join_next().is_some() {}
+    }
+}
+
+async fn acknowledge(mut stream: TcpStream) {
+    let mut buffer = BytesMut::new();
+    let mut out = BytesMut::new();
+    loop {
+        while let Ok(Some(frame)) = split(&mut buffer) {
+            let Ok(frame) = Frame::decode(frame) else { return };
+            if !frame.header.is_one_way() {
+                let (opaque, encoding) = (frame.header.opaque, frame.header.encoding);
+                Response::new(response_code::SUCCESS).encode(opaque, encoding, &mut out);
+            }
+        }
+        if stream.write_all(&out).await.is_err() {
+            return;
+        }
+        out.clear();
+        match stream.read_buf(&mut buffer).await {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return,
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The only file of this crate that reads a clock.
+//!
+//! Latencies come from the monotonic clock; civil time only makes the names of broker sets differ
+//! between two runs against one cluster.
+
+#![expect(clippy::disallowed_methods, reason = "this is the file that reads the clock")]
+
+use std::time::{Duration, Instant, SystemTime};
+
+/// The monotonic time now.
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+/// Milliseconds since 1970, which is what brokers put into `invokeTime`.
+pub(crate) fn unix_ms() -> u64 {
+    let elapsed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let elapsed = elapsed.unwrap_or(Duration::ZERO);
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,288 @@
+//! What `bench quick` found: as values, as JSON and as a table.
+
+use std::fmt;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+/// What a controller is asked to do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Workload {
+    /// `CONTROLLER_ALTER_SYNC_STATE_SET` (1001): each connection toggles the set of its own.
+    AlterSyncStateSet,
+    /// `CONTROLLER_GET_REPLICA_INFO` (1004), asked of the leader.
+    GetReplicaInfo,
+    /// `BROKER_HEARTBEAT` (904), sent two-way to the leader.
+    Heartbeat,
+}
+
+impl Workload {
+    /// All of them, in the order in which they are measured.
+    pub const ALL: [Self; 3] = [Self::AlterSyncStateSet, Self::GetReplicaInfo, Self::Heartbeat];
+
+    /// The name in tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AlterSyncStateSet => "alterSyncStateSet",
+            Self::GetReplicaInfo => "getReplicaInfo",
+            Self::Heartbeat => "heartbeat, two-way",
+        }
+    }
+}
+
+/// One workload against one server.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Figures {
+    /// Answers within the measured time.
+    pub requests: u64,
+    /// The measured time, in seconds.
+    pub seconds: f64,
+    /// Answers per second.
+    pub requests_per_second: f64,
+    /// Half of all requests took at most this long, in microseconds.
+    pub p50_us: f64,
+    /// 99 % of all requests took at most this long, in microseconds.
+    pub p99_us: f64,
+    /// 99.9 % of all requests took at most this long, in microseconds.
+    pub p999_us: f64,
+    /// The slowest request, in microseconds.
+    pub max_us: f64,
+    /// CPU time of all server processes together per request, in microseconds; absent if they are
+    /// not on this host.
+    pub server_cpu_us_per_request: Option<f64>,
+    /// CPU time of the generator per request, in microseconds.
+    pub generator_cpu_us_per_request: Option<f64>,
+}
+
+impl Figures {
+    /// `latency_ns` of all requests that were answered within `time`, and the CPU time that the
+    /// servers and the generator used in it.
+    pub(crate) fn new(
+        latency_ns: &Histogram<u64>,
+        time: Duration,
+        server_cpu: Option<Duration>,
+        generator_cpu: Option<Duration>,
+    ) -> Self {
+        let requests = latency_ns.len();
+        let quantile_us = |quantile| micros(latency_ns.value_at_quantile(quantile));
+        let per_request = |cpu: Duration| cpu.as_secs_f64() * 1e6 / count(requests).max(1.0);
+        Self {
+            requests,
+            seconds: time.as_secs_f64(),
+            requests_per_second: count(requests) / time.as_secs_f64().max(f64::MIN_POSITIVE),
+            p50_us: quantile_us(0.5),
+            p99_us: quantile_us(0.99),
+            p999_us: quantile_us(0.999),
+            max_us: micros(latency_ns.max()),
+            server_cpu_us_per_request: server_cpu.map(per_request),
+            generator_cpu_us_per_request: generator_cpu.map(per_request),
+        }
+    }
+}
+
+/// One workload: the controllers, and the canned-answer server under the same generator.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// What was asked.
+    pub workload: Workload,
+    /// The controllers' figures.
+    pub controllers: Figures,
+    /// The ceiling: the same bytes, answered by a server that knows its answers beforehand.
+    pub ceiling: Figures,
+    /// Throughput of the controllers as a part of the ceiling's, 0 to 1.
+    pub throughput_of_ceiling: f64,
+    /// CPU of the controllers per request in multiples of the ceiling's.
+    pub cpu_times_ceiling: Option<f64>,
+}
+
+impl Row {
+    pub(crate) fn new(workload: Workload, controllers: Figures, ceiling: Figures) -> Self {
+        let throughput_of_ceiling =
+            controllers.requests_per_second / ceiling.requests_per_second.max(f64::MIN_POSITIVE);
+        let cpu = controllers.server_cpu_us_per_request.zip(ceiling.server_cpu_us_per_request);
+        let cpu_times_ceiling =
+            cpu.filter(|(_, floor)| *floor > 0.0).map(|(own, floor)| own / floor);
+        Self { workload, controllers, ceiling, throughput_of_ceiling, cpu_times_ceiling }
+    }
+}
+
+/// One controller.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Node {
+    /// Its address.
+    pub address: String,
+    /// Whether it led when the run began.
+    pub is_leader: bool,
+    /// Its process, if it is on this host.
+    pub pid: Option<u32>,
+    /// Resident memory at the end of the run.
+    pub rss_bytes: Option<u64>,
+}
+
+/// Everything that one run found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// Closed-loop connections.
+    pub connections: usize,
+    /// Warm-up before each measured time, in seconds.
+    pub warm_up_seconds: f64,
+    /// Processors of this host, which servers and generator share if the servers are on it.
+    pub cores: usize,
+    /// `fsync` for controllers that the run started; absent for others, whose class it cannot see.
+    pub durability: Option<&'static str>,
+    /// File system under the journals of controllers that the run started.
+    pub file_system: Option<String>,
+    /// The controllers.
+    pub nodes: Vec<Node>,
+    /// One row for each workload.
+    pub rows: Vec<Row>,
+}
+
+impl Report {
+    /// The report as indented JSON.
+    ///
+    /// # Panics
+    /// Never: all keys are strings and no value refuses to be written.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a report holds numbers and strings only")
+    }
+
+    fn headline(&self) -> String {
+        let nodes = self.nodes.len();
+        let class = match (self.durability, &self.file_system) {
+            (Some(class), Some(file_system)) => format!("{class} on {file_system}"),
+            (Some(class), None) => class.to_owned(),
+            (None, _) => "durability as the target is set".to_owned(),
+        };
+        let (connections, cores) = (self.connections, self.cores);
+        let warm_up = self.warm_up_seconds;
+        let measured = self.rows.first().map_or(0.0, |row| row.controllers.seconds);
+        format!(
+            "{nodes} controllers, {class}; {connections} closed-loop connections; \
+             {warm_up:.1} s warm-up, {measured:.1} s measured; {cores} cores with the generator"
+        )
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}\n", self.headline())?;
+        writeln!(
+            f,
+            "{:<19}{:<13}{:>11}{:>10}{:>10}{:>10}{:>10}{:>13}{:>13}",
+            "workload",
+            "server",
+            "requests/s",
+            "p50 us",
+            "p99 us",
+            "p99.9 us",
+            "max us",
+            "CPU us/req",
+            "generator",
+        )?;
+        for row in &self.rows {
+            let name = row.workload.name();
+            figures(f, name, "controllers", &row.controllers)?;
+            figures(f, "", "canned", &row.ceiling)?;
+            let rate = row.throughput_of_ceiling * 100.0;
+            let cpu = row.cpu_times_ceiling.map(|times| format!(", {times:.2} x its CPU"));
+            writeln!(f, "{:<19}{rate:.1} % of the ceiling{}", "", cpu.unwrap_or_default())?;
+        }
+        writeln!(f)?;
+        for node in &self.nodes {
+            let role = if node.is_leader { "leader" } else { "follower" };
+            let pid =
+                node.pid.map_or_else(|| "not on this host".to_owned(), |pid| format!("pid {pid}"));
+            let rss =
+                node.rss_bytes.map(|bytes| format!(", RSS {:.1} MiB", count(bytes) / 1_048_576.0));
+            writeln!(f, "{} {role}, {pid}{}", node.address, rss.unwrap_or_default())?;
+        }
+        Ok(())
+    }
+}
+
+fn figures(f: &mut fmt::Formatter<'_>, name: &str, server: &str, figures: &Figures) -> fmt::Result {
+    let cpu = |cpu: Option<f64>| cpu.map_or_else(|| "-".to_owned(), |us| format!("{us:.2}"));
+    writeln!(
+        f,
+        "{name:<19}{server:<13}{:>11.0}{:>10.1}{:>10.1}{:>10.1}{:>10.1}{:>13}{:>13}",
+        figures.requests_per_second,
+        figures.p50_us,
+        figures.p99_us,
+        figures.p999_us,
+        figures.max_us,
+        cpu(figures.server_cpu_us_per_request),
+        cpu(figures.generator_cpu_us_per_request),
+    )
+}
+
+/// A count as a float: exact up to 2^53, far above any number of requests here.
+#[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
+fn count(count: u64) -> f64 {
+    count as f64
+}
+
+fn micros(nanos: u64) -> f64 {
+    count(nanos) / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use hdrhistogram::Histogram;
+
+    use super::{Figures, Node, Report, Row, Workload};
+
+    fn report() -> Report {
+        let mut latency = Histogram::<u64>::new(3).unwrap();
+        latency.record_n(1_000, 999).unwrap();
+        latency.record(50_000).unwrap();
+        let second = Duration::from_secs(1);
+        let cpu = |us| Some(Duration::from_micros(us));
+        let own = Figures::new(&latency, second, cpu(14_000), cpu(3_000));
+        let ceiling = Figures::new(&latency, second / 2, cpu(7_000), cpu(3_000));
+        let node = Node {
+            address: "127.0.0.1:1".to_owned(),
+            is_leader: true,
+            pid: Some(7),
+            rss_bytes: Some(1 << 20),
+        };
+        Report {
+            connections: 64,
+            warm_up_seconds: 2.0,
+            cores: 2,
+            durability: Some("fsync"),
+            file_system: Some("ext4".to_owned()),
+            nodes: vec![node],
+            rows: vec![Row::new(Workload::GetReplicaInfo, own, ceiling)],
+        }
+    }
+
+    #[test]
+    fn figures_are_per_second_and_per_request() {
+        let row = &report().rows[0];
+        assert!((row.controllers.requests_per_second - 1000.0).abs() < 1e-9);
+        assert!((row.throughput_of_ceiling - 0.5).abs() < 1e-9);
+        assert_eq!(row.controllers.server_cpu_us_per_request, Some(14.0));
+        assert_eq!(row.cpu_times_ceiling, Some(2.0));
+        assert!((row.controllers.p50_us - 1.0).abs() < 0.01, "{}", row.controllers.p50_us);
+        assert!((row.controllers.max_us - 50.0).abs() < 0.1, "{}", row.controllers.max_us);
+    }
+
+    #[test]
+    fn the_table_and_the_json_hold_the_same() {
+        let report = report();
+        let table = report.to_string();
+        for part in ["getReplicaInfo", "50.0 % of the ceiling, 2.00 x its CPU", "RSS 1.0 MiB"] {
+            assert!(table.contains(part), "{part} in\n{table}");
+        }
+        let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+        assert_eq!(json["rows"][0]["controllers"]["requests"], 1000);
+        assert_eq!(json["rows"][0]["workload"], "getReplicaInfo");
+    }
+}
