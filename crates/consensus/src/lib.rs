@@ -15,12 +15,13 @@
 //! | Module | What it holds |
 //! |---|---|
 //! | [`driver`] | the turn and the recipe for the engine's Ready (rules D1-D5, D19, D23) |
-//! | `propose` | tickets and the frames that carry commands (D7-D11) |
-//! | `read` | read barriers and their contexts (D12-D17) |
+//! | [`propose`] | tickets and the frames that carry commands (D7-D11) |
+//! | [`read`] | read barriers and their contexts (D12-D17) |
 //! | `screen` | which messages may reach the engine (D20, D21) |
 //! | `log` | the log window, which is the engine's storage |
 //! | `engine` | the only place where the engine's types meet ours |
-//! | [`message`], `codec` | messages between peers and their bytes |
+//! | [`frame`] | the layout of an entry's commands |
+//! | [`message`], [`codec`] | messages between peers and their bytes |
 //!
 //! Not here: changes of membership and leases. A joint membership is refused at the door, because
 //! nothing here could leave it again.
@@ -32,23 +33,34 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod coalesce;
 pub mod codec;
 pub mod driver;
 pub mod effect;
+mod engine;
 pub mod entry;
+pub mod frame;
+mod groups;
+mod log;
 pub mod membership;
 pub mod message;
 pub mod note;
+pub mod propose;
+pub mod read;
+mod screen;
 pub mod settings;
 pub mod snapshot;
 pub mod types;
 
-pub use driver::Driver;
+pub use driver::{Driver, PeerProgress, StartError};
 pub use effect::{BarrierLoss, CommittedCommand, Effect, Lost};
 pub use entry::{Entry, EntryKind, HardState, Persist, Restored};
 pub use membership::Membership;
-pub use message::{Content, Message};
+pub use message::{Content, Message, ReadContext};
 pub use note::Note;
+pub use propose::ProposeError;
+pub use read::Unavailable;
+pub use screen::Refused;
 pub use settings::Settings;
 pub use snapshot::SnapshotDescriptor;
 pub use types::{Barrier, LogIndex, PeerId, Role, Term, Ticket};

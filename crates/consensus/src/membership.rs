@@ -9,8 +9,8 @@
 //! 8   u64  per peer: voters, outgoing, learners, learners_next, each list ascending
 //! ```
 
-use crate::codec::{DecodeError, get_end, get_flag, get_zeros};
 use crate::PeerId;
+use crate::codec::{DecodeError, get_end, get_flag, get_zeros};
 use alloc::vec::Vec;
 use bytes::{Buf, BufMut, BytesMut};
 
@@ -120,11 +120,7 @@ impl Membership {
     }
 }
 
-fn get_peers(
-    from: &mut &[u8],
-    field: &'static str,
-    count: u8,
-) -> Result<Vec<PeerId>, DecodeError> {
+fn get_peers(from: &mut &[u8], field: &'static str, count: u8) -> Result<Vec<PeerId>, DecodeError> {
     let count = usize::from(count);
     if count > MEMBERS_MAX {
         return Err(DecodeError::TooLarge {
