@@ -9,39 +9,42 @@
 //! | 5 | a master epoch | [`Rejection::MissingField`] |
 //! | 6 | equal master epochs | [`Rejection::FencedMasterEpoch`] |
 //! | 7 | equal set epochs | [`Rejection::FencedSetEpoch`] |
-//! | 8 | each member, ascending: registered | [`Rejection::ReplicaUnknown`] |
+//! | 8 | each member, as upstream walks them: registered | [`Rejection::ReplicaUnknown`] |
 //! | 8' | the same member: alive | [`Rejection::ReplicaNotAlive`] |
 //! | 9 | the master is in it | [`Rejection::MasterNotInSet`] |
 //! | 10 | the set epoch can rise | [`Rejection::EpochExhausted`] |
 //!
 //! An equal set is found out before fencing (U23), so a repeat whose first answer was lost hears
 //! "unchanged". A dead member blocks the change until the master asks for a set without it.
-//! Upstream walks the members in the order of a Java hash set, which is ascending for small ids.
+//! The walk shows in which member a refusal names: see [`crate::upstream_order`].
 //!
 //! Source: upstream `ReplicasInfoManager#alterSyncStateSet`.
 
 use crate::broker_set::BrokerSet;
 use crate::command::AlterSyncStateSet;
+use crate::evidence::Evidence;
 use crate::ids::BrokerId;
 use crate::outcome::{Outcome, Rejection};
 use crate::state::{Change, Decision, Replicas};
+use crate::upstream_order;
 
 pub(crate) fn decide(state: &Replicas, command: &AlterSyncStateSet) -> Result<Decision, Rejection> {
     let set = state.broker_set(&command.set).ok_or(Rejection::AlterSetUnknown)?;
-    let wanted = command.new_set.as_ref();
-    let mut wanted = wanted.ok_or(Rejection::MissingField { field: "syncStateSet" })?.clone();
+    let missing_set = Rejection::MissingField { field: "syncStateSet" };
+    let as_written = command.new_set.as_ref().ok_or(missing_set)?;
+    let mut wanted = as_written.clone();
     wanted.sort_unstable();
     wanted.dedup();
     if wanted == set.sync_state_set() {
         return Err(Rejection::SetUnchanged);
     }
     let master = fence(set, command)?;
-    for id in wanted.iter().copied() {
-        if set.replica(id).is_none() {
-            return Err(Rejection::ReplicaUnknown { id });
-        }
-        if !command.evidence.is_alive(id) {
-            return Err(Rejection::ReplicaNotAlive { id });
+    let fault = |id: &BrokerId| fault(set, &command.evidence, *id);
+    if wanted.iter().any(|id| fault(id).is_some()) {
+        // Only now is the order worth finding out.
+        let walked = upstream_order::walk(as_written.clone(), wanted.len());
+        if let Some(rejection) = walked.iter().find_map(fault) {
+            return Err(rejection);
         }
     }
     let has_master = wanted.binary_search(&master).is_ok();
@@ -54,6 +57,15 @@ pub(crate) fn decide(state: &Replicas, command: &AlterSyncStateSet) -> Result<De
         outcome: Outcome::SyncStateSetAltered { sync_state_set: wanted.clone(), set_epoch },
         change: Change::ReplaceSyncStateSet { ids: wanted },
     })
+}
+
+/// What is wrong with a member of the wanted set.
+fn fault(set: &BrokerSet, evidence: &Evidence, id: BrokerId) -> Option<Rejection> {
+    if set.replica(id).is_none() {
+        return Some(Rejection::ReplicaUnknown { id });
+    }
+    let is_alive = evidence.is_alive(id);
+    (!is_alive).then_some(Rejection::ReplicaNotAlive { id })
 }
 
 /// Lets only the recorded master through, and only with a current view. Returns its id.

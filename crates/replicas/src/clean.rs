@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 1 | no ids, living ones protected: no master is recorded, alive or not | [`Rejection::CleanMasterRecorded`] |
 //! | 2 | ids given: each is a number | [`Rejection::CleanIdMalformed`] |
-//! | 3 | ids given, living ones protected: none is alive, ascending | [`Rejection::CleanBrokerAlive`] |
+//! | 3 | ids given, living ones protected: none is alive, as upstream walks them | [`Rejection::CleanBrokerAlive`] |
 //! | 4 | set known | [`Rejection::CleanSetUnknown`] |
 //! | 5 | an epoch that would rise can rise | [`Rejection::EpochExhausted`] |
 //!
@@ -28,18 +28,23 @@ use crate::command::CleanBrokerData;
 use crate::ids::BrokerId;
 use crate::outcome::{Outcome, Rejection};
 use crate::state::{Change, Decision, Replicas};
+use crate::upstream_order;
 
 pub(crate) fn decide(state: &Replicas, command: &CleanBrokerData) -> Result<Decision, Rejection> {
     let known = state.broker_set(&command.set);
     let name = || command.set.clone();
-    let ids = parse(command.ids.as_deref().unwrap_or_default())?;
+    let as_written = parse(command.ids.as_deref().unwrap_or_default())?;
+    let mut ids = as_written.clone();
+    ids.sort_unstable();
+    ids.dedup();
     let protects_living = !command.clean_living;
     if protects_living {
         let has_master = known.is_some_and(|set| set.master().is_some());
         if ids.is_empty() && has_master {
             return Err(Rejection::CleanMasterRecorded { set: name() });
         }
-        if let Some(id) = ids.iter().copied().find(|id| command.evidence.is_alive(*id)) {
+        let walked = upstream_order::walk(as_written, ids.len());
+        if let Some(id) = walked.into_iter().find(|id| command.evidence.is_alive(*id)) {
             return Err(Rejection::CleanBrokerAlive { set: name(), id });
         }
     }
@@ -47,7 +52,7 @@ pub(crate) fn decide(state: &Replicas, command: &CleanBrokerData) -> Result<Deci
     clean(set, &ids).ok_or_else(|| Rejection::EpochExhausted { set: name() })
 }
 
-/// The ids of the list, ascending; none if it is blank.
+/// The ids of the list, as written; none if it is blank.
 ///
 /// Java's `split(";")` drops empty parts at the end and keeps all others; `Long.valueOf` takes
 /// a sign and digits and no blanks, as Rust's parser does.
@@ -61,10 +66,7 @@ fn parse(list: &str) -> Result<Vec<BrokerId>, Rejection> {
         Ok(id) => Ok(BrokerId(id)),
         Err(_) => Err(Rejection::CleanIdMalformed { part: part.into() }),
     };
-    let mut ids = list.split(';').map(one).collect::<Result<Vec<_>, _>>()?;
-    ids.sort_unstable();
-    ids.dedup();
-    Ok(ids)
+    list.split(';').map(one).collect()
 }
 
 /// What removing these ids, or all if there are none, does; none if an epoch cannot rise.

@@ -48,6 +48,7 @@ mod outcome;
 mod register;
 mod snapshot;
 mod state;
+pub mod upstream_order;
 
 pub use broker_set::{BrokerSet, Replica, Tombstone};
 pub use command::codec::{DecodeError, Malformed};
