@@ -44,7 +44,7 @@ fn whole<'a, T>(
 fn long(value: Value<'_>) -> Result<i64, JsonError> {
     match value {
         Value::Bare(_) | Value::String(_) => {
-            java_number::long(value.text().as_bytes()).ok_or(JsonError::WrongType)
+            java_number::long(&value.bytes()).ok_or(JsonError::WrongType)
         }
         Value::Null | Value::Nested(_) => Err(JsonError::WrongType),
     }

@@ -1,11 +1,19 @@
 //! `extFields`: the map from string to string that carries the fields of a request or answer.
 //!
-//! Kept as a list in the order of the wire, because there are nine entries and not nine thousand.
-//! What was decoded stays where it is: an entry is four offsets into the header's bytes. Only a
-//! string with escapes, or one that was put in by hand, is a [`Text`] of its own.
+//! ```text
+//! source   the header that was decoded, as it lies in the connection's buffer
+//! own      what was put in by hand, and strings that had escapes
+//! entries  key from..to, value from..to: offsets into source and, from its end on, into own
+//! ```
+//!
+//! Kept as a list in the order of the wire, because there are nine entries and not nine thousand:
+//! decoding costs one allocation of 16 bytes an entry, dropping costs nothing per entry, and a
+//! look-up compares lengths before it looks at bytes.
 //!
 //! Of two entries with one key the last counts, as in upstream's map. An absent map, an empty one
 //! and null values are the same as no entry, to every reader there is.
+//!
+//! Invariant: every entry lies whole in `source` or whole in `own`, and is UTF-8 there.
 
 use crate::frame::{EXT_FIELDS_MAX, FrameError};
 use crate::{Text, java_number};
@@ -17,43 +25,51 @@ use core::fmt;
 /// Entries that the first allocation holds: a heartbeat and some that a hook adds.
 const TYPICAL_COUNT: usize = 12;
 
+/// Bytes that the first allocation of `own` holds: keys and values of an answer.
+const TYPICAL_OWN_BYTES: usize = 128;
+
 /// The fields of one command.
 #[derive(Clone, Default)]
 pub struct ExtFields {
-    /// The header that the offsets point into; empty if none do.
     source: Bytes,
-    fields: Vec<Field>,
+    own: Vec<u8>,
+    entries: Vec<Entry>,
 }
 
-#[derive(Clone)]
-struct Field {
-    key: Part,
-    value: Part,
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    key: Span,
+    value: Span,
 }
 
-#[derive(Clone)]
-enum Part {
-    /// Bytes of the source, known to be UTF-8.
-    Source {
-        start: u32,
-        end: u32,
-    },
-    Text(Text),
+/// Offsets, the second exclusive. Headers are far below 4 GiB.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: u32,
+    end: u32,
 }
 
-impl Part {
-    fn bytes<'a>(&'a self, source: &'a [u8]) -> &'a [u8] {
-        match self {
-            &Self::Source { start, end } => {
-                let index = |offset| usize::try_from(offset).unwrap_or(usize::MAX);
-                source.get(index(start)..index(end)).expect("offsets lie in the source")
-            }
-            Self::Text(text) => text.as_bytes(),
-        }
+impl Span {
+    #[inline]
+    fn new(start: usize, length: usize) -> Self {
+        let offset = |at| u32::try_from(at).unwrap_or(u32::MAX);
+        Self { start: offset(start), end: offset(start.saturating_add(length)) }
     }
 
-    fn str<'a>(&'a self, source: &'a [u8]) -> &'a str {
-        core::str::from_utf8(self.bytes(source)).expect("checked when it was decoded")
+    #[inline]
+    fn len(self) -> usize {
+        usize::try_from(self.end.wrapping_sub(self.start)).unwrap_or(usize::MAX)
+    }
+
+    #[inline]
+    fn of<'a>(self, source: &'a [u8], own: &'a [u8]) -> &'a [u8] {
+        let start = usize::try_from(self.start).unwrap_or(usize::MAX);
+        let (bytes, start) = match start.checked_sub(source.len()) {
+            None => (source, start),
+            Some(start) => (own, start),
+        };
+        let bytes = bytes.get(start..).and_then(|bytes| bytes.get(..self.len()));
+        bytes.expect("entries lie in the header or in our own bytes")
     }
 }
 
@@ -61,87 +77,104 @@ impl ExtFields {
     /// No fields.
     #[must_use]
     pub const fn new() -> Self {
-        Self { source: Bytes::new(), fields: Vec::new() }
+        Self { source: Bytes::new(), own: Vec::new(), entries: Vec::new() }
     }
 
     /// Entries, with those that a later one of the same key hides.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.fields.len()
+        self.entries.len()
     }
 
     /// No entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.fields.is_empty()
+        self.entries.is_empty()
     }
 
     /// The value of `key`.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
-        Some(self.find(key)?.str(&self.source))
+        self.find(key).map(as_str)
     }
 
     /// The value of `key`, to keep.
     #[must_use]
     pub fn text(&self, key: &str) -> Option<Text> {
-        let value = self.find(key)?;
-        Some(match value {
-            Part::Source { .. } => Text::slice_of(&self.source, value.str(&self.source)),
-            Part::Text(text) => text.clone(),
-        })
+        self.find(key).map(|value| Text::slice_of(&self.source, value))
     }
 
     /// The value of `key` as Java's `Long.parseLong` reads it; `None` where that throws, too.
     #[must_use]
     pub fn long(&self, key: &str) -> Option<i64> {
-        java_number::long(self.find(key)?.bytes(&self.source))
+        java_number::long(self.find(key)?)
     }
 
     /// The value of `key` as Java's `Integer.parseInt` reads it; `None` where that throws, too.
     #[must_use]
     pub fn int(&self, key: &str) -> Option<i32> {
-        java_number::int(self.find(key)?.bytes(&self.source))
+        java_number::int(self.find(key)?)
     }
 
     /// The value of `key` as Java's `Boolean.parseBoolean` reads it, which never throws.
     #[must_use]
     pub fn boolean(&self, key: &str) -> Option<bool> {
-        Some(java_number::boolean(self.find(key)?.bytes(&self.source)))
+        self.find(key).map(java_number::boolean)
     }
 
     /// Puts `value` under `key`, behind all others. Numbers and booleans are written as in Java.
-    pub fn push(&mut self, key: &'static str, value: impl Into<Text>) {
-        self.push_text(Text::from(key), value.into());
+    pub fn push(&mut self, key: &str, value: impl Into<Text>) {
+        let value = value.into();
+        let base = self.source.len();
+        self.reserve();
+        let key = append(&mut self.own, base, key.as_bytes());
+        let value = append(&mut self.own, base, value.as_bytes());
+        self.entries.push(Entry { key, value });
     }
 
     /// Puts `value` under `key` if there is one: upstream leaves out what is null.
-    pub fn push_some(&mut self, key: &'static str, value: Option<impl Into<Text>>) {
+    pub fn push_some(&mut self, key: &str, value: Option<impl Into<Text>>) {
         if let Some(value) = value {
             self.push(key, value);
         }
     }
 
-    /// Puts `value` under a `key` that is not known to the program, behind all others.
-    pub fn push_text(&mut self, key: Text, value: Text) {
-        self.fields.push(Field { key: Part::Text(key), value: Part::Text(value) });
-    }
-
     /// All entries in the order of the wire.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.fields.iter().map(|field| (field.key.str(&self.source), field.value.str(&self.source)))
+        self.iter_bytes().map(|(key, value)| (as_str(key), as_str(value)))
     }
 
     /// As [`Self::iter`], for writers that need no `str`.
     pub(crate) fn iter_bytes(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let source = &self.source;
-        self.fields.iter().map(|field| (field.key.bytes(source), field.value.bytes(source)))
+        let bytes = |span: Span| span.of(&self.source, &self.own);
+        self.entries.iter().map(move |entry| (bytes(entry.key), bytes(entry.value)))
     }
 
-    fn find(&self, key: &str) -> Option<&Part> {
-        let is_key = |field: &&Field| field.key.bytes(&self.source) == key.as_bytes();
-        self.fields.iter().rev().find(is_key).map(|field| &field.value)
+    fn find(&self, key: &str) -> Option<&[u8]> {
+        let (source, own) = (self.source.as_ref(), self.own.as_slice());
+        let is_key = |entry: &&Entry| {
+            entry.key.len() == key.len() && entry.key.of(source, own) == key.as_bytes()
+        };
+        let entry = self.entries.iter().rev().find(is_key)?;
+        Some(entry.value.of(source, own))
     }
+
+    fn reserve(&mut self) {
+        if self.entries.capacity() == 0 {
+            self.entries.reserve(TYPICAL_COUNT);
+            self.own.reserve(TYPICAL_OWN_BYTES);
+        }
+    }
+}
+
+fn append(own: &mut Vec<u8>, base: usize, bytes: &[u8]) -> Span {
+    let span = Span::new(base.saturating_add(own.len()), bytes.len());
+    own.extend_from_slice(bytes);
+    span
+}
+
+fn as_str(bytes: &[u8]) -> &str {
+    core::str::from_utf8(bytes).expect("entries are UTF-8 from decoding or pushing on")
 }
 
 impl PartialEq for ExtFields {
@@ -161,79 +194,83 @@ impl fmt::Debug for ExtFields {
 /// Collects the entries of a header while it is scanned.
 pub(crate) struct Collector<'a> {
     header: &'a [u8],
+    own: Vec<u8>,
+    entries: Vec<Entry>,
     /// With nulls and hidden ones: these cost time, too.
     seen_count: usize,
-    fields: Vec<Field>,
 }
 
 impl<'a> Collector<'a> {
-    /// For slices of `header`, which is at most `HEADER_BYTES_MAX` long.
+    /// For slices of `header`, which is UTF-8 wherever an entry is cut out of it.
     pub(crate) fn new(header: &'a [u8]) -> Self {
-        Self { header, seen_count: 0, fields: Vec::new() }
+        Self { header, own: Vec::new(), entries: Vec::new(), seen_count: 0 }
     }
 
-    /// Adds an entry; borrowed strings must lie in the header.
+    /// Adds an entry of two UTF-8 strings; what is borrowed from the header is not copied.
+    #[inline]
     pub(crate) fn push(
         &mut self,
-        key: Cow<'a, str>,
-        value: Cow<'a, str>,
+        key: &Cow<'a, [u8]>,
+        value: &Cow<'a, [u8]>,
     ) -> Result<(), FrameError> {
         self.count()?;
-        if self.fields.capacity() == 0 {
-            self.fields.reserve(TYPICAL_COUNT);
+        if self.entries.capacity() == 0 {
+            self.entries.reserve(TYPICAL_COUNT);
         }
-        let field = Field { key: self.part(key), value: self.part(value) };
-        self.fields.push(field);
+        let entry = Entry { key: self.span(key), value: self.span(value) };
+        self.entries.push(entry);
         Ok(())
     }
 
     /// A null value: hides every earlier entry of `key`, as putting it into a map does.
-    pub(crate) fn forget(&mut self, key: &str) -> Result<(), FrameError> {
+    pub(crate) fn forget(&mut self, key: &[u8]) -> Result<(), FrameError> {
         self.count()?;
-        let header = self.header;
-        self.fields.retain(|field| field.key.bytes(header) != key.as_bytes());
+        let (header, own) = (self.header, &self.own);
+        self.entries.retain(|entry| entry.key.of(header, own) != key);
         Ok(())
     }
 
     /// The map came again, and the last one counts.
     pub(crate) fn clear(&mut self) {
-        self.fields.clear();
+        self.entries.clear();
     }
 
-    /// The entries, and where the offsets go.
-    pub(crate) fn finish(self) -> Offsets {
-        Offsets(self.fields)
+    /// The entries, once the header is no longer borrowed.
+    pub(crate) fn finish(self) -> Collected {
+        Collected { own: self.own, entries: self.entries }
     }
 
+    #[inline]
     fn count(&mut self) -> Result<(), FrameError> {
         self.seen_count = self.seen_count.saturating_add(1);
         if self.seen_count > EXT_FIELDS_MAX { Err(FrameError::TooManyExtFields) } else { Ok(()) }
     }
 
-    fn part(&self, text: Cow<'a, str>) -> Part {
-        let text = match text {
-            Cow::Owned(text) => return Part::Text(Text::from(text)),
-            Cow::Borrowed(text) => text,
-        };
-        let start = text.as_ptr().addr().checked_sub(self.header.as_ptr().addr());
-        let offset = |at: Option<usize>| u32::try_from(at?).ok();
-        let end = start.and_then(|start| start.checked_add(text.len()));
-        let is_inside = end.is_some_and(|end| end <= self.header.len());
-        match (offset(start), offset(end)) {
-            (Some(start), Some(end)) if is_inside => Part::Source { start, end },
-            // Not a slice of the header. Nobody gives one; a copy is right, too.
-            _ => Part::Text(Text::copied(text)),
+    #[inline]
+    fn span(&mut self, bytes: &Cow<'a, [u8]>) -> Span {
+        if let Cow::Borrowed(bytes) = bytes {
+            let start = bytes.as_ptr().addr().wrapping_sub(self.header.as_ptr().addr());
+            let is_inside = start.saturating_add(bytes.len()) <= self.header.len();
+            if is_inside {
+                return Span::new(start, bytes.len());
+            }
         }
+        append(&mut self.own, self.header.len(), bytes)
     }
 }
 
-/// Entries whose header is still borrowed by the scanner.
-pub(crate) struct Offsets(Vec<Field>);
+/// Entries without the header that they were collected from.
+pub(crate) struct Collected {
+    own: Vec<u8>,
+    entries: Vec<Entry>,
+}
 
-impl Offsets {
-    /// Ties the entries to the header that they were collected from.
+impl Collected {
+    /// Ties the entries to their header again; keeps no header without an entry.
     pub(crate) fn into_fields(self, header: Bytes) -> ExtFields {
-        let source = if self.0.is_empty() { Bytes::new() } else { header };
-        ExtFields { source, fields: self.0 }
+        if self.entries.is_empty() {
+            return ExtFields::new();
+        }
+        ExtFields { source: header, own: self.own, entries: self.entries }
     }
 }

@@ -99,10 +99,6 @@ impl Decimal {
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(self.start..).unwrap_or_default()
     }
-
-    pub(crate) fn as_str(&self) -> &str {
-        core::str::from_utf8(self.as_bytes()).unwrap_or_default()
-    }
 }
 
 #[cfg(test)]
@@ -162,7 +158,7 @@ mod tests {
     #[test]
     fn decimals_are_as_formatted() {
         for number in [0, 9, 10, 99, -1, -10, 123_456, i64::MIN, i64::MAX] {
-            assert_eq!(Decimal::new(number).as_str(), number.to_string());
+            assert_eq!(Decimal::new(number).as_bytes(), number.to_string().as_bytes());
         }
     }
 }

@@ -1,7 +1,6 @@
 //! A scanner and writers for the JSON of this wire.
 //!
-//! One pass over a `str`, no tree and no allocation: the caller says what it expects next and takes
-//! slices. It is lenient where upstream's peers are: unknown members are skipped, keys may be bare
+//! One pass, no tree and no allocation: the caller says what it expects next and takes slices. It is lenient where upstream's peers are: unknown members are skipped, keys may be bare
 //! integers (`{1:"a"}`, as Java writes its maps), and raw control characters may stand in strings.
 //! It is strict where leniency helps nobody: one value and nothing behind it, depth at most
 //! [`JSON_DEPTH_MAX`].
@@ -32,18 +31,22 @@ pub(crate) enum JsonError {
 /// A string between its quotes, escapes still in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RawString<'a> {
-    pub(crate) raw: &'a str,
+    pub(crate) raw: &'a [u8],
     pub(crate) has_escapes: bool,
 }
 
 impl<'a> RawString<'a> {
-    /// The string itself; allocates only where a backslash stands.
-    pub(crate) fn unescape(self) -> Cow<'a, str> {
-        if self.has_escapes { Cow::Owned(unescape(self.raw)) } else { Cow::Borrowed(self.raw) }
+    /// The bytes of the string itself; allocates only where a backslash stands.
+    #[inline]
+    pub(crate) fn bytes(self) -> Cow<'a, [u8]> {
+        if self.has_escapes {
+            return Cow::Owned(unescape(text(self.raw)).into_bytes());
+        }
+        Cow::Borrowed(self.raw)
     }
 
     pub(crate) fn is(self, key: &str) -> bool {
-        if self.has_escapes { self.unescape() == key } else { self.raw == key }
+        *self.bytes() == *key.as_bytes()
     }
 }
 
@@ -52,42 +55,48 @@ impl<'a> RawString<'a> {
 pub(crate) enum Value<'a> {
     Null,
     /// `true`, `false`, or a number, as it stands.
-    Bare(&'a str),
+    Bare(&'a [u8]),
     String(RawString<'a>),
     /// An object or a list, as it stands.
-    Nested(&'a str),
+    Nested(&'a [u8]),
 }
 
 impl<'a> Value<'a> {
     /// The value as Java's `toString` would give it; null is empty.
-    pub(crate) fn text(self) -> Cow<'a, str> {
+    #[inline]
+    pub(crate) fn bytes(self) -> Cow<'a, [u8]> {
         match self {
-            Self::Null => Cow::Borrowed(""),
-            Self::Bare(text) | Self::Nested(text) => Cow::Borrowed(text),
-            Self::String(string) => string.unescape(),
+            Self::Null => Cow::Borrowed(b""),
+            Self::Bare(bytes) | Self::Nested(bytes) => Cow::Borrowed(bytes),
+            Self::String(string) => string.bytes(),
         }
     }
 
-    pub(crate) fn into_text(self) -> Text {
-        match self.text() {
-            Cow::Borrowed(text) => Text::copied(text),
-            Cow::Owned(text) => Text::from(text),
-        }
+    pub(crate) fn to_text(self) -> Text {
+        Text::copied(text(&self.bytes()))
     }
 }
 
+/// Every slice of a scanner is UTF-8, because it was cut out of a `str` beside ASCII characters.
+fn text(bytes: &[u8]) -> &str {
+    core::str::from_utf8(bytes).unwrap_or_default()
+}
+
 /// A position in a JSON text.
+///
+/// Bytes and not a `str`, since every cut stands beside an ASCII character and needs no check.
 pub(crate) struct Scanner<'a> {
-    rest: &'a str,
+    rest: &'a [u8],
     depth: usize,
 }
 
 impl<'a> Scanner<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
-        Self { rest: text, depth: 0 }
+        Self { rest: text.as_bytes(), depth: 0 }
     }
 
     /// Visits each member of an object; `visit` must take the value.
+    #[inline]
     pub(crate) fn members<V>(&mut self, mut visit: V) -> Result<(), JsonError>
     where
         V: FnMut(&mut Self, RawString<'a>) -> Result<(), JsonError>,
@@ -100,6 +109,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Visits each element of a list; `visit` must take the element.
+    #[inline]
     pub(crate) fn elements<V>(&mut self, visit: V) -> Result<(), JsonError>
     where
         V: FnMut(&mut Self) -> Result<(), JsonError>,
@@ -108,13 +118,16 @@ impl<'a> Scanner<'a> {
     }
 
     /// Takes any value.
+    #[inline]
     pub(crate) fn value(&mut self) -> Result<Value<'a>, JsonError> {
+        if self.eat(b'"') {
+            return self.string().map(Value::String);
+        }
         match self.peek().ok_or(JsonError::Truncated)? {
-            b'"' => Ok(Value::String(self.string()?)),
             b'{' | b'[' => self.nested(),
-            b't' => self.word("true").map(Value::Bare),
-            b'f' => self.word("false").map(Value::Bare),
-            b'n' => self.word("null").map(|_| Value::Null),
+            b't' => self.word(b"true").map(Value::Bare),
+            b'f' => self.word(b"false").map(Value::Bare),
+            b'n' => self.word(b"null").map(|_| Value::Null),
             _ => self.number().map(Value::Bare),
         }
     }
@@ -124,7 +137,7 @@ impl<'a> Scanner<'a> {
         if self.peek() != Some(b'n') {
             return Ok(false);
         }
-        self.word("null").map(|_| true)
+        self.word(b"null").map(|_| true)
     }
 
     /// Nothing but white space may be left.
@@ -132,6 +145,7 @@ impl<'a> Scanner<'a> {
         if self.peek().is_none() { Ok(()) } else { Err(JsonError::Unexpected) }
     }
 
+    #[inline]
     fn sequence<V>(&mut self, open: u8, close: u8, mut visit: V) -> Result<(), JsonError>
     where
         V: FnMut(&mut Self) -> Result<(), JsonError>,
@@ -144,11 +158,11 @@ impl<'a> Scanner<'a> {
         if !self.eat(close) {
             loop {
                 visit(self)?;
-                if self.eat(close) {
+                if !self.eat(b',') {
                     break;
                 }
-                self.expect(b',')?;
             }
+            self.expect(close)?;
         }
         self.depth = self.depth.saturating_sub(1);
         Ok(())
@@ -165,85 +179,119 @@ impl<'a> Scanner<'a> {
         Ok(Value::Nested(before.get(..taken).unwrap_or_default()))
     }
 
+    #[inline]
     fn key(&mut self) -> Result<RawString<'a>, JsonError> {
-        if self.peek() == Some(b'"') {
+        if self.eat(b'"') {
             return self.string();
         }
+        self.peek();
         Ok(RawString { raw: self.number()?, has_escapes: false })
     }
 
+    /// A string whose opening quote is taken.
+    #[inline]
     fn string(&mut self) -> Result<RawString<'a>, JsonError> {
-        self.expect(b'"')?;
-        let mut bytes = self.rest.as_bytes().iter();
-        let end = bytes.position(|&byte| byte == b'"' || byte == b'\\');
-        let end = end.ok_or(JsonError::Truncated)?;
-        if self.rest.as_bytes().get(end) == Some(&b'\\') {
-            return self.string_with_escapes();
+        let end = plain_bytes(self.rest);
+        match self.rest.split_at_checked(end) {
+            Some((raw, [b'"', rest @ ..])) => {
+                self.rest = rest;
+                Ok(RawString { raw, has_escapes: false })
+            }
+            Some(_) | None => self.string_with_escapes(),
         }
-        let raw = self.take(end)?;
-        self.take(1)?;
-        Ok(RawString { raw, has_escapes: false })
     }
 
-    /// The rest of a string from its first character on; a quote behind a backslash does not end it.
+    /// The same where a quote behind a backslash does not end it.
+    #[cold]
     fn string_with_escapes(&mut self) -> Result<RawString<'a>, JsonError> {
         let mut is_escaped = false;
-        let is_end = |byte: u8| {
+        let is_end = |&byte: &u8| {
             let ends = byte == b'"' && !is_escaped;
             is_escaped = byte == b'\\' && !is_escaped;
             ends
         };
-        let end = self.rest.bytes().position(is_end).ok_or(JsonError::Truncated)?;
+        let end = self.rest.iter().position(is_end).ok_or(JsonError::Truncated)?;
         let raw = self.take(end)?;
         self.take(1)?;
         Ok(RawString { raw, has_escapes: true })
     }
 
-    fn number(&mut self) -> Result<&'a str, JsonError> {
-        let is_part = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
-        let bytes = self.rest.as_bytes();
-        let count = bytes.iter().position(|byte| !is_part(byte)).unwrap_or(bytes.len());
-        let number = self.take(count)?;
-        if number.bytes().any(|byte| byte.is_ascii_digit()) {
-            return Ok(number);
-        }
-        Err(JsonError::Unexpected)
+    fn number(&mut self) -> Result<&'a [u8], JsonError> {
+        let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+        let end = self.rest.iter().position(|byte| !is_part(byte)).unwrap_or(self.rest.len());
+        let number = self.take(end)?;
+        let has_digit = number.iter().any(u8::is_ascii_digit);
+        if has_digit { Ok(number) } else { Err(JsonError::Unexpected) }
     }
 
-    fn word(&mut self, word: &str) -> Result<&'a str, JsonError> {
+    fn word(&mut self, word: &[u8]) -> Result<&'a [u8], JsonError> {
         if self.rest.starts_with(word) { self.take(word.len()) } else { Err(JsonError::Unexpected) }
     }
 
-    fn take(&mut self, count: usize) -> Result<&'a str, JsonError> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], JsonError> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(JsonError::Truncated)?;
         self.rest = rest;
         Ok(taken)
     }
 
     /// The next byte that is not white space.
+    #[inline]
     fn peek(&mut self) -> Option<u8> {
-        let first = self.rest.as_bytes().first().copied()?;
-        if first > b' ' {
-            return Some(first);
-        }
-        self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r']);
-        self.rest.as_bytes().first().copied()
+        let first = self.rest.first().copied()?;
+        if first > b' ' { Some(first) } else { self.skip_space() }
     }
 
+    #[cold]
+    fn skip_space(&mut self) -> Option<u8> {
+        while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = self.rest {
+            self.rest = rest;
+        }
+        self.rest.first().copied()
+    }
+
+    #[inline]
     fn eat(&mut self, byte: u8) -> bool {
         let is_next = self.peek() == Some(byte);
-        if is_next {
-            self.rest = self.rest.get(1..).unwrap_or_default();
+        if let (true, [_, rest @ ..]) = (is_next, self.rest) {
+            self.rest = rest;
         }
         is_next
     }
 
+    #[inline]
     fn expect(&mut self, byte: u8) -> Result<(), JsonError> {
         if self.eat(byte) {
             return Ok(());
         }
         Err(if self.rest.is_empty() { JsonError::Truncated } else { JsonError::Unexpected })
     }
+}
+
+/// How many bytes stand before the first quote or backslash, eight at a time.
+///
+/// The classic test for a zero byte in a word: subtracting 1 from each byte borrows into its top bit
+/// only from zero. A borrow may run on into higher bytes, so only the lowest hit is a true one.
+#[inline]
+fn plain_bytes(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_le_bytes([0x01; 8]);
+    const TOPS: u64 = u64::from_le_bytes([0x80; 8]);
+    const QUOTES: u64 = u64::from_le_bytes([b'"'; 8]);
+    const BACKSLASHES: u64 = u64::from_le_bytes([b'\\'; 8]);
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & TOPS;
+    let (chunks, tail) = bytes.as_chunks::<8>();
+    let mut count = 0_usize;
+    for chunk in chunks {
+        let word = u64::from_le_bytes(*chunk);
+        let hits = zeros(word ^ QUOTES) | zeros(word ^ BACKSLASHES);
+        if hits != 0 {
+            let bits = usize::try_from(hits.trailing_zeros()).unwrap_or(0);
+            return count.saturating_add(bits / 8);
+        }
+        count = count.saturating_add(8);
+    }
+    let is_special = |&byte: &u8| byte == b'"' || byte == b'\\';
+    let in_tail = tail.iter().position(is_special).unwrap_or(tail.len());
+    count.saturating_add(in_tail)
 }
 
 /// Resolves escapes. Java keeps half of a surrogate pair, which is no character; it becomes U+FFFD.
@@ -353,9 +401,9 @@ mod tests {
 
     fn text(json: &str) -> Result<String, JsonError> {
         let mut scanner = Scanner::new(json);
-        let value = scanner.value()?.text().into_owned();
+        let value = scanner.value()?.bytes().into_owned();
         scanner.end()?;
-        Ok(value)
+        Ok(String::from_utf8(value).unwrap())
     }
 
     #[test]
@@ -407,7 +455,7 @@ mod tests {
         let mut keys = String::new();
         let mut scanner = Scanner::new("{1:\"a\",-2:\"b\",\"3\":null}");
         let outcome = scanner.members(|scanner, key| {
-            keys.push_str(&key.unescape());
+            keys.push_str(core::str::from_utf8(&key.bytes()).unwrap());
             scanner.value().map(|_| ())
         });
         assert_eq!((outcome, keys.as_str()), (Ok(()), "1-23"));

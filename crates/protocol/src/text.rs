@@ -56,17 +56,25 @@ impl Text {
     #[must_use]
     pub fn copied(text: &str) -> Self {
         let shared = || Self(Form::Shared(Bytes::copy_from_slice(text.as_bytes())));
-        Self::inline(text).unwrap_or_else(shared)
+        Self::inline(text.as_bytes()).unwrap_or_else(shared)
     }
 
-    /// Takes `part` out of `buffer`, which it lies in; copies it if it is short.
-    pub(crate) fn slice_of(buffer: &Bytes, part: &str) -> Self {
-        Self::inline(part).unwrap_or_else(|| Self(Form::Shared(buffer.slice_ref(part.as_bytes()))))
+    /// Takes the UTF-8 `part` out of `buffer` if it lies there, and copies it if not or if it is short.
+    pub(crate) fn slice_of(buffer: &Bytes, part: &[u8]) -> Self {
+        if let Some(text) = Self::inline(part) {
+            return text;
+        }
+        let start = part.as_ptr().addr().wrapping_sub(buffer.as_ptr().addr());
+        let end = start.saturating_add(part.len());
+        let is_inside = end <= buffer.len();
+        let shared =
+            if is_inside { buffer.slice(start..end) } else { Bytes::copy_from_slice(part) };
+        Self(Form::Shared(shared))
     }
 
-    fn inline(text: &str) -> Option<Self> {
+    fn inline(text: &[u8]) -> Option<Self> {
         let mut bytes = [0; INLINE_BYTES_MAX];
-        bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        bytes.get_mut(..text.len())?.copy_from_slice(text);
         let length = u8::try_from(text.len()).ok()?;
         Some(Self(Form::Inline { length, bytes }))
     }
@@ -106,7 +114,7 @@ impl From<&'static str> for Text {
 
 impl From<String> for Text {
     fn from(text: String) -> Self {
-        Self::inline(&text).unwrap_or_else(|| Self(Form::Shared(Bytes::from(text))))
+        Self::inline(text.as_bytes()).unwrap_or_else(|| Self(Form::Shared(Bytes::from(text))))
     }
 }
 
@@ -126,7 +134,7 @@ impl From<i64> for Text {
     /// The number in decimal, without an allocation.
     fn from(number: i64) -> Self {
         let decimal = Decimal::new(number);
-        Self::inline(decimal.as_str()).expect("20 characters fit 23 bytes")
+        Self::inline(decimal.as_bytes()).expect("20 characters fit 23 bytes")
     }
 }
 
@@ -200,9 +208,11 @@ mod tests {
         for length in 0..=2 * INLINE_BYTES_MAX {
             let string = "ab\u{e4}".chars().cycle().take(length).collect::<String>();
             let buffer = Bytes::from(string.clone());
-            let part = core::str::from_utf8(&buffer).unwrap();
-            let texts =
-                [Text::from(string.clone()), Text::copied(&string), Text::slice_of(&buffer, part)];
+            let texts = [
+                Text::from(string.clone()),
+                Text::copied(&string),
+                Text::slice_of(&buffer, &buffer),
+            ];
             for text in texts {
                 assert_eq!(text, string.as_str());
                 assert_eq!(text.clone().to_string(), string);

@@ -33,7 +33,7 @@ fn frame() -> impl Strategy<Value = Frame> {
         |((code, version, opaque, flag, language), remark, fields, encoding, body)| {
             let mut ext = ExtFields::new();
             for (key, value) in fields {
-                ext.push_text(key, value);
+                ext.push(&key, value);
             }
             let (code, version) = (code.into(), version.into());
             let language = Language(language);
@@ -235,7 +235,7 @@ proptest! {
     #[test]
     fn binary_falls_back_to_json_where_it_lacks_the_room(code in any::<i32>(), long in 0_usize..2) {
         let mut ext = ExtFields::new();
-        ext.push_text(Text::from("k".repeat(1 + long * 40_000)), Text::from(1_i64));
+        ext.push(&"k".repeat(1 + long * 40_000), 1_i64);
         let header = Header::request(code, 1, 0, ext, HeaderEncoding::Binary);
         let mut out = BytesMut::new();
         Frame { header: header.clone(), body: Bytes::new() }.encode(&mut out);

@@ -106,14 +106,14 @@ impl MemberGroup {
             if key.is("brokerAddrs") {
                 scanner.members(|scanner, key| {
                     let id = long(Value::String(key))?;
-                    group.broker_addrs.push((id, scanner.value()?.into_text()));
+                    group.broker_addrs.push((id, scanner.value()?.to_text()));
                     Ok(())
                 })?;
             } else if key.is("brokerName") {
-                group.broker_name = scanner.value()?.into_text();
+                group.broker_name = scanner.value()?.to_text();
             } else if key.is("cluster") {
                 let cluster = scanner.value()?;
-                group.cluster = (cluster != Value::Null).then(|| cluster.into_text());
+                group.cluster = (cluster != Value::Null).then(|| cluster.to_text());
             } else {
                 scanner.value()?;
             }

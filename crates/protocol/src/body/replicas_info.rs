@@ -84,7 +84,7 @@ impl ReplicasInfo {
                     return scanner.value().map(|_| ());
                 }
                 scanner.members(|scanner, key| {
-                    let name = Value::String(key).into_text();
+                    let name = Value::String(key).to_text();
                     read.table.push((name, ReplicasOfSet::read(scanner)?));
                     Ok(())
                 })
@@ -118,19 +118,19 @@ impl ReplicasOfSet {
     fn read(scanner: &mut Scanner<'_>) -> Result<Self, JsonError> {
         let mut set = Self::default();
         scanner.members(|scanner, key| {
-            match &*key.unescape() {
-                "inSyncReplicas" => set.in_sync_replicas = replicas(scanner)?,
-                "masterAddress" => {
+            match &*key.bytes() {
+                b"inSyncReplicas" => set.in_sync_replicas = replicas(scanner)?,
+                b"masterAddress" => {
                     let address = scanner.value()?;
-                    set.master_address = (address != Value::Null).then(|| address.into_text());
+                    set.master_address = (address != Value::Null).then(|| address.to_text());
                 }
-                "masterBrokerId" => {
+                b"masterBrokerId" => {
                     let id = scanner.value()?;
                     set.master_broker_id = if id == Value::Null { None } else { Some(long(id)?) };
                 }
-                "masterEpoch" => set.master_epoch = int(scanner.value()?)?,
-                "notInSyncReplicas" => set.not_in_sync_replicas = replicas(scanner)?,
-                "syncStateSetEpoch" => set.sync_state_set_epoch = int(scanner.value()?)?,
+                b"masterEpoch" => set.master_epoch = int(scanner.value()?)?,
+                b"notInSyncReplicas" => set.not_in_sync_replicas = replicas(scanner)?,
+                b"syncStateSetEpoch" => set.sync_state_set_epoch = int(scanner.value()?)?,
                 _ => {
                     scanner.value()?;
                 }
@@ -169,11 +169,11 @@ impl ReplicaState {
         let mut replica = Self::default();
         scanner.members(|scanner, key| {
             let value = scanner.value()?;
-            match &*key.unescape() {
-                "alive" => replica.alive = value == Value::Bare("true"),
-                "brokerAddress" => replica.broker_address = value.into_text(),
-                "brokerId" => replica.broker_id = long(value)?,
-                "brokerName" => replica.broker_name = value.into_text(),
+            match &*key.bytes() {
+                b"alive" => replica.alive = value == Value::Bare(b"true"),
+                b"brokerAddress" => replica.broker_address = value.to_text(),
+                b"brokerId" => replica.broker_id = long(value)?,
+                b"brokerName" => replica.broker_name = value.to_text(),
                 _ => {}
             }
             Ok(())

@@ -15,7 +15,7 @@
 
 use super::{Header, HeaderEncoding, HeaderView, Language};
 use crate::Text;
-use crate::ext::{Collector, Offsets};
+use crate::ext::{Collected, Collector};
 use crate::frame::FrameError;
 use alloc::borrow::Cow;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -29,8 +29,8 @@ pub(super) fn decode(bytes: Bytes) -> Result<Header, FrameError> {
     let flag = i32::from_be_bytes(reader.array("flag")?);
     let remark_length = i32::from_be_bytes(reader.array("remark")?);
     let remark = reader.text(remark_length, "remark")?;
-    let remark = (!remark.is_empty()).then(|| Text::slice_of(&bytes, remark));
-    let offsets = entries(&mut reader, &bytes)?;
+    let remark = (!remark.is_empty()).then(|| Text::slice_of(&bytes, remark.as_bytes()));
+    let collected = entries(&mut reader, &bytes)?;
     Ok(Header {
         code: code.into(),
         language: Language(language),
@@ -38,12 +38,12 @@ pub(super) fn decode(bytes: Bytes) -> Result<Header, FrameError> {
         opaque,
         flag,
         remark,
-        ext: offsets.into_fields(bytes),
+        ext: collected.into_fields(bytes),
         encoding: HeaderEncoding::Binary,
     })
 }
 
-fn entries(reader: &mut Reader<'_>, header: &[u8]) -> Result<Offsets, FrameError> {
+fn entries(reader: &mut Reader<'_>, header: &[u8]) -> Result<Collected, FrameError> {
     let mut fields = Collector::new(header);
     let block_length = i32::from_be_bytes(reader.array("extFields")?);
     // Upstream reads a negative length as "no fields".
@@ -54,9 +54,9 @@ fn entries(reader: &mut Reader<'_>, header: &[u8]) -> Result<Offsets, FrameError
         let value_length = i32::from_be_bytes(block.array("value of extFields")?);
         let value = block.text(value_length, "value of extFields")?;
         if value.is_empty() {
-            fields.forget(key)?;
+            fields.forget(key.as_bytes())?;
         } else if !key.is_empty() {
-            fields.push(Cow::Borrowed(key), Cow::Borrowed(value))?;
+            fields.push(&Cow::Borrowed(key.as_bytes()), &Cow::Borrowed(value.as_bytes()))?;
         }
     }
     Ok(fields.finish())

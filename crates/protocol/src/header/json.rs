@@ -17,7 +17,6 @@ use crate::ext::Collector;
 use crate::frame::FrameError;
 use crate::json::{JsonError, RawString, Scanner, Value, write_number, write_string};
 use crate::{ExtFields, Text, java_number};
-use alloc::borrow::Cow;
 use bytes::{BufMut, Bytes, BytesMut};
 
 pub(super) fn decode(bytes: Bytes) -> Result<Header, FrameError> {
@@ -37,14 +36,14 @@ pub(super) fn decode(bytes: Bytes) -> Result<Header, FrameError> {
     let mut failure = None;
     let mut scanner = Scanner::new(text);
     let outcome = scanner.members(|scanner, key| {
-        match &*key.unescape() {
-            "code" => header.code = integer(scanner.value()?)?,
-            "extFields" => ext_fields(scanner, &mut fields, &mut failure)?,
-            "flag" => header.flag = integer(scanner.value()?)?,
-            "language" => header.language = language(scanner.value()?),
-            "opaque" => header.opaque = integer(scanner.value()?)?,
-            "remark" => header.remark = remark(scanner.value()?, &bytes),
-            "version" => header.version = integer(scanner.value()?)?,
+        match &*key.bytes() {
+            b"code" => header.code = integer(scanner.value()?)?,
+            b"extFields" => ext_fields(scanner, &mut fields, &mut failure)?,
+            b"flag" => header.flag = integer(scanner.value()?)?,
+            b"language" => header.language = language(scanner.value()?),
+            b"opaque" => header.opaque = integer(scanner.value()?)?,
+            b"remark" => header.remark = remark(scanner.value()?, &bytes),
+            b"version" => header.version = integer(scanner.value()?)?,
             _ => {
                 scanner.value()?;
             }
@@ -53,8 +52,8 @@ pub(super) fn decode(bytes: Bytes) -> Result<Header, FrameError> {
     });
     let outcome = outcome.and_then(|()| scanner.end());
     outcome.map_err(|error| failure.unwrap_or_else(|| error.into()))?;
-    let offsets = fields.finish();
-    header.ext = offsets.into_fields(bytes);
+    let collected = fields.finish();
+    header.ext = collected.into_fields(bytes);
     Ok(header)
 }
 
@@ -69,9 +68,12 @@ fn ext_fields<'a>(
     }
     scanner.members(|scanner, key| {
         let value = scanner.value()?;
-        let key = key.unescape();
-        let outcome =
-            if value == Value::Null { fields.forget(&key) } else { fields.push(key, value.text()) };
+        let key = key.bytes();
+        let outcome = if value == Value::Null {
+            fields.forget(&key)
+        } else {
+            fields.push(&key, &value.bytes())
+        };
         outcome.map_err(|error| {
             *failure = Some(error);
             JsonError::TooLong
@@ -84,26 +86,23 @@ fn integer(value: Value<'_>) -> Result<i32, JsonError> {
     let text = match value {
         Value::Null => return Ok(0),
         Value::Bare(text) => text,
-        Value::String(RawString { raw, .. }) => raw,
+        Value::String(RawString { raw, .. }) => return number(raw),
         Value::Nested(_) => return Err(JsonError::WrongType),
     };
-    let is_number = matches!(value, Value::Bare(_));
-    let whole = text.split_once('.').filter(|_| is_number).map_or(text, |(whole, _)| whole);
-    java_number::int(whole.as_bytes()).ok_or(JsonError::WrongType)
+    let whole = text.split(|&byte| byte == b'.').next();
+    number(whole.unwrap_or_default())
+}
+
+fn number(digits: &[u8]) -> Result<i32, JsonError> {
+    java_number::int(digits).ok_or(JsonError::WrongType)
 }
 
 fn language(value: Value<'_>) -> Language {
-    Language::from_name(&value.text())
+    Language::from_name(&value.to_text())
 }
 
 fn remark(value: Value<'_>, header: &Bytes) -> Option<Text> {
-    if value == Value::Null {
-        return None;
-    }
-    Some(match value.text() {
-        Cow::Borrowed(text) => Text::slice_of(header, text),
-        Cow::Owned(text) => Text::from(text),
-    })
+    (value != Value::Null).then(|| Text::slice_of(header, &value.bytes()))
 }
 
 pub(super) fn encode(header: &HeaderView<'_>, out: &mut BytesMut) {

@@ -46,7 +46,7 @@ fn names(body: &[u8]) -> Option<Vec<Text>> {
                 return Err(json::JsonError::TooLong);
             }
             if value != Value::Null {
-                names.push(value.into_text());
+                names.push(value.to_text());
             }
             Ok(())
         })
