@@ -1,3 +1,71 @@
 //! A whole controller node without IO.
+//!
+//! One door: [`Controller::handle`] takes the time and an [`Event`], and leaves [`Effect`]s. The same events at the
+//! same times give the same effects, so one seed can drive a whole cluster.
+//!
+//! ```text
+//!  Request ──► route ──┬─ Local ──► answer now                              (heartbeat, metadata)
+//!                      ├─ Read ───► wait for a read barrier ──► answer from `replicas`, on any peer
+//!                      └─ Write ──► command + evidence ──► propose          (on a follower: forward to the leader)
+//!  EndOfTurn ──► the driver frames, replicates, persists ──► Committed
+//!                      └──► replicas.apply(command) ──► outcome ──► Effect::Reply, Effect::Notify
+//! ```
+//!
+//! | Question | File |
+//! |---|---|
+//! | where does a request go? | `route.rs` |
+//! | which code and remark does it get? | `respond.rs` |
+//! | who waits for what? | `waiting.rs` |
+//! | what happens at the end of a turn? | `turn.rs` |
+//! | who is alive? | `liveness.rs`; a closed connection: `inquiry.rs` |
+//! | what follows from a death? | `brokers.rs`, `elections.rs`, `notices.rs` |
+//! | the first start of a cluster | `founding.rs` |
+//! | a crashed leader | `campaign.rs` |
+//!
+//! Not here: bytes of clients (`protocol`), the rules of broker sets (`replicas`), Raft (`consensus`), and every
+//! clock, socket, file, thread and log line (`server`).
 #![no_std]
 #![forbid(unsafe_code)]
+#![warn(clippy::wildcard_enum_match_arm)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod brokers;
+mod campaign;
+mod controller;
+mod draw;
+mod effect;
+mod elections;
+mod event;
+mod founding;
+mod inquiry;
+mod instant;
+mod links;
+mod liveness;
+mod notices;
+mod peer;
+mod requests;
+mod respond;
+mod route;
+mod settings;
+mod snapshots;
+mod status;
+mod turn;
+mod waiting;
+
+pub use controller::{Controller, ControllerStartError, Counts, Overview, Start};
+pub use effect::{DeathReason, Effect, ElectionResult, Founding, Note};
+pub use event::{AttemptId, Caller, ConnectionId, Event, Inspect, NoticeResult, ProbeResult};
+pub use inquiry::PROBES_IN_FLIGHT_MAX;
+pub use instant::Instant;
+pub use liveness::{BrokerIdentity, LIVE_BROKERS_MAX};
+pub use notices::{NOTICES_IN_FLIGHT_MAX, NoticeCounts};
+pub use peer::{PeerMessage, PeerMessageError};
+pub use settings::{LiveSettings, PeerSettings, Settings};
+pub use snapshots::{SNAPSHOT_BYTES_MAX, SNAPSHOT_PART_BYTES_MAX, checksum};
+
+// The server carries these between the core and the journal and looks at none of them, so that it need not
+// name `consensus` itself.
+pub use consensus::{LogIndex, Membership, PeerId, Persist, Restored, Role, SnapshotDescriptor};

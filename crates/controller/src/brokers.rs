@@ -1,0 +1,403 @@
+//! Brokers come, fall silent and die; what follows: questions, elections, notices.
+
+use crate::controller::Controller;
+use crate::effect::{DeathReason, Effect, ElectionResult, Founding, Note};
+use crate::event::{AttemptId, ConnectionId, ProbeResult};
+use crate::inquiry::{Finding, Why};
+use crate::instant::Instant;
+use crate::liveness::{BrokerIdentity, Slot};
+use crate::peer::PeerMessage;
+use crate::respond;
+use crate::settings::UNHEARD_GRACE_MS;
+use crate::waiting::Full;
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use consensus::{PeerId, Role};
+use protocol::{BrokerHeartbeat, RoleNotice, Text};
+use replicas::{Member, Outcome, RecordedMaster, Rejection};
+
+impl Controller {
+    /// A heartbeat came.
+    pub(crate) fn heard(
+        &mut self,
+        now: Instant,
+        connection: Option<ConnectionId>,
+        id: i64,
+        beat: &BrokerHeartbeat,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Full> {
+        let heard = self.liveness.heard(now, connection, id, beat);
+        let heard = heard.map_err(|_full| Full("LIVE_BROKERS_MAX"))?;
+        if !(heard.is_new || heard.is_new_address) {
+            return Ok(());
+        }
+        let Some(broker) = self.liveness.get(heard.slot) else { return Ok(()) };
+        let identity = broker.identity.clone();
+        self.inquiries.ask(now, &identity, &broker.address, Why::Remember);
+        if heard.is_new {
+            self.elections.heard(&identity.set, id);
+            self.elections.consider(&identity.set);
+            let BrokerIdentity { cluster, set, id } = identity;
+            effects.push(Effect::Note(Note::BrokerAlive { cluster, set, id }));
+        }
+        Ok(())
+    }
+
+    /// A client connection closed: for the brokers heard on it, that is a question to the leader.
+    pub(crate) fn connection_closed(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        effects: &mut Vec<Effect>,
+    ) {
+        let leads = self.leads();
+        let leader = self.leader();
+        for slot in self.liveness.closed(connection) {
+            if leads {
+                self.ask(now, slot, Why::Closed);
+            } else if let (Some(peer), Some(broker)) = (leader, self.liveness.get(slot)) {
+                let message = PeerMessage::Closed(broker.identity.clone());
+                effects.push(Effect::Send { peer, message });
+            }
+        }
+    }
+
+    fn ask(&mut self, now: Instant, slot: Slot, why: Why) {
+        let Some(broker) = self.liveness.get(slot) else { return };
+        let since = if why == Why::Silent { broker.heard } else { now };
+        self.inquiries.ask(since, &broker.identity, &broker.address, why);
+    }
+
+    /// Another peer saw a broker's connection close.
+    fn closed_elsewhere(&mut self, now: Instant, broker: &BrokerIdentity) {
+        let slot = self.liveness.slot(&broker.cluster, &broker.set, broker.id);
+        if let (true, Some(slot)) = (self.leads(), slot) {
+            self.ask(now, slot, Why::Closed);
+        }
+    }
+
+    /// The leader asks whether this peer still hears a broker.
+    fn questioned(&self, now: Instant, silent_ms: u64, broker: &BrokerIdentity) -> bool {
+        let slot = self.liveness.slot(&broker.cluster, &broker.set, broker.id);
+        slot.and_then(|slot| self.liveness.get(slot)).is_some_and(|broker| {
+            broker.connection.is_some() || now.since_ms(broker.heard) < silent_ms
+        })
+    }
+
+    /// A connect to a broker's address ended.
+    pub(crate) fn probed(
+        &mut self,
+        now: Instant,
+        attempt: AttemptId,
+        result: ProbeResult,
+        effects: &mut Vec<Effect>,
+    ) {
+        let finding = self.inquiries.probed(now, attempt, result);
+        self.found(now, finding, effects);
+    }
+
+    fn found(&mut self, now: Instant, finding: Finding, effects: &mut Vec<Effect>) {
+        match finding {
+            Finding::Nothing => {}
+            Finding::AskPeers { number, broker, since, is_closed } => {
+                let slot = self.liveness.slot(&broker.cluster, &broker.set, broker.id);
+                let Some(known) = slot.and_then(|slot| self.liveness.get(slot)) else { return };
+                let is_connected = is_closed && known.connection.is_some();
+                if is_connected || known.heard > since {
+                    return self.inquiries.object(now, &broker);
+                }
+                let asked = self.links.reachable();
+                let silent_ms = u32::try_from(now.since_ms(since)).unwrap_or(u32::MAX);
+                for &peer in &asked {
+                    let broker = broker.clone();
+                    let message = PeerMessage::Question { number, silent_ms, broker };
+                    effects.push(Effect::Send { peer, message });
+                }
+                self.inquiries.open_round(now, number, broker, asked);
+            }
+            Finding::Shorten(broker) => {
+                let grace = now.plus_ms(self.settings.live.broker_close_grace_ms);
+                if let Some(slot) = self.liveness.slot(&broker.cluster, &broker.set, broker.id) {
+                    self.liveness.shorten(slot, grace);
+                }
+            }
+            Finding::Dead(broker) => {
+                let slot = self.liveness.slot(&broker.cluster, &broker.set, broker.id);
+                if let Some(dead) = slot.and_then(|slot| self.liveness.remove(slot)) {
+                    self.died(dead.identity, DeathReason::Refused, effects);
+                }
+            }
+        }
+    }
+
+    fn died(&mut self, identity: BrokerIdentity, reason: DeathReason, effects: &mut Vec<Effect>) {
+        self.notices.forget(&identity);
+        self.elections.consider(&identity.set);
+        let BrokerIdentity { cluster, set, id } = identity;
+        effects.push(Effect::Note(Note::BrokerDead { cluster, set, id, reason }));
+    }
+
+    /// What time alone brings: deadlines, silence, rounds that are over, brokers to ask again.
+    pub(crate) fn watch_brokers(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let ring = self.liveness.ring(now);
+        for dead in ring.dead {
+            self.died(dead.identity, DeathReason::Deadline, effects);
+        }
+        if !self.leads() {
+            return;
+        }
+        for slot in ring.silent {
+            if self.liveness.get(slot).is_some_and(|broker| broker.connection.is_some()) {
+                self.ask(now, slot, Why::Silent);
+            }
+        }
+        for broker in self.inquiries.take_again(now) {
+            let slot = self.liveness.slot(&broker.cluster, &broker.set, broker.id);
+            let Some(slot) = slot else { continue };
+            // Heard again on a connection: the question is answered.
+            if self.liveness.get(slot).is_some_and(|broker| broker.connection.is_none()) {
+                self.ask(now, slot, Why::Closed);
+            }
+        }
+        let quorum = self.settings.peers.len() / 2 + 1;
+        for finding in self.inquiries.close_rounds(now, quorum) {
+            self.found(now, finding, effects);
+        }
+    }
+
+    /// Proposes an election for every set that needs one. Returns whether any was proposed.
+    pub(crate) fn hold_elections(&mut self, now: Instant, effects: &mut Vec<Effect>) -> bool {
+        if !self.leads() {
+            return false;
+        }
+        if self.elections.is_reconcile_due(now) {
+            let names: Vec<Box<str>> =
+                self.replicas.broker_sets().map(|(name, _)| Box::from(name)).collect();
+            for name in names {
+                self.elections.consider(&name);
+            }
+        }
+        let mut is_proposed = false;
+        for set in self.elections.take_due() {
+            if self.needs_election(now, &set) {
+                self.propose_election(now, set, effects);
+                is_proposed = true;
+            }
+        }
+        is_proposed
+    }
+
+    /// Whether the controller itself should elect: the recorded master is dead, or none is recorded although
+    /// somebody could be. The first master of a set is not the controller's to choose: brokers ask for it.
+    fn needs_election(&self, now: Instant, name: &str) -> bool {
+        let Some(set) = self.replicas.broker_set(name) else { return false };
+        if !set.was_elected() {
+            return false;
+        }
+        let cluster = set.cluster().unwrap_or_default();
+        let is_alive = |id: i64| self.liveness.is_alive(now, cluster, name, id);
+        match set.master() {
+            Some(master) => !is_alive(master.0) && !self.elections.is_in_grace(name, master.0),
+            None => {
+                let in_sync = set.sync_state_set().iter().any(|id| is_alive(id.0));
+                let is_unclean = self.settings.live.enable_elect_unclean_master;
+                in_sync || is_unclean && set.replicas().iter().any(|r| is_alive(r.id.0))
+            }
+        }
+    }
+
+    /// This peer leads from now on.
+    pub(crate) fn begin_leading(&mut self, now: Instant) {
+        let mut unheard = BTreeSet::new();
+        for (name, set) in self.replicas.broker_sets() {
+            let cluster = set.cluster().unwrap_or_default();
+            if let Some(master) = set.master() {
+                if self.liveness.slot(cluster, name, master.0).is_none() {
+                    unheard.insert((Box::from(name), master.0));
+                }
+            }
+        }
+        let sets: Vec<Box<str>> =
+            self.replicas.broker_sets().map(|(name, _)| Box::from(name)).collect();
+        let grace = now.plus_ms(UNHEARD_GRACE_MS);
+        self.elections.begin(now, sets.into_iter(), unheard, grace);
+    }
+
+    /// This peer leads no more.
+    pub(crate) fn end_leading(&mut self) {
+        self.elections.end();
+        self.inquiries.clear();
+        self.notices.clear();
+    }
+
+    /// A master was elected: every living member is told. Only the leader does this, and once.
+    pub(crate) fn tell_members(&mut self, now: Instant, set: &str, outcome: &Outcome) {
+        let Outcome::MasterElected { master, cluster, members, .. } = outcome else { return };
+        if !self.leads() || !self.settings.live.notify_broker_role_changed {
+            return;
+        }
+        let cluster = cluster.as_deref().unwrap_or_default();
+        for Member { id, address } in members {
+            if self.liveness.is_alive(now, cluster, set, id.0) {
+                let identity =
+                    BrokerIdentity { cluster: cluster.into(), set: set.into(), id: id.0 };
+                self.notices.put(now, identity, address.clone(), notice(master));
+            }
+        }
+    }
+
+    /// What is told of an election that was proposed here.
+    pub(crate) fn note_election(
+        &self,
+        cluster: Option<&Text>,
+        set: &str,
+        result: &Result<Outcome, Rejection>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let (master, result) = match result {
+            Ok(Outcome::MasterElected { master, .. }) => {
+                (Some(master.id.0), ElectionResult::NewMaster)
+            }
+            Ok(Outcome::NoMaster { .. }) | Err(Rejection::ElectionFailed) => {
+                (None, ElectionResult::NoMaster)
+            }
+            Err(Rejection::MasterStillExists { master, .. }) => {
+                (Some(master.id.0), ElectionResult::KeptMaster)
+            }
+            // An unknown set is not counted, as upstream.
+            Ok(_) | Err(_) => return,
+        };
+        let cluster = cluster.map_or_else(Box::default, |cluster| cluster.as_str().into());
+        let set = set.into();
+        effects.push(Effect::Note(Note::Election { cluster, set, master, result }));
+    }
+
+    pub(crate) fn peer_message(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        message: PeerMessage,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(nonce) = self.links.get(peer).and_then(|link| link.nonce) else { return };
+        match message {
+            PeerMessage::Raft(message) => {
+                let refused = self.driver_mut().map(|driver| driver.step(peer, nonce, message));
+                self.counts.refused_messages += u64::from(matches!(refused, Some(Err(_))));
+            }
+            PeerMessage::Founding(state) => self.founding_heard(peer, state, effects),
+            PeerMessage::Forward { sequence, frame } => {
+                self.forwarded(now, peer, sequence, frame, effects);
+            }
+            PeerMessage::Answer { sequence, frame } => {
+                self.forward_answered(sequence, frame, effects);
+            }
+            PeerMessage::Closed(broker) => self.closed_elsewhere(now, &broker),
+            PeerMessage::Question { number, silent_ms, broker } => {
+                let objects = self.questioned(now, u64::from(silent_ms), &broker);
+                let message = PeerMessage::Objection { number, objects };
+                effects.push(Effect::Send { peer, message });
+            }
+            PeerMessage::Objection { number, objects } => {
+                self.inquiries.answered(now, number, peer, objects);
+            }
+            PeerMessage::SnapshotRead { index, offset } => {
+                self.snapshot_read(now, peer, (index.0, offset), effects);
+            }
+            PeerMessage::SnapshotPart { index, offset, bytes } => {
+                self.snapshot_part(now, peer, (index.0, offset), &bytes, effects);
+            }
+        }
+    }
+
+    fn snapshot_read(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        (index, offset): (u64, u64),
+        effects: &mut Vec<Effect>,
+    ) {
+        let (bytes, is_last): (Bytes, bool) = self.snapshots.part(now, peer, index, offset);
+        if is_last {
+            if let Some(driver) = self.driver_mut() {
+                driver.snapshot_reported(peer, true);
+            }
+        }
+        let index = consensus::LogIndex(index);
+        let message = PeerMessage::SnapshotPart { index, offset, bytes };
+        effects.push(Effect::Send { peer, message });
+    }
+
+    fn founding_heard(&mut self, peer: PeerId, state: Founding, effects: &mut Vec<Effect>) {
+        use crate::controller::Stage;
+        match &mut self.stage {
+            Stage::Founding { start, .. } => start.heard(peer, state),
+            Stage::Wiped | Stage::Member(_) => {
+                if state != Founding::Founded {
+                    let message = PeerMessage::Founding(self.founding_state());
+                    effects.push(Effect::Send { peer, message });
+                }
+            }
+        }
+    }
+
+    pub(crate) fn peer_up(&mut self, peer: PeerId, nonce: u64, effects: &mut Vec<Effect>) {
+        let Some(link) = self.links.get_mut(peer) else { return };
+        if link.nonce != Some(nonce) {
+            link.forwarded = 0;
+        }
+        link.nonce = Some(nonce);
+        link.is_refused = false;
+        let message = PeerMessage::Founding(self.founding_state());
+        effects.push(Effect::Send { peer, message });
+    }
+
+    pub(crate) fn peer_reachable(&mut self, peer: PeerId, effects: &mut Vec<Effect>) {
+        let Some(link) = self.links.get_mut(peer) else { return };
+        link.is_reachable = true;
+        link.is_refused = false;
+        let message = PeerMessage::Founding(self.founding_state());
+        effects.push(Effect::Send { peer, message });
+    }
+
+    pub(crate) fn peer_unreachable(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        is_refused: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(link) = self.links.get_mut(peer) else { return };
+        link.is_reachable = false;
+        link.is_refused = is_refused;
+        for lost in self.forwards.lost_with(peer) {
+            crate::requests::reply(lost.caller, respond::unknown_outcome(), effects);
+        }
+        let was_offered = self.snapshots.withdraw(peer);
+        let me = self.settings.me;
+        let Some(driver) = self.driver_mut() else { return };
+        driver.unreachable(peer);
+        if was_offered {
+            driver.snapshot_reported(peer, false);
+        }
+        let is_crash = is_refused && driver.leader() == Some(peer) && driver.role() != Role::Leader;
+        if is_crash {
+            let voters = &driver.membership().voters;
+            let rank = voters.iter().filter(|&&voter| voter != peer && voter < me).count();
+            let term = driver.term();
+            self.crash.refused(now, peer, term, u64::try_from(rank).unwrap_or(u64::MAX));
+        }
+    }
+}
+
+fn notice(master: &RecordedMaster) -> RoleNotice {
+    RoleNotice {
+        master_address: Text::from(alloc::string::String::from(&*master.address)),
+        master_epoch: master.master_epoch.0,
+        sync_state_set_epoch: master.set_epoch.0,
+        master_broker_id: master.id.0,
+        sync_state_set: master.sync_state_set.iter().map(|id| id.0).collect(),
+    }
+}

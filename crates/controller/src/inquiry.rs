@@ -1,0 +1,258 @@
+//! Whether a broker is dead whose connection closed: it is asked, at its own address (DESIGN, "Death of a broker").
+//!
+//! ```text
+//! a connection closed, here or at another peer ─┐           ┌─► accepted: alive until its deadline,
+//! an open one is silent for 3 s ────────────────┼─► Probe ──┤             asked again each second until heard
+//! first heard (only to remember) ───────────────┘           ├─► no answer: deadline at most the grace away
+//!                                                           └─► refused, by an address that once accepted:
+//!                                       one round of questions to the other peers, at most 50 ms
+//!                                            ├─► somebody still hears it: as accepted
+//!                                            └─► nobody, and a quorum answered: dead now
+//! ```
+//!
+//! Only the leader asks for closes and silence; every peer asks once to remember which addresses accept. A refusal
+//! by an address that never accepted proves nothing (a broker behind a gateway), so it counts as no answer.
+//!
+//! One inquiry per broker at a time; at most [`PROBES_IN_FLIGHT_MAX`] connects are on their way.
+
+use crate::event::{AttemptId, ProbeResult};
+use crate::instant::Instant;
+use crate::liveness::BrokerIdentity;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use consensus::PeerId;
+
+/// Connects to brokers that may be on their way at once; more wait for their turn.
+pub const PROBES_IN_FLIGHT_MAX: usize = 512;
+
+/// How long the other peers have to object to a death, in ms.
+pub(crate) const ROUND_MS: u64 = 50;
+
+/// Pause before a broker that accepted is asked again, in ms.
+pub(crate) const ASK_AGAIN_MS: u64 = 1_000;
+
+/// Addresses remembered to have accepted; beyond it none is added, so refusals there count as no answer.
+pub(crate) const REMEMBERED_MAX: usize = 200_000;
+
+/// Why a broker is asked. The order is that of urgency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Why {
+    /// To know whether its address accepts at all.
+    Remember,
+    /// It is silent on an open connection.
+    Silent,
+    /// A connection of its closed.
+    Closed,
+}
+
+/// What an answer, or the end of a round, means for a broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// Nothing changes.
+    Nothing,
+    /// Ask the other peers.
+    AskPeers {
+        /// Of the round.
+        number: u64,
+        /// The broker.
+        broker: BrokerIdentity,
+        /// Since when it is suspected.
+        since: Instant,
+        /// Whether a connection of its closed; else it is only silent.
+        is_closed: bool,
+    },
+    /// Its deadline is at most the grace away.
+    Shorten(BrokerIdentity),
+    /// It is dead.
+    Dead(BrokerIdentity),
+}
+
+#[derive(Debug)]
+struct Inquiry {
+    address: Box<str>,
+    why: Why,
+    /// Since when the broker is suspected: whoever heard it later objects.
+    since: Instant,
+    /// Another connection closed while this inquiry ran.
+    is_repeated: bool,
+}
+
+#[derive(Debug)]
+struct Round {
+    broker: BrokerIdentity,
+    deadline: Instant,
+    waits_for: BTreeSet<PeerId>,
+    answered: usize,
+}
+
+/// All inquiries of one peer.
+#[derive(Debug, Default)]
+pub(crate) struct Inquiries {
+    remembered: BTreeSet<Box<str>>,
+    open: BTreeMap<BrokerIdentity, Inquiry>,
+    waiting: VecDeque<BrokerIdentity>,
+    probes: BTreeMap<AttemptId, BrokerIdentity>,
+    rounds: BTreeMap<u64, Round>,
+    again: BTreeSet<(Instant, BrokerIdentity)>,
+    next_number: u64,
+}
+
+impl Inquiries {
+    /// Asks about a broker, suspected since `since`. If it is being asked about already, the more urgent reason
+    /// stands.
+    pub(crate) fn ask(&mut self, since: Instant, broker: &BrokerIdentity, address: &str, why: Why) {
+        if why == Why::Remember && (address.is_empty() || self.remembered.contains(address)) {
+            return;
+        }
+        if let Some(inquiry) = self.open.get_mut(broker) {
+            inquiry.is_repeated |= why == Why::Closed;
+            if inquiry.why < why {
+                (inquiry.why, inquiry.since) = (why, since);
+            }
+            return;
+        }
+        self.waiting.push_back(broker.clone());
+        let inquiry = Inquiry { address: address.into(), why, since, is_repeated: false };
+        self.open.insert(broker.clone(), inquiry);
+    }
+
+    /// The connects to make now.
+    pub(crate) fn take_probes(&mut self) -> Vec<(AttemptId, Box<str>)> {
+        let mut probes = Vec::new();
+        while self.probes.len() < PROBES_IN_FLIGHT_MAX {
+            let Some(broker) = self.waiting.pop_front() else { break };
+            let Some(inquiry) = self.open.get(&broker) else { continue };
+            self.next_number += 1;
+            let attempt = AttemptId(self.next_number);
+            probes.push((attempt, inquiry.address.clone()));
+            self.probes.insert(attempt, broker);
+        }
+        probes
+    }
+
+    /// A connect has ended.
+    pub(crate) fn probed(
+        &mut self,
+        now: Instant,
+        attempt: AttemptId,
+        result: ProbeResult,
+    ) -> Finding {
+        let Some(broker) = self.probes.remove(&attempt) else { return Finding::Nothing };
+        let Some(inquiry) = self.open.get(&broker) else { return Finding::Nothing };
+        let is_remembered = self.remembered.contains(&inquiry.address);
+        let (why, since) = (inquiry.why, inquiry.since);
+        match result {
+            ProbeResult::Accepted => {
+                let address = inquiry.address.clone();
+                if self.remembered.len() < REMEMBERED_MAX {
+                    self.remembered.insert(address);
+                }
+                self.stays_alive(now, &broker);
+                Finding::Nothing
+            }
+            ProbeResult::Refused if is_remembered && why > Why::Remember => {
+                self.next_number += 1;
+                let is_closed = why == Why::Closed;
+                Finding::AskPeers { number: self.next_number, broker, since, is_closed }
+            }
+            ProbeResult::Refused | ProbeResult::NoAnswer => {
+                self.open.remove(&broker);
+                match why {
+                    Why::Closed => Finding::Shorten(broker),
+                    Why::Remember | Why::Silent => Finding::Nothing,
+                }
+            }
+        }
+    }
+
+    /// Opens the round that [`Finding::AskPeers`] asked for; `asked` are the peers that can be reached.
+    pub(crate) fn open_round(
+        &mut self,
+        now: Instant,
+        number: u64,
+        broker: BrokerIdentity,
+        asked: BTreeSet<PeerId>,
+    ) {
+        let deadline = now.plus_ms(ROUND_MS);
+        self.rounds.insert(number, Round { broker, deadline, waits_for: asked, answered: 0 });
+    }
+
+    /// A peer has answered. One objection ends the round; without any, [`Self::close_rounds`] does.
+    pub(crate) fn answered(&mut self, now: Instant, number: u64, peer: PeerId, objects: bool) {
+        let Some(round) = self.rounds.get_mut(&number) else { return };
+        if !round.waits_for.remove(&peer) {
+            return;
+        }
+        round.answered += 1;
+        if objects {
+            let broker = round.broker.clone();
+            self.rounds.remove(&number);
+            self.stays_alive(now, &broker);
+        }
+    }
+
+    /// Closes the rounds that are over: all have answered, or the time has. `quorum` counts this peer too.
+    pub(crate) fn close_rounds(&mut self, now: Instant, quorum: usize) -> Vec<Finding> {
+        let over: Vec<u64> = (self.rounds.iter())
+            .filter(|(_, round)| round.waits_for.is_empty() || round.deadline <= now)
+            .map(|(&number, _)| number)
+            .collect();
+        let mut findings = Vec::with_capacity(over.len());
+        for number in over {
+            let Some(round) = self.rounds.remove(&number) else { continue };
+            let why = self.open.remove(&round.broker).map(|inquiry| inquiry.why);
+            findings.push(if round.answered + 1 >= quorum {
+                Finding::Dead(round.broker)
+            } else if why == Some(Why::Closed) {
+                Finding::Shorten(round.broker)
+            } else {
+                Finding::Nothing
+            });
+        }
+        findings
+    }
+
+    /// This peer itself still has an open connection of the broker, or heard it: no death.
+    pub(crate) fn object(&mut self, now: Instant, broker: &BrokerIdentity) {
+        self.stays_alive(now, broker);
+    }
+
+    /// The brokers that accepted and are due to be asked again.
+    pub(crate) fn take_again(&mut self, now: Instant) -> Vec<BrokerIdentity> {
+        let mut due = Vec::new();
+        while let Some((at, broker)) = self.again.pop_first() {
+            if at > now {
+                self.again.insert((at, broker));
+                break;
+            }
+            due.push(broker);
+        }
+        due
+    }
+
+    /// When something is due next.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        let again = self.again.first().map(|(at, _)| *at);
+        let round = self.rounds.values().map(|round| round.deadline).min();
+        again.into_iter().chain(round).min()
+    }
+
+    /// Leadership is lost: only the leader asks for closes. What was remembered stays.
+    pub(crate) fn clear(&mut self) {
+        self.open.clear();
+        self.waiting.clear();
+        self.probes.clear();
+        self.rounds.clear();
+        self.again.clear();
+    }
+
+    fn stays_alive(&mut self, now: Instant, broker: &BrokerIdentity) {
+        let Some(inquiry) = self.open.remove(broker) else { return };
+        if inquiry.is_repeated {
+            self.ask(now, broker, &inquiry.address, Why::Closed);
+        } else if inquiry.why == Why::Closed {
+            self.again.insert((now.plus_ms(ASK_AGAIN_MS), broker.clone()));
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! Which brokers this peer believes to be alive.
+//!
+//! ```text
+//! heartbeat ──► heard() ── O(1): moves the deadline, leaves the alarm where it is
+//! alarm due ──► ring() ─── past the deadline: dead; not heard for 3 s: silent; else: set the alarm anew
+//! ```
+//!
+//! Every broker has one alarm in a heap. A heartbeat only moves the broker's *deadline*; the alarm is looked at
+//! when it rings, about every [`SILENCE_MS`] for each broker. So a heartbeat costs no heap operation, nothing ever scans
+//! all brokers, and expiry is exact to the microsecond at which the core is woken.
+//!
+//! Invariants: a listed broker stands in `by_set` once, in `by_connection` at most once, and has an alarm that
+//! rings at its deadline or before. The table is soft state: never replicated, never in the log (decision 0004).
+//! What a death means is decided elsewhere (`elections.rs`); whether a closed connection is one, in `inquiry.rs`.
+//!
+//! Source: upstream `DefaultBrokerHeartbeatManager`; deviations L1-L7 in `docs/COMPATIBILITY.md`.
+
+use crate::event::ConnectionId;
+use crate::instant::Instant;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BinaryHeap};
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+use protocol::BrokerHeartbeat;
+use replicas::{Alive, BrokerId};
+
+/// Brokers in the table; a heartbeat of one more is refused as busy. Three times the largest fleet planned for.
+pub const LIVE_BROKERS_MAX: usize = 100_000;
+
+/// Longest time-out a broker may ask for, in ms: one day. More is taken as this.
+pub(crate) const HEARTBEAT_TIMEOUT_MS_MAX: i64 = 86_400_000;
+
+/// Time-out of a broker that names none, in ms.
+/// Source: upstream `BrokerHeartbeatManager#DEFAULT_BROKER_CHANNEL_EXPIRED_TIME`.
+pub(crate) const HEARTBEAT_TIMEOUT_MS_DEFAULT: i64 = 10_000;
+
+/// A broker on an open connection that was not heard for this long, in ms, is asked at its own address.
+pub(crate) const SILENCE_MS: u64 = 3_000;
+
+/// Pause before such a broker is asked again, in ms.
+pub(crate) const SILENCE_AGAIN_MS: u64 = 1_000;
+
+/// Who a broker is, to a controller: names alone, whatever its address.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BrokerIdentity {
+    /// Name of the cluster, empty if the broker named none.
+    pub cluster: Box<str>,
+    /// Name of the broker set.
+    pub set: Box<str>,
+    /// Controller id of the broker.
+    pub id: i64,
+}
+
+/// Place of a broker in the table, good until that broker is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Slot {
+    index: usize,
+    generation: u64,
+}
+
+/// What this peer knows of one broker.
+#[derive(Debug, Clone)]
+pub(crate) struct Broker {
+    pub(crate) identity: BrokerIdentity,
+    pub(crate) address: Box<str>,
+    pub(crate) epoch: i32,
+    pub(crate) max_offset: i64,
+    pub(crate) confirm_offset: i64,
+    pub(crate) priority: i32,
+    pub(crate) timeout_ms: i64,
+    /// When it was heard last, here or through another peer.
+    pub(crate) heard: Instant,
+    /// Alive up to and including this moment.
+    pub(crate) deadline: Instant,
+    /// The newest connection it was heard on; none once that closed, or if only other peers hear it.
+    pub(crate) connection: Option<ConnectionId>,
+    alarm: Instant,
+    generation: u64,
+}
+
+/// What a heartbeat changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Heard {
+    pub(crate) slot: Slot,
+    /// The broker was not in the table, or its address there was another one.
+    pub(crate) is_new_address: bool,
+    /// The broker was not in the table.
+    pub(crate) is_new: bool,
+}
+
+/// What the alarms that rang have to say.
+#[derive(Debug, Default)]
+pub(crate) struct Ring {
+    /// Past their deadlines, earliest first; no longer in the table.
+    pub(crate) dead: Vec<Broker>,
+    /// Not heard for [`SILENCE_MS`], though not past their deadlines.
+    pub(crate) silent: Vec<Slot>,
+}
+
+/// The table is at [`LIVE_BROKERS_MAX`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TableFull;
+
+/// The table of live brokers of one peer.
+#[derive(Debug, Default)]
+pub(crate) struct Liveness {
+    brokers: Vec<Option<Broker>>,
+    free: Vec<usize>,
+    by_set: BTreeMap<Box<str>, Vec<usize>>,
+    by_connection: BTreeMap<ConnectionId, Vec<usize>>,
+    alarms: BinaryHeap<Reverse<(Instant, usize, u64)>>,
+    generations: u64,
+    /// Nobody expires before this: set after this process was paused itself.
+    not_before: Instant,
+}
+
+impl Liveness {
+    /// Takes a heartbeat that came over `connection`, `None` if another peer passed it on.
+    ///
+    /// On the broker's newest connection it replaces epoch and offsets even by smaller ones, since a truncated
+    /// broker must not keep its old rank (upstream defect L7). On an older one only larger values count.
+    ///
+    /// # Errors
+    /// [`TableFull`] if the broker is new and the table full.
+    pub(crate) fn heard(
+        &mut self,
+        now: Instant,
+        connection: Option<ConnectionId>,
+        id: i64,
+        beat: &BrokerHeartbeat,
+    ) -> Result<Heard, TableFull> {
+        let cluster = beat.cluster_name.as_deref().unwrap_or_default();
+        let set = beat.broker_name.as_deref().unwrap_or_default();
+        let timeout = beat.heartbeat_timeout_ms.unwrap_or(HEARTBEAT_TIMEOUT_MS_DEFAULT);
+        let timeout_ms = timeout.min(HEARTBEAT_TIMEOUT_MS_MAX);
+        // A time-out of 0 or less means dead at once, as upstream; the moment before `now` is already past.
+        let deadline = match u64::try_from(timeout_ms) {
+            Ok(timeout_ms) => now.plus_ms(timeout_ms),
+            Err(_) => Instant::from_micros(now.as_micros().saturating_sub(1)),
+        };
+        let known = connection
+            .and_then(|connection| self.on_connection(connection, cluster, set, id))
+            .or_else(|| self.find(cluster, set, id));
+        let is_new = known.is_none();
+        let index = match known {
+            Some(index) => index,
+            None => self.insert(now, deadline, cluster, set, id)?,
+        };
+        let Some(broker) = self.brokers.get_mut(index).and_then(Option::as_mut) else {
+            unreachable!("an index from `find` or `insert` is listed")
+        };
+        let is_newest = is_new || connection >= broker.connection;
+        let is_larger = (beat.epoch, beat.max_offset) > (broker.epoch, broker.max_offset);
+        if is_newest || is_larger {
+            broker.epoch = beat.epoch;
+            broker.max_offset = beat.max_offset;
+            broker.confirm_offset = beat.confirm_offset;
+        }
+        broker.priority = beat.election_priority;
+        broker.timeout_ms = timeout_ms;
+        broker.heard = now;
+        broker.deadline = deadline;
+        let address = beat.broker_address.as_deref().unwrap_or_default();
+        let is_new_address = is_newest && &*broker.address != address;
+        if is_new_address {
+            broker.address = address.into();
+        }
+        let generation = broker.generation;
+        let moved = (is_newest && broker.connection != connection).then_some(broker.connection);
+        if broker.alarm > deadline {
+            broker.alarm = deadline;
+            self.alarms.push(Reverse((deadline, index, generation)));
+        }
+        if let (Some(old), Some(new)) = (moved, connection) {
+            self.move_to(index, old, new);
+        }
+        Ok(Heard { slot: Slot { index, generation }, is_new_address, is_new })
+    }
+
+    /// Forgets `connection` and returns the brokers whose newest connection it was.
+    pub(crate) fn closed(&mut self, connection: ConnectionId) -> Vec<Slot> {
+        let indices = self.by_connection.remove(&connection).unwrap_or_default();
+        let mut slots = Vec::with_capacity(indices.len());
+        for index in indices {
+            if let Some(broker) = self.brokers.get_mut(index).and_then(Option::as_mut) {
+                broker.connection = None;
+                slots.push(Slot { index, generation: broker.generation });
+            }
+        }
+        slots
+    }
+
+    /// Looks at every alarm that is due: removes the brokers whose deadline has passed, names the silent ones.
+    pub(crate) fn ring(&mut self, now: Instant) -> Ring {
+        let mut ring = Ring::default();
+        if now < self.not_before {
+            return ring;
+        }
+        while let Some(&Reverse((alarm, index, generation))) = self.alarms.peek() {
+            if alarm >= now {
+                break;
+            }
+            self.alarms.pop();
+            let Some(broker) = self.brokers.get_mut(index).and_then(Option::as_mut) else {
+                continue;
+            };
+            if broker.generation != generation || broker.alarm != alarm {
+                continue;
+            }
+            if broker.deadline < now {
+                ring.dead.extend(self.remove_index(index));
+                continue;
+            }
+            let silence = broker.heard.plus_ms(SILENCE_MS);
+            let next = if silence < now {
+                ring.silent.push(Slot { index, generation });
+                now.plus_ms(SILENCE_AGAIN_MS)
+            } else {
+                silence
+            };
+            broker.alarm = next.min(broker.deadline);
+            self.alarms.push(Reverse((broker.alarm, index, generation)));
+        }
+        ring
+    }
+
+    /// Takes a broker out of the table, since it is known to be dead.
+    pub(crate) fn remove(&mut self, slot: Slot) -> Option<Broker> {
+        self.get(slot)?;
+        self.remove_index(slot.index)
+    }
+
+    /// Brings the deadline of a broker forward to `deadline`, if that is earlier.
+    pub(crate) fn shorten(&mut self, slot: Slot, deadline: Instant) {
+        let index = slot.index;
+        let Some(broker) = self.brokers.get_mut(index).and_then(Option::as_mut) else { return };
+        if broker.generation != slot.generation || broker.deadline <= deadline {
+            return;
+        }
+        broker.deadline = deadline;
+        if broker.alarm > deadline {
+            broker.alarm = deadline;
+            self.alarms.push(Reverse((deadline, index, slot.generation)));
+        }
+    }
+
+    /// Lets nobody expire before `moment`: this process was paused, and what brokers sent is still unread.
+    pub(crate) fn forgive_until(&mut self, moment: Instant) {
+        self.not_before = self.not_before.max(moment);
+    }
+
+    /// The moment at which [`Self::ring`] may find something.
+    pub(crate) fn next_alarm(&self) -> Option<Instant> {
+        let Reverse((alarm, _, _)) = self.alarms.peek()?;
+        // Alive up to and including its deadline: one microsecond later it is not.
+        Some(alarm.plus_micros(1).max(self.not_before))
+    }
+
+    /// The broker at `slot`, if it is still the one that `slot` was made for.
+    pub(crate) fn get(&self, slot: Slot) -> Option<&Broker> {
+        let broker = self.brokers.get(slot.index)?.as_ref()?;
+        (broker.generation == slot.generation).then_some(broker)
+    }
+
+    /// Where the broker of these names is, if it is in the table.
+    pub(crate) fn slot(&self, cluster: &str, set: &str, id: i64) -> Option<Slot> {
+        let index = self.find(cluster, set, id)?;
+        let broker = self.brokers.get(index)?.as_ref()?;
+        Some(Slot { index, generation: broker.generation })
+    }
+
+    /// Whether a broker was heard within its time-out.
+    pub(crate) fn is_alive(&self, now: Instant, cluster: &str, set: &str, id: i64) -> bool {
+        let slot = self.slot(cluster, set, id);
+        slot.and_then(|slot| self.get(slot)).is_some_and(|broker| self.counts(broker, now))
+    }
+
+    /// The members of one broker set that are alive at `now`, in no order that may be relied on.
+    pub(crate) fn evidence(&self, now: Instant, cluster: &str, set: &str) -> Vec<Alive> {
+        let mut alive: Vec<Alive> = Vec::new();
+        for &index in self.by_set.get(set).into_iter().flatten() {
+            let Some(broker) = self.brokers.get(index).and_then(Option::as_ref) else { continue };
+            if &*broker.identity.cluster == cluster && self.counts(broker, now) {
+                alive.push(Alive {
+                    id: BrokerId(broker.identity.id),
+                    epoch: broker.epoch,
+                    max_offset: broker.max_offset,
+                    priority: broker.priority,
+                });
+            }
+        }
+        alive
+    }
+
+    /// All brokers of the table, in no order that may be relied on.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Slot, &Broker)> {
+        self.brokers.iter().enumerate().filter_map(|(index, broker)| {
+            let broker = broker.as_ref()?;
+            Some((Slot { index, generation: broker.generation }, broker))
+        })
+    }
+
+    /// How many brokers are in the table.
+    pub(crate) fn len(&self) -> usize {
+        self.brokers.len() - self.free.len()
+    }
+
+    fn counts(&self, broker: &Broker, now: Instant) -> bool {
+        let is_forgiven = now < self.not_before && broker.timeout_ms > 0;
+        broker.deadline >= now || is_forgiven
+    }
+
+    /// The usual case, a broker on a connection of its own, without a look at any name table.
+    fn on_connection(
+        &self,
+        connection: ConnectionId,
+        cluster: &str,
+        set: &str,
+        id: i64,
+    ) -> Option<usize> {
+        let indices = self.by_connection.get(&connection)?;
+        indices.iter().copied().find(|&index| self.is_named(index, cluster, set, id))
+    }
+
+    fn find(&self, cluster: &str, set: &str, id: i64) -> Option<usize> {
+        let indices = self.by_set.get(set)?;
+        indices.iter().copied().find(|&index| self.is_named(index, cluster, set, id))
+    }
+
+    fn is_named(&self, index: usize, cluster: &str, set: &str, id: i64) -> bool {
+        let broker = self.brokers.get(index).and_then(Option::as_ref);
+        broker.is_some_and(|Broker { identity, .. }| {
+            identity.id == id && &*identity.set == set && &*identity.cluster == cluster
+        })
+    }
+
+    fn insert(
+        &mut self,
+        now: Instant,
+        deadline: Instant,
+        cluster: &str,
+        set: &str,
+        id: i64,
+    ) -> Result<usize, TableFull> {
+        if self.len() >= LIVE_BROKERS_MAX {
+            return Err(TableFull);
+        }
+        self.generations += 1;
+        let generation = self.generations;
+        let identity = BrokerIdentity { cluster: cluster.into(), set: set.into(), id };
+        let broker = Broker {
+            identity,
+            address: Box::default(),
+            epoch: -1,
+            max_offset: -1,
+            confirm_offset: -1,
+            priority: i32::MAX,
+            timeout_ms: 0,
+            heard: now,
+            deadline,
+            connection: None,
+            alarm: deadline,
+            generation,
+        };
+        let index = self.free.pop().unwrap_or(self.brokers.len());
+        if index == self.brokers.len() {
+            self.brokers.push(Some(broker));
+        } else if let Some(place) = self.brokers.get_mut(index) {
+            *place = Some(broker);
+        }
+        self.by_set.entry(set.into()).or_default().push(index);
+        self.alarms.push(Reverse((deadline, index, generation)));
+        Ok(index)
+    }
+
+    fn move_to(&mut self, index: usize, old: Option<ConnectionId>, new: ConnectionId) {
+        if let Some(old) = old {
+            self.leave_connection(index, old);
+        }
+        if let Some(broker) = self.brokers.get_mut(index).and_then(Option::as_mut) {
+            broker.connection = Some(new);
+        }
+        self.by_connection.entry(new).or_default().push(index);
+    }
+
+    fn leave_connection(&mut self, index: usize, connection: ConnectionId) {
+        if let Some(indices) = self.by_connection.get_mut(&connection) {
+            indices.retain(|&other| other != index);
+            if indices.is_empty() {
+                self.by_connection.remove(&connection);
+            }
+        }
+    }
+
+    fn remove_index(&mut self, index: usize) -> Option<Broker> {
+        let broker = self.brokers.get_mut(index)?.take()?;
+        self.free.push(index);
+        if let Some(connection) = broker.connection {
+            self.leave_connection(index, connection);
+        }
+        if let Some(indices) = self.by_set.get_mut(&*broker.identity.set) {
+            indices.retain(|&other| other != index);
+            if indices.is_empty() {
+                self.by_set.remove(&*broker.identity.set);
+            }
+        }
+        Some(broker)
+    }
+}

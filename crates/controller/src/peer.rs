@@ -1,0 +1,228 @@
+//! Messages between controllers, and their bytes.
+//!
+//! One message is one byte of kind and a payload; integers are little endian. The server wraps batches of them
+//! in frames of a private request code, each message with its length and checksum.
+//!
+//! | Kind | Message | Payload |
+//! |---|---|---|
+//! | 1 | `Raft` | as [`consensus::Message::encode`] writes it |
+//! | 2 | `Founding` | 1 byte: 0 empty, 1 founding, 2 founded |
+//! | 3 | `Forward` | sequence `u64`, then the request's frame |
+//! | 4 | `Answer` | sequence `u64`, then the answer's frame |
+//! | 5 | `Closed` | broker: id `i64`, length of cluster `u16`, cluster, set |
+//! | 6 | `Question` | number `u64`, silence in ms `u32`, broker as above |
+//! | 7 | `Objection` | number `u64`, 1 byte: 1 objects, 0 does not |
+//! | 8 | `SnapshotRead` | index `u64`, offset `u64` |
+//! | 9 | `SnapshotPart` | index `u64`, offset `u64`, bytes |
+//!
+//! Decoding is total: bytes of a peer are refused, never believed.
+
+use crate::effect::Founding;
+use crate::liveness::BrokerIdentity;
+use alloc::boxed::Box;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use consensus::{LogIndex, Message};
+
+/// A message between controllers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PeerMessage {
+    /// A message of the consensus engine.
+    Raft(Message),
+    /// How far the sender has come in its first start (rule M5).
+    Founding(Founding),
+    /// A request for the leader, that a client sent to the sender.
+    Forward {
+        /// Counts up within one boot of the sender.
+        sequence: u64,
+        /// The whole request as the client sent it.
+        frame: Bytes,
+    },
+    /// The leader's answer to [`PeerMessage::Forward`].
+    Answer {
+        /// Of the request.
+        sequence: u64,
+        /// The whole answer as a frame; its correlation id means nothing.
+        frame: Bytes,
+    },
+    /// The sender saw the newest connection of this broker close.
+    Closed(BrokerIdentity),
+    /// The leader asks whether anybody still hears this broker, whose own address refuses connections.
+    Question {
+        /// Of the leader's round of questions.
+        number: u64,
+        /// How long the leader has not heard the broker, in ms.
+        silent_ms: u32,
+        /// The broker.
+        broker: BrokerIdentity,
+    },
+    /// The answer to [`PeerMessage::Question`].
+    Objection {
+        /// Of the question.
+        number: u64,
+        /// The broker has an open connection here, or was heard here since.
+        objects: bool,
+    },
+    /// Asks for a part of the snapshot at `index`.
+    SnapshotRead {
+        /// The snapshot.
+        index: LogIndex,
+        /// First byte wanted.
+        offset: u64,
+    },
+    /// A part of a snapshot; empty if the sender does not have it (any more).
+    SnapshotPart {
+        /// The snapshot.
+        index: LogIndex,
+        /// First byte sent.
+        offset: u64,
+        /// At most [`crate::snapshots::SNAPSHOT_PART_BYTES_MAX`].
+        bytes: Bytes,
+    },
+}
+
+/// Bytes of a peer that are no message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PeerMessageError {
+    /// The kind byte is none of the table.
+    #[error("peer message of unknown kind {0}")]
+    Kind(u8),
+    /// The payload ends early, or a field is impossible.
+    #[error("peer message of kind {0} has an impossible payload")]
+    Payload(u8),
+}
+
+const RAFT: u8 = 1;
+const FOUNDING: u8 = 2;
+const FORWARD: u8 = 3;
+const ANSWER: u8 = 4;
+const CLOSED: u8 = 5;
+const QUESTION: u8 = 6;
+const OBJECTION: u8 = 7;
+const SNAPSHOT_READ: u8 = 8;
+const SNAPSHOT_PART: u8 = 9;
+
+impl PeerMessage {
+    /// Appends the message's bytes to `out`.
+    pub fn encode(&self, out: &mut BytesMut) {
+        match self {
+            Self::Raft(message) => {
+                out.put_u8(RAFT);
+                message.encode(out);
+            }
+            Self::Founding(state) => {
+                out.put_u8(FOUNDING);
+                out.put_u8(match state {
+                    Founding::Empty => 0,
+                    Founding::Founding => 1,
+                    Founding::Founded => 2,
+                });
+            }
+            Self::Forward { sequence, frame } => {
+                out.put_u8(FORWARD);
+                out.put_u64_le(*sequence);
+                out.put_slice(frame);
+            }
+            Self::Answer { sequence, frame } => {
+                out.put_u8(ANSWER);
+                out.put_u64_le(*sequence);
+                out.put_slice(frame);
+            }
+            Self::Closed(broker) => {
+                out.put_u8(CLOSED);
+                put_broker(broker, out);
+            }
+            Self::Question { number, silent_ms, broker } => {
+                out.put_u8(QUESTION);
+                out.put_u64_le(*number);
+                out.put_u32_le(*silent_ms);
+                put_broker(broker, out);
+            }
+            Self::Objection { number, objects } => {
+                out.put_u8(OBJECTION);
+                out.put_u64_le(*number);
+                out.put_u8(u8::from(*objects));
+            }
+            Self::SnapshotRead { index, offset } => {
+                out.put_u8(SNAPSHOT_READ);
+                out.put_u64_le(index.0);
+                out.put_u64_le(*offset);
+            }
+            Self::SnapshotPart { index, offset, bytes } => {
+                out.put_u8(SNAPSHOT_PART);
+                out.put_u64_le(index.0);
+                out.put_u64_le(*offset);
+                out.put_slice(bytes);
+            }
+        }
+    }
+
+    /// Reads one message; `bytes` holds exactly that.
+    ///
+    /// # Errors
+    /// [`PeerMessageError`] if they are no message of this version.
+    pub fn decode(mut bytes: Bytes) -> Result<Self, PeerMessageError> {
+        let kind = bytes.try_get_u8().map_err(|_short| PeerMessageError::Kind(0))?;
+        let bad = PeerMessageError::Payload(kind);
+        let short = |_| bad;
+        let message = match kind {
+            RAFT => Self::Raft(Message::decode(bytes).map_err(|_refused| bad)?),
+            FOUNDING => Self::Founding(match bytes.try_get_u8().map_err(short)? {
+                0 => Founding::Empty,
+                1 => Founding::Founding,
+                2 => Founding::Founded,
+                _ => return Err(bad),
+            }),
+            FORWARD => {
+                Self::Forward { sequence: bytes.try_get_u64_le().map_err(short)?, frame: bytes }
+            }
+            ANSWER => {
+                Self::Answer { sequence: bytes.try_get_u64_le().map_err(short)?, frame: bytes }
+            }
+            CLOSED => Self::Closed(get_broker(bytes).ok_or(bad)?),
+            QUESTION => Self::Question {
+                number: bytes.try_get_u64_le().map_err(short)?,
+                silent_ms: bytes.try_get_u32_le().map_err(short)?,
+                broker: get_broker(bytes).ok_or(bad)?,
+            },
+            OBJECTION => Self::Objection {
+                number: bytes.try_get_u64_le().map_err(short)?,
+                objects: bytes.try_get_u8().map_err(short)? != 0,
+            },
+            SNAPSHOT_READ => Self::SnapshotRead {
+                index: LogIndex(bytes.try_get_u64_le().map_err(short)?),
+                offset: bytes.try_get_u64_le().map_err(short)?,
+            },
+            SNAPSHOT_PART => Self::SnapshotPart {
+                index: LogIndex(bytes.try_get_u64_le().map_err(short)?),
+                offset: bytes.try_get_u64_le().map_err(short)?,
+                bytes,
+            },
+            unknown => return Err(PeerMessageError::Kind(unknown)),
+        };
+        Ok(message)
+    }
+}
+
+/// Longer names are cut where they enter (limits of `route.rs`); what is cut here could never match anyway.
+const NAME_BYTES_MAX: usize = 1_024;
+
+fn put_broker(broker: &BrokerIdentity, out: &mut BytesMut) {
+    let cluster = broker.cluster.as_bytes();
+    let cluster = cluster.get(..NAME_BYTES_MAX).unwrap_or(cluster);
+    out.put_i64_le(broker.id);
+    out.put_u16_le(u16::try_from(cluster.len()).unwrap_or_default());
+    out.put_slice(cluster);
+    let set = broker.set.as_bytes();
+    out.put_slice(set.get(..NAME_BYTES_MAX).unwrap_or(set));
+}
+
+fn get_broker(mut bytes: Bytes) -> Option<BrokerIdentity> {
+    let id = bytes.try_get_i64_le().ok()?;
+    let cluster_bytes = usize::from(bytes.try_get_u16_le().ok()?);
+    if cluster_bytes > bytes.len() || bytes.len() > 2 * NAME_BYTES_MAX {
+        return None;
+    }
+    let cluster = bytes.split_to(cluster_bytes);
+    let name = |bytes: &[u8]| core::str::from_utf8(bytes).ok().map(Box::<str>::from);
+    Some(BrokerIdentity { cluster: name(&cluster)?, set: name(&bytes)?, id })
+}

@@ -1,0 +1,313 @@
+//! The end of a turn: time passes, elections are held, the engine runs, and what it says is carried out.
+//!
+//! The order is fixed, since the simulator replays it: pause noticed, first start, tick, brokers, elections, engine,
+//! what was committed, notices, deadlines, the next wake. Elections that a commit makes due are proposed in the
+//! same turn.
+
+use crate::controller::{Controller, Member, Stage};
+use crate::effect::{Effect, Note};
+use crate::instant::Instant;
+use crate::peer::PeerMessage;
+use crate::requests::reply;
+use crate::respond;
+use crate::settings::{SNAPSHOT_COMMANDS, SNAPSHOT_LOG_BYTES};
+use crate::snapshots::checksum;
+use crate::waiting::Write;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use consensus::{CommittedCommand, Content, Lost, PeerId, Role, SnapshotDescriptor, Ticket};
+use replicas::{Command, Outcome, Rejection, Replicas};
+
+/// Rounds of elections and engine in one turn. The second proposes what the first committed; more than that only
+/// a one-peer cluster can use, where a commit needs nobody.
+const ROUNDS_PER_TURN_MAX: usize = 3;
+
+impl Controller {
+    pub(crate) fn end_of_turn(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.notice_pause(now);
+        self.step_founding(now, effects);
+        self.tick(now);
+        self.watch_brokers(now, effects);
+        for _ in 0..ROUNDS_PER_TURN_MAX {
+            self.hold_elections(now, effects);
+            self.run_engine(now, effects);
+            if !self.elections.has_due() {
+                break;
+            }
+        }
+        self.take_snapshot(effects);
+        for sending in self.notices.take_due(now) {
+            let (attempt, address, notice) = (sending.attempt, sending.address, sending.notice);
+            effects.push(Effect::Notify { attempt, address, notice });
+        }
+        for (attempt, address) in self.inquiries.take_probes() {
+            self.counts.probes += 1;
+            effects.push(Effect::Probe { attempt, address });
+        }
+        self.answer_late(now, effects);
+        if self.is_stopped(now) {
+            effects.push(Effect::Stopped);
+        }
+        let next = self.next_due(now);
+        self.wake_at(next, effects);
+    }
+
+    /// One tick of the engine if it is due, and the campaign of rule D23.
+    fn tick(&mut self, now: Instant) {
+        let tick_micros = self.settings.election_timeout_ms.saturating_mul(1_000) / 20;
+        // The spread that keeps campaigns apart comes from here (rule D19): half to one and a half ticks.
+        let drawn = self.draw.between(tick_micros / 2, tick_micros + tick_micros / 2);
+        let links = &self.links;
+        let Stage::Member(Member { driver, next_tick, .. }) = &mut self.stage else { return };
+        if *next_tick <= now {
+            driver.tick();
+            *next_tick = now.plus_micros(drawn);
+        }
+        let voters = u64::try_from(driver.membership().voters.len()).unwrap_or(u64::MAX);
+        let is_due = self.crash.is_due(
+            now,
+            driver.leader(),
+            driver.term(),
+            driver.role() == Role::Follower,
+            |leader| links.get(leader).is_some_and(|link| link.is_refused),
+            voters,
+        );
+        if is_due {
+            driver.campaign_now();
+        }
+    }
+
+    /// Lets the engine run and carries out what it says, in its order.
+    fn run_engine(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let mut said = core::mem::take(&mut self.engine_effects);
+        if let Some(driver) = self.driver_mut() {
+            driver.end_of_turn(&mut said);
+        }
+        self.watch_leadership(now, effects);
+        for effect in said.drain(..) {
+            self.carry_out(now, effect, effects);
+        }
+        self.engine_effects = said;
+    }
+
+    fn carry_out(&mut self, now: Instant, effect: consensus::Effect, effects: &mut Vec<Effect>) {
+        match effect {
+            consensus::Effect::Send { to, message } => {
+                if matches!(message.content, Content::Snapshot { .. }) {
+                    self.snapshots.offered(now, to);
+                }
+                effects.push(Effect::Send { peer: to, message: PeerMessage::Raft(message) });
+            }
+            consensus::Effect::Persist(persist) => effects.push(Effect::Persist(persist)),
+            consensus::Effect::Committed { index, commands, .. } => {
+                let bytes: usize = commands.iter().map(|command| command.bytes.len()).sum();
+                let count = u64::try_from(commands.len()).unwrap_or(u64::MAX);
+                self.snapshots.applied(count, u64::try_from(bytes).unwrap_or(u64::MAX));
+                self.counts.commands += count;
+                for command in commands {
+                    self.apply(now, index.0, &command, effects);
+                }
+            }
+            consensus::Effect::Lost { ticket, why } => self.lost(now, ticket, why, effects),
+            consensus::Effect::Readable { barrier } => self.readable(now, barrier, effects),
+            consensus::Effect::BarrierFailed { barrier, .. } => {
+                for read in self.reads.take(barrier) {
+                    self.answer(read.waiter, respond::not_leader(), effects);
+                }
+            }
+            consensus::Effect::FetchSnapshot { from, descriptor } => {
+                self.fetch_snapshot(now, from, descriptor, effects);
+            }
+            consensus::Effect::InstallSnapshot { descriptor } => self.install(&descriptor),
+            consensus::Effect::Note(note) => effects.push(Effect::Note(Note::Consensus(note))),
+        }
+    }
+
+    /// One committed command: decided here, equally on every peer, and answered if its request came here.
+    fn apply(
+        &mut self,
+        now: Instant,
+        index: u64,
+        committed: &CommittedCommand,
+        effects: &mut Vec<Effect>,
+    ) {
+        let write = committed.ticket.and_then(|ticket| self.writes.take(ticket));
+        let command = match Command::decode(&committed.bytes) {
+            Ok(command) => command,
+            Err(_newer) => {
+                effects.push(Effect::Note(Note::UnknownCommand { index }));
+                if let Some(write) = write {
+                    self.answer(write.waiter, respond::unknown_outcome(), effects);
+                }
+                return;
+            }
+        };
+        let result = self.replicas.apply(&command);
+        if let Ok(outcome) = &result {
+            self.tell_members(now, command.set(), outcome);
+        }
+        if self.changes_masters(&result) {
+            self.elections.consider(command.set());
+        }
+        let Some(Write { waiter, started, echo }) = write else { return };
+        let micros = now.as_micros().saturating_sub(started.as_micros());
+        effects.push(Effect::Note(Note::Proposal { is_committed: true, micros }));
+        if matches!(command, Command::ElectMaster(_)) {
+            self.note_election(echo.cluster.as_ref(), command.set(), &result, effects);
+        }
+        let response = respond::decided(&echo, &result);
+        self.answer(waiter, response, effects);
+    }
+
+    /// Whether the outcome may leave a set in need of an election.
+    fn changes_masters(&self, result: &Result<Outcome, Rejection>) -> bool {
+        match result {
+            Ok(Outcome::MasterElected { .. } | Outcome::NoMaster { .. }) => true,
+            Ok(Outcome::BrokersCleaned { master, .. }) => master.is_some(),
+            Ok(
+                Outcome::BrokerIdApplied { .. }
+                | Outcome::BrokerRegistered { .. }
+                | Outcome::SyncStateSetAltered { .. },
+            )
+            | Err(_) => false,
+        }
+    }
+
+    fn lost(&mut self, now: Instant, ticket: Ticket, why: Lost, effects: &mut Vec<Effect>) {
+        let Some(write) = self.writes.take(ticket) else { return };
+        let micros = now.as_micros().saturating_sub(write.started.as_micros());
+        effects.push(Effect::Note(Note::Proposal { is_committed: false, micros }));
+        let response = match why {
+            Lost::NotProposed => respond::not_leader(),
+            Lost::Unknown => respond::unknown_outcome(),
+        };
+        self.answer(write.waiter, response, effects);
+    }
+
+    /// Compares who leads with who led: at a change nothing of the old leadership runs on (rule D9).
+    fn watch_leadership(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let Stage::Member(Member { driver, seen, .. }) = &mut self.stage else { return };
+        let current = (driver.leader(), driver.term(), driver.role() == Role::Leader);
+        if *seen == current {
+            return;
+        }
+        let (led_before, leads) = (seen.2 && seen.1 == current.1, current.2);
+        let ended = seen.2 && !(leads && led_before);
+        let begins = leads && !led_before;
+        *seen = current;
+        if ended {
+            self.end_leading();
+        }
+        if begins {
+            self.begin_leading(now);
+        }
+        for lost in self.forwards.lost(current.0) {
+            reply(lost.caller, respond::unknown_outcome(), effects);
+        }
+    }
+
+    fn take_snapshot(&mut self, effects: &mut Vec<Effect>) {
+        if !self.snapshots.is_due(SNAPSHOT_COMMANDS, SNAPSHOT_LOG_BYTES) {
+            return;
+        }
+        let Some(driver) = self.driver() else { return };
+        let bytes = Bytes::from(self.replicas.snapshot());
+        let descriptor = SnapshotDescriptor {
+            index: driver.applied(),
+            term: driver.applied_term(),
+            membership: driver.membership().clone(),
+            bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            checksum: checksum(&bytes),
+        };
+        self.snapshots.begin_saving(descriptor.clone(), bytes.clone());
+        effects.push(Effect::SaveSnapshot { descriptor, bytes });
+    }
+
+    fn fetch_snapshot(
+        &mut self,
+        now: Instant,
+        from: PeerId,
+        descriptor: SnapshotDescriptor,
+        effects: &mut Vec<Effect>,
+    ) {
+        let index = descriptor.index;
+        if self.snapshots.begin_fetch(now, from, descriptor.clone()) {
+            let message = PeerMessage::SnapshotRead { index, offset: 0 };
+            effects.push(Effect::Send { peer: from, message });
+        } else {
+            effects.push(Effect::Note(Note::Refused("SNAPSHOT_BYTES_MAX")));
+            if let Some(driver) = self.driver_mut() {
+                driver.snapshot_fetched(&descriptor, false);
+            }
+        }
+    }
+
+    fn install(&mut self, descriptor: &SnapshotDescriptor) {
+        let Some(bytes) = self.snapshots.bytes_of(descriptor) else {
+            unreachable!("the engine installs only what was fetched and saved (rule S5)")
+        };
+        match Replicas::restore(&bytes) {
+            Ok(replicas) => self.replicas = replicas,
+            // Its checksum was right, so the peer that made it runs a version that this one cannot follow. To go
+            // on with another state than the leader's would be worse than to stop.
+            Err(error) => panic!("snapshot at index {} cannot be read: {error}", descriptor.index),
+        }
+    }
+
+    /// Everyone whose time is over hears what is known.
+    fn answer_late(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        for write in self.writes.expired(now) {
+            let micros = now.as_micros().saturating_sub(write.started.as_micros());
+            effects.push(Effect::Note(Note::Proposal { is_committed: false, micros }));
+            self.answer(write.waiter, respond::unknown_outcome(), effects);
+        }
+        for read in self.reads.expired(now) {
+            self.answer(read.waiter, respond::not_leader(), effects);
+        }
+        for forward in self.forwards.expired(now) {
+            reply(forward.caller, respond::unknown_outcome(), effects);
+        }
+        if let Some(descriptor) = self.snapshots.late_fetch(now) {
+            if let Some(driver) = self.driver_mut() {
+                driver.snapshot_fetched(&descriptor, false);
+            }
+        }
+        for peer in self.snapshots.late_offers(now) {
+            if let Some(driver) = self.driver_mut() {
+                driver.snapshot_reported(peer, false);
+            }
+        }
+    }
+
+    fn is_stopped(&self, now: Instant) -> bool {
+        let Some(stop_by) = self.stop_by else { return false };
+        let is_alone = self.settings.peers.len() < 2;
+        stop_by <= now || !self.leads() || is_alone
+    }
+
+    /// The next moment at which time alone changes something.
+    fn next_due(&self, now: Instant) -> Instant {
+        let own = match &self.stage {
+            Stage::Founding { repeat_at, .. } => Some(*repeat_at),
+            Stage::Wiped => None,
+            Stage::Member(member) => Some(member.next_tick),
+        };
+        let due = [
+            own,
+            self.liveness.next_alarm(),
+            self.inquiries.next_due(),
+            self.elections.next_due(),
+            self.elections.has_due().then(|| now.plus_ms(1)),
+            self.notices.next_due(),
+            self.crash.next_due(),
+            self.writes.next_due(),
+            self.reads.next_due(),
+            self.forwards.next_due(),
+            self.snapshots.next_due(),
+            self.stop_by,
+        ];
+        // Never in the past, so that a duty that cannot be done yet does not spin.
+        let next = due.into_iter().flatten().min();
+        next.unwrap_or_else(|| now.plus_ms(500)).max(now.plus_micros(100))
+    }
+}
