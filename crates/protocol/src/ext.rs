@@ -15,9 +15,8 @@
 //!
 //! Invariant: every entry lies whole in `source` or whole in `own`, and is UTF-8 there.
 
-use crate::frame::{EXT_FIELDS_MAX, FrameError};
+use crate::frame::EXT_FIELDS_MAX;
 use crate::{Text, java_number};
-use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
@@ -206,28 +205,24 @@ impl<'a> Collector<'a> {
         Self { header, own: Vec::new(), entries: Vec::new(), seen_count: 0 }
     }
 
-    /// Adds an entry of two UTF-8 strings; what is borrowed from the header is not copied.
+    /// Adds an entry of two UTF-8 strings and tells whether there was room for it. What lies in the
+    /// header is not copied.
     #[inline]
-    pub(crate) fn push(
-        &mut self,
-        key: &Cow<'a, [u8]>,
-        value: &Cow<'a, [u8]>,
-    ) -> Result<(), FrameError> {
-        self.count()?;
+    pub(crate) fn push(&mut self, key: &[u8], value: &[u8]) -> bool {
         if self.entries.capacity() == 0 {
             self.entries.reserve(TYPICAL_COUNT);
         }
         let entry = Entry { key: self.span(key), value: self.span(value) };
         self.entries.push(entry);
-        Ok(())
+        self.count()
     }
 
-    /// A null value: hides every earlier entry of `key`, as putting it into a map does.
-    pub(crate) fn forget(&mut self, key: &[u8]) -> Result<(), FrameError> {
-        self.count()?;
+    /// A null value: hides every earlier entry of `key`, as putting it into a map does. Takes room
+    /// as an entry would.
+    pub(crate) fn forget(&mut self, key: &[u8]) -> bool {
         let (header, own) = (self.header, &self.own);
         self.entries.retain(|entry| entry.key.of(header, own) != key);
-        Ok(())
+        self.count()
     }
 
     /// The map came again, and the last one counts.
@@ -241,19 +236,17 @@ impl<'a> Collector<'a> {
     }
 
     #[inline]
-    fn count(&mut self) -> Result<(), FrameError> {
+    fn count(&mut self) -> bool {
         self.seen_count = self.seen_count.saturating_add(1);
-        if self.seen_count > EXT_FIELDS_MAX { Err(FrameError::TooManyExtFields) } else { Ok(()) }
+        self.seen_count <= EXT_FIELDS_MAX
     }
 
     #[inline]
-    fn span(&mut self, bytes: &Cow<'a, [u8]>) -> Span {
-        if let Cow::Borrowed(bytes) = bytes {
-            let start = bytes.as_ptr().addr().wrapping_sub(self.header.as_ptr().addr());
-            let is_inside = start.saturating_add(bytes.len()) <= self.header.len();
-            if is_inside {
-                return Span::new(start, bytes.len());
-            }
+    fn span(&mut self, bytes: &[u8]) -> Span {
+        let start = bytes.as_ptr().addr().wrapping_sub(self.header.as_ptr().addr());
+        let is_inside = start.saturating_add(bytes.len()) <= self.header.len();
+        if is_inside {
+            return Span::new(start, bytes.len());
         }
         append(&mut self.own, self.header.len(), bytes)
     }

@@ -93,10 +93,11 @@ pub enum FrameError {
 impl From<JsonError> for FrameError {
     fn from(error: JsonError) -> Self {
         Self::Json(match error {
+            // Of all that stands in a header only this list has a limit.
+            JsonError::TooLong => return Self::TooManyExtFields,
             JsonError::Truncated => "ends early",
             JsonError::Unexpected => "unexpected character",
             JsonError::TooDeep => "nested deeper than JSON_DEPTH_MAX",
-            JsonError::TooLong => "too many extFields (EXT_FIELDS_MAX)",
             JsonError::WrongType => "a member of the wrong type",
         })
     }

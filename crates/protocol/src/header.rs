@@ -75,8 +75,12 @@ impl Language {
     /// The language of that name, or [`Self::UNKNOWN`].
     #[must_use]
     pub fn from_name(name: &str) -> Self {
-        let codes = (0_u8..).zip(Self::NAMES);
-        let found = codes.into_iter().find(|&(_, known)| known == name);
+        Self::from_bytes(name.as_bytes())
+    }
+
+    fn from_bytes(name: &[u8]) -> Self {
+        let mut codes = (0_u8..).zip(Self::NAMES);
+        let found = codes.find(|&(_, known)| known.as_bytes() == name);
         found.map_or(Self::UNKNOWN, |(code, _)| Self(code))
     }
 }

@@ -18,6 +18,9 @@ const ZEROS: &[u32] = &[
     0x1B50, 0x1BB0, 0x1C40, 0x1C50, 0xA620, 0xA8D0, 0xA900, 0xA9D0, 0xA9F0, 0xAA50, 0xABF0, 0xFF10,
 ];
 
+/// Digits that fit 64 bits whatever they are.
+const SHORT_DIGITS_MAX: usize = 18;
+
 /// Reads what `Long.parseLong` reads; `None` where it throws.
 pub(crate) fn long(text: &[u8]) -> Option<i64> {
     let (is_negative, digits) = match text {
@@ -28,21 +31,31 @@ pub(crate) fn long(text: &[u8]) -> Option<i64> {
     if digits.is_empty() {
         return None;
     }
-    // Counted downward, because the smallest number has no positive counterpart.
-    let append = |number: i64, digit: i64| number.checked_mul(10)?.checked_sub(digit);
-    let number = if digits.is_ascii() {
-        let values = digits.iter().map(|&byte| i64::from(byte.wrapping_sub(b'0')));
-        values.into_iter().try_fold(
-            0,
-            |number, value| {
-                if value <= 9 { append(number, value) } else { None }
-            },
-        )
-    } else {
-        let text = core::str::from_utf8(digits).ok()?;
-        text.chars().try_fold(0, |number, character| append(number, digit(character)?))
-    }?;
+    let magnitude = if digits.len() <= SHORT_DIGITS_MAX { short(digits) } else { None };
+    let number = match magnitude {
+        // Counted downward, because the smallest number has no positive counterpart.
+        Some(magnitude) => magnitude.wrapping_neg(),
+        None => {
+            let characters = core::str::from_utf8(digits).ok()?.chars();
+            characters.into_iter().try_fold(0_i64, |number, character| {
+                number.checked_mul(10)?.checked_sub(digit(character)?)
+            })?
+        }
+    };
     if is_negative { Some(number) } else { number.checked_neg() }
+}
+
+/// ASCII digits that cannot overflow; `None` if others are among them.
+fn short(digits: &[u8]) -> Option<i64> {
+    let mut number = 0_i64;
+    for &byte in digits {
+        let value = byte.wrapping_sub(b'0');
+        if value > 9 {
+            return None;
+        }
+        number = number.wrapping_mul(10).wrapping_add(i64::from(value));
+    }
+    Some(number)
 }
 
 /// Reads what `Integer.parseInt` reads; `None` where it throws.

@@ -167,23 +167,24 @@ fn json_headers_are_read_with_leniency() {
 
 #[test]
 fn b13_to_b15_binary_lengths_that_end_the_connection() {
-    let none = [0; 4];
+    const NONE: &[u8] = &[0; 4];
     let good = b"\0\0\0\x0f\0\x08brokerId\0\0\0\x011";
-    assert_eq!(binary(&none, good).unwrap().header.ext.get("brokerId"), Some("1"));
-    let rows: &[(&str, &[u8], &[u8])] = &[
+    assert_eq!(binary(NONE, good).unwrap().header.ext.get("brokerId"), Some("1"));
+    type Row = (&'static str, &'static [u8], &'static [u8]);
+    let rows: &[Row] = &[
         ("no remark", b"", b""),
-        ("no fields", &none, b""),
-        ("half a length", &none, b"\0\0"),
-        ("remark negative", b"\xff\xff\xff\xff", &none),
-        ("remark past the header, in the frame", b"\0\0\0\x0a", &none),
-        ("remark past everything", b"\x7f\xff\xff\xff", &none),
-        ("fields past the header", &none, b"\0\0\0\x10\0\x08brokerId\0\0\0\x011"),
-        ("key past the block", &none, b"\0\0\0\x04\0\x09brokerId\0\0\0\x011"),
-        ("key negative", &none, b"\0\0\0\x0f\x80\x00brokerId\0\0\0\x011"),
-        ("key without value", &none, b"\0\0\0\x0a\0\x08brokerId\0\0\0\x011"),
-        ("value past the block", &none, b"\0\0\0\x0f\0\x08brokerId\0\0\0\x021"),
-        ("value negative", &none, b"\0\0\0\x0f\0\x08brokerId\xff\xff\xff\xff1"),
-        ("not UTF-8", &none, b"\0\0\0\x0f\0\x08brokerId\0\0\0\x01\xff"),
+        ("no fields", NONE, b""),
+        ("half a length", NONE, b"\0\0"),
+        ("remark negative", b"\xff\xff\xff\xff", NONE),
+        ("remark past the header, in the frame", b"\0\0\0\x0a", NONE),
+        ("remark past everything", b"\x7f\xff\xff\xff", NONE),
+        ("fields past the header", NONE, b"\0\0\0\x10\0\x08brokerId\0\0\0\x011"),
+        ("key past the block", NONE, b"\0\0\0\x04\0\x09brokerId\0\0\0\x011"),
+        ("key negative", NONE, b"\0\0\0\x0f\x80\x00brokerId\0\0\0\x011"),
+        ("key without value", NONE, b"\0\0\0\x0a\0\x08brokerId\0\0\0\x011"),
+        ("value past the block", NONE, b"\0\0\0\x0f\0\x08brokerId\0\0\0\x021"),
+        ("value negative", NONE, b"\0\0\0\x0f\0\x08brokerId\xff\xff\xff\xff1"),
+        ("not UTF-8", NONE, b"\0\0\0\x0f\0\x08brokerId\0\0\0\x01\xff"),
     ];
     for (name, remark, ext) in rows {
         let outcome = binary(remark, ext);
@@ -193,15 +194,15 @@ fn b13_to_b15_binary_lengths_that_end_the_connection() {
 
 #[test]
 fn binary_headers_are_read_with_leniency() {
-    let none = [0; 4];
-    let absent = binary(&none, b"\xff\xff\xff\xffafter").unwrap().header;
+    const NONE: &[u8] = &[0; 4];
+    let absent = binary(NONE, b"\xff\xff\xff\xffafter").unwrap().header;
     assert!(absent.ext.is_empty());
     assert_eq!(absent.remark, None);
     let empty_value = b"\0\0\0\x0e\0\x08brokerId\0\0\0\0";
-    assert!(binary(&none, empty_value).unwrap().header.ext.is_empty());
+    assert!(binary(NONE, empty_value).unwrap().header.ext.is_empty());
     let empty_key = b"\0\0\0\x07\0\0\0\0\0\x011";
-    assert!(binary(&none, empty_key).unwrap().header.ext.is_empty());
-    let remark = binary(b"\0\0\0\x02hi", &none).unwrap().header.remark;
+    assert!(binary(NONE, empty_key).unwrap().header.ext.is_empty());
+    let remark = binary(b"\0\0\0\x02hi", NONE).unwrap().header.remark;
     assert_eq!(remark.as_deref(), Some("hi"));
 }
 

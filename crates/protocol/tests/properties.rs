@@ -179,6 +179,9 @@ fn framed(kind: u8, header: &[u8], body: &[u8]) -> Bytes {
 }
 
 proptest! {
+    // Together a few seconds without optimization; the fuzzers look further.
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
     #[test]
     fn no_bytes_panic(bytes in vec(any::<u8>(), 0..200), kind in 0_u8..2, code in 1001_i32..1014) {
         let mut buffer = BytesMut::from(&bytes[..]);

