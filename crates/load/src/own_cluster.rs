@@ -13,16 +13,24 @@ use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Controllers that are started.
 pub(crate) const NODES: usize = 3;
+
+/// First port that is looked at, and how many follow it.
+const PORT_FIRST: u32 = 10_000;
+const PORTS: u32 = 20_000;
+
+/// Distance between the places where two processes start to look.
+const PORTS_PER_PROCESS: u32 = 61;
 
 /// Lines of a node's output that an error message repeats.
 const LOG_LINES: usize = 15;
 
 /// Running controllers; dropping it ends them and removes their folder.
 #[derive(Debug)]
-pub(crate) struct OwnCluster {
+pub struct OwnCluster {
     folder: PathBuf,
     addresses: Vec<String>,
     nodes: Vec<Child>,
@@ -33,7 +41,7 @@ impl OwnCluster {
     ///
     /// # Errors
     /// If a port, a file or a process cannot be had.
-    pub(crate) fn start(program: &Path, parent: &Path) -> io::Result<Self> {
+    pub fn start(program: &Path, parent: &Path) -> io::Result<Self> {
         let ports = free_ports(NODES)?;
         let folder = parent.join(format!("pitchover-quick-{}-{}", std::process::id(), ports[0]));
         fs::create_dir_all(&folder)?;
@@ -47,17 +55,20 @@ impl OwnCluster {
     }
 
     /// The nodes' addresses.
-    pub(crate) fn addresses(&self) -> &[String] {
+    #[must_use]
+    pub fn addresses(&self) -> &[String] {
         &self.addresses
     }
 
     /// Where their journals are.
-    pub(crate) fn folder(&self) -> &Path {
+    #[must_use]
+    pub fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// The end of what each node printed, for an error message.
-    pub(crate) fn logs(&self) -> String {
+    #[must_use]
+    pub fn logs(&self) -> String {
         let tail = |node: usize| {
             let text = fs::read_to_string(self.folder.join(format!("n{node}.log")));
             let text = text.unwrap_or_else(|error| error.to_string());
@@ -117,8 +128,36 @@ pub(crate) fn end(child: &mut Child) {
 }
 
 /// Ports of loopback that were free a moment ago, all different.
+///
+/// They lie below the range from which the system takes the ports of outgoing connections, and
+/// each process starts looking at a place of its own, so nobody is likely to be faster.
 pub(crate) fn free_ports(count: usize) -> io::Result<Vec<u16>> {
-    let bind = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let listeners: Vec<TcpListener> = (0..count).map(bind).collect::<Result<_, _>>()?;
-    listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+    static LOOKED_AT: AtomicU32 = AtomicU32::new(0);
+    let start = std::process::id().wrapping_mul(PORTS_PER_PROCESS);
+    let candidates = (0..PORTS).map(|_| {
+        let offset = start.wrapping_add(LOOKED_AT.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        u16::try_from(PORT_FIRST + offset).expect("the range ends below 65536")
+    });
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let free: Vec<u16> = candidates.filter(is_free).take(count).collect();
+    if free.len() < count {
+        return Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            "no free port between 10000 and 30000",
+        ));
+    }
+    Ok(free)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::free_ports;
+
+    #[test]
+    fn ports_are_different_each_time() {
+        let mut ports = [free_ports(3).unwrap(), free_ports(3).unwrap()].concat();
+        ports.sort_unstable();
+        ports.dedup();
+        assert_eq!(ports.len(), 6);
+    }
 }
