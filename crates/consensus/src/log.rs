@@ -10,12 +10,12 @@
 //!
 //! - Entries stand in chunks of [`CHUNK_ENTRIES`]; every chunk but the last is full. The oldest is
 //!   dropped whole, so that a cut never moves an entry that stays.
-//! - Every entry after the newest snapshot is here, and [`CATCH_UP_ENTRIES`] before it if they
+//! - Every entry after the newest snapshot is here, and `Settings::catch_up_entries` before it if they
 //!   take no more than [`CATCH_UP_BYTES`]. Who needs an older one gets the snapshot (decision 0003).
 //! - It holds what the engine may read, durable or not: entries are put here before the engine
 //!   is told that they are taken (D5). What is durable, the engine counts by itself.
 
-use crate::settings::{CATCH_UP_BYTES, CATCH_UP_ENTRIES};
+use crate::settings::CATCH_UP_BYTES;
 use crate::{HardState, LogIndex, Membership, SnapshotDescriptor, Term, engine};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -23,7 +23,7 @@ use raft::eraftpb::{Entry as EngineEntry, Snapshot};
 use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 
 /// Entries in one chunk.
-pub(crate) const CHUNK_ENTRIES: usize = 1_024;
+pub(crate) const CHUNK_ENTRIES: usize = 32;
 
 /// What an entry weighs beside its payload when an append message is filled.
 const ENTRY_OVERHEAD_BYTES: u64 = 32;
@@ -144,7 +144,7 @@ impl LogWindow {
     ///
     /// # Panics
     /// If the descriptor's entry is not the one that stands here.
-    pub(crate) fn taken(&mut self, descriptor: SnapshotDescriptor) {
+    pub(crate) fn taken(&mut self, descriptor: SnapshotDescriptor, catch_up_entries: u64) {
         let term = self.term(descriptor.index);
         assert!(term == Some(descriptor.term), "snapshot of {descriptor:?}, here is {term:?}");
         let index = descriptor.index.0;
@@ -152,7 +152,7 @@ impl LogWindow {
         let mut bytes = self.bytes();
         while let Some(chunk) = self.chunks.front() {
             let last = self.base.0.0 + chunk.entries.len() as u64;
-            let is_far = last + CATCH_UP_ENTRIES <= index || bytes > CATCH_UP_BYTES;
+            let is_far = last + catch_up_entries <= index || bytes > CATCH_UP_BYTES;
             if last > index || !is_far {
                 break;
             }

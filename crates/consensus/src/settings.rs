@@ -46,12 +46,20 @@ pub struct Settings {
     pub election_ticks: u32,
     /// Ticks between two keepalives.
     pub keepalive_ticks: u32,
+    /// Entries kept before the newest snapshot; the simulator makes it small.
+    pub catch_up_entries: u64,
 }
 
 impl Settings {
     /// The defaults of the design: 20 ticks to a campaign, a keepalive every 2.
     #[must_use]
     pub fn new(me: PeerId, boot_nonce: u64) -> Self {
-        Self { me, boot_nonce, election_ticks: 20, keepalive_ticks: 2 }
+        Self {
+            me,
+            boot_nonce,
+            election_ticks: 20,
+            keepalive_ticks: 2,
+            catch_up_entries: CATCH_UP_ENTRIES,
+        }
     }
 }

@@ -222,7 +222,8 @@ impl Driver {
         let newest = self.snapshot().map(|snapshot| snapshot.index);
         // One that was installed while this one was written is newer.
         if newest.is_none_or(|newest| newest < descriptor.index) {
-            self.node.mut_store().taken(descriptor);
+            let catch_up_entries = self.settings.catch_up_entries;
+            self.node.mut_store().taken(descriptor, catch_up_entries);
         }
     }
 

@@ -40,7 +40,7 @@ impl Checks {
     /// R2: one payload and one past per (index, term), in all that ever was on a disk or was sent.
     pub(crate) fn logged(&mut self, disk: &Disk, entries: &[Entry]) {
         let Some(first) = entries.first() else { return };
-        let before = disk.entries.iter().find(|entry| entry.index.0 + 1 == first.index.0);
+        let before = disk.entry(LogIndex(first.index.0 - 1));
         self.chained(before.map(|entry| entry.term), entries);
     }
 

@@ -32,6 +32,8 @@ pub(crate) struct Cluster {
     pub(crate) links: BTreeMap<(PeerId, PeerId), VecDeque<Bytes>>,
     pub(crate) cuts: BTreeSet<(PeerId, PeerId)>,
     pub(crate) checks: Checks,
+    /// Small, so that snapshots are needed.
+    catch_up_entries: u64,
     boots: u64,
     /// One line per effect since the last [`Cluster::take_lines`].
     lines: Vec<String>,
@@ -63,6 +65,7 @@ impl Cluster {
             links: BTreeMap::new(),
             cuts: BTreeSet::new(),
             checks: Checks::default(),
+            catch_up_entries: 8,
             boots: 0,
             lines: Vec::new(),
             trace: 0,
@@ -77,7 +80,8 @@ impl Cluster {
         let peer = self.peers.get_mut(&id).unwrap();
         assert!(peer.driver.is_none(), "{id} runs");
         peer.boot_nonce = 1_000 + self.boots;
-        let settings = Settings::new(id, peer.boot_nonce);
+        let mut settings = Settings::new(id, peer.boot_nonce);
+        settings.catch_up_entries = self.catch_up_entries;
         peer.state = peer.disk.snapshot.as_ref().map_or_else(Default::default, state_of);
         peer.driver = Some(Driver::new(settings, peer.disk.restored()).unwrap());
     }

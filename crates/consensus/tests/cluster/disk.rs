@@ -35,10 +35,14 @@ impl Disk {
         self.entries.last().map_or(self.base(), |entry| entry.index)
     }
 
-    /// The term of an entry; None if it is not here, Some(None) if a snapshot covers it.
+    pub(crate) fn entry(&self, index: LogIndex) -> Option<&Entry> {
+        let offset = index.0.checked_sub(self.base().0 + 1)?;
+        self.entries.get(usize::try_from(offset).unwrap())
+    }
+
+    /// Whether the entry is here, or a snapshot covers it.
     pub(crate) fn holds(&self, index: LogIndex, term: Term) -> bool {
-        let covered = index <= self.base();
-        covered || self.entries.iter().any(|it| it.index == index && it.term == term)
+        index <= self.base() || self.entry(index).is_some_and(|entry| entry.term == term)
     }
 
     pub(crate) fn write(&mut self, group: &Persist) {
@@ -48,7 +52,8 @@ impl Disk {
             self.entries.clear();
         }
         if let Some(first) = group.entries.first() {
-            self.entries.retain(|entry| entry.index < first.index);
+            let kept = first.index.0 - self.base().0 - 1;
+            self.entries.truncate(usize::try_from(kept).unwrap());
             assert_eq!(first.index.0, self.last().0 + 1, "a group leaves a gap");
             self.entries.extend(group.entries.iter().cloned());
         }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use consensus::{LogIndex, PeerId, Role};
 use std::collections::BTreeMap;
 
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 120;
 const STEPS: usize = 2_000;
 
 /// What must happen in some seed, or the simulation has lost its teeth: a part of an effect's line.
@@ -38,6 +38,7 @@ struct Faults {
     has_datagrams: bool,
     loss: u64,
     crash: u64,
+    restart: u64,
     cut: u64,
     snapshot: u64,
     lag: u64,
@@ -50,8 +51,9 @@ impl Faults {
         Self {
             loss: rate(200),
             crash: rate(15),
+            restart: 5 + rate(100),
             cut: rate(10),
-            snapshot: rate(40),
+            snapshot: rate(200),
             lag: rate(900),
             campaign: rate(20),
             has_datagrams: rate(2) == 1,
@@ -73,7 +75,7 @@ fn run(seed: u64, steps: usize) -> (u128, BTreeMap<&'static str, usize>) {
             cut_or_heal(&mut cluster, random, count);
         }
         if !cluster.is_up(id) {
-            if random.chance(100) {
+            if random.chance(faults.restart) {
                 cluster.start(id);
             }
             continue;
