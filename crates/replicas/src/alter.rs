@@ -42,6 +42,7 @@ pub(crate) fn decide(state: &Replicas, command: &AlterSyncStateSet) -> Result<De
     let fault = |id: &BrokerId| fault(set, &command.evidence, *id);
     if wanted.iter().any(|id| fault(id).is_some()) {
         // Only now is the order worth finding out.
+        // mark: faulty_member_found_in_upstreams_order
         let walked = upstream_order::walk(as_written.clone(), wanted.len());
         if let Some(rejection) = walked.iter().find_map(fault) {
             return Err(rejection);

@@ -84,6 +84,7 @@ fn clean(set: &BrokerSet, ids: &[BrokerId]) -> Option<Decision> {
         set.master_epoch().next()?;
     }
     let change = if whole_set {
+        // mark: whole_set_cleaned
         Change::RemoveSet
     } else if removed.is_empty() {
         Change::Nothing

@@ -118,6 +118,7 @@ impl Election<'_> {
         let seen = self.evidence.get(id);
         match self.asker {
             Asker::Broker(asker) if asker == id => {
+                // mark: caller_counts_as_alive
                 let unheard = Alive { id, epoch: -1, max_offset: -1, priority: i32::MAX };
                 Some(seen.unwrap_or(unheard))
             }

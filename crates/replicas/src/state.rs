@@ -223,6 +223,7 @@ impl Slot {
                 let Change::Add { cluster, replica } = change else {
                     panic!("a cleaned broker set begins with a replica, not with {change:?}");
                 };
+                // mark: recreated_above_floor
                 *self = Self::Known(BrokerSet::begin(cluster, replica, Some(*floor)));
                 return;
             }

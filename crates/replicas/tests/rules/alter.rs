@@ -111,6 +111,7 @@ fn liveness_is_asked_of_every_member_old_or_new() {
     );
 }
 
+// covers: faulty_member_found_in_upstreams_order
 #[test]
 fn of_two_faulty_members_the_first_of_upstreams_walk_is_named() {
     let mut state = three_in_sync();

@@ -94,6 +94,7 @@ fn lists_of_ids() {
     refused(&state, &clean(SET, Some("1;16"), alive(&[1, 16])), alive_id(16));
 }
 
+// covers: whole_set_cleaned
 #[test]
 fn every_subset_of_an_elected_broker_set() {
     // U10; what stays, after each list of dead ids.
@@ -166,6 +167,7 @@ fn a_recorded_master_protects_the_whole_set_even_when_dead() {
     assert_eq!(describe(&state), "cleaned, epochs 3/3, next 4");
 }
 
+// covers: recreated_above_floor
 #[test]
 fn a_broker_set_comes_again_above_its_old_epochs() {
     let mut state = three_in_sync();

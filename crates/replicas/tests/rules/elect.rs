@@ -101,6 +101,7 @@ fn a_living_master_stays_unless_another_is_designated() {
     row(&state, &designate(9, alive(&[1, 9])), failed(), same);
 }
 
+// covers: caller_counts_as_alive
 #[test]
 fn a_broker_that_asks_for_itself_counts_as_alive() {
     let state = three_in_sync();
