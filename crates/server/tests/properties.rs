@@ -4,10 +4,13 @@
 use proptest::prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, proptest};
 use server::properties::{PropertiesError, load, write};
 
+/// A file and the pairs in it.
+type Row<'a> = (&'a str, &'a [(&'a str, &'a str)]);
+
 /// Loads `text` and compares keys and values.
 fn check(text: &str, expected: &[(&str, &str)]) {
-    let latin: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
-    let loaded = load(&latin).unwrap();
+    let latin: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).expect("valid")).collect();
+    let loaded = load(&latin).expect("valid");
     let pairs: Vec<(&str, &str)> =
         loaded.iter().map(|property| (&*property.key, &*property.value)).collect();
     assert_eq!(pairs, expected, "for {text:?}");
@@ -15,7 +18,7 @@ fn check(text: &str, expected: &[(&str, &str)]) {
 
 #[test]
 fn separators_and_blanks() {
-    let rows: &[(&str, &[(&str, &str)])] = &[
+    let rows: &[Row<'_>] = &[
         ("", &[]),
         ("\n \t\n\r\n", &[]),
         ("a=b", &[("a", "b")]),
@@ -45,7 +48,7 @@ fn separators_and_blanks() {
 
 #[test]
 fn comments_and_line_ends() {
-    let rows: &[(&str, &[(&str, &str)])] = &[
+    let rows: &[Row<'_>] = &[
         ("#a=b\n!c=d\n  # e=f\ng=h", &[("g", "h")]),
         ("a=b # no comment", &[("a", "b # no comment")]),
         ("# never continued \\\na=b", &[("a", "b")]),
@@ -60,7 +63,7 @@ fn comments_and_line_ends() {
 
 #[test]
 fn continuation() {
-    let rows: &[(&str, &[(&str, &str)])] = &[
+    let rows: &[Row<'_>] = &[
         ("a=b\\\n  c", &[("a", "bc")]),
         ("a=b\\\r\n  c", &[("a", "bc")]),
         ("a=b\\\rc", &[("a", "bc")]),
@@ -89,7 +92,7 @@ fn continuation() {
 
 #[test]
 fn escapes() {
-    let rows: &[(&str, &[(&str, &str)])] = &[
+    let rows: &[Row<'_>] = &[
         (r"a\=b=c", &[("a=b", "c")]),
         (r"a\ b\:c d", &[("a b:c", "d")]),
         (r"a\\=b", &[("a\\", "b")]),
