@@ -93,10 +93,17 @@ impl Driver {
     pub fn end_of_turn(&mut self, effects: &mut Vec<Effect>) {
         if !self.has_lost_data {
             self.notice_leadership();
-            self.frame_proposals();
-            self.start_read_round();
-            while self.node.has_ready() {
-                self.take_ready();
+            loop {
+                self.frame_proposals();
+                self.start_read_round();
+                if !self.node.has_ready() {
+                    break;
+                }
+                // What is committed or confirmed here makes room for the next frame and round,
+                // which must not wait for an event that may not come soon: once more from above.
+                while self.node.has_ready() {
+                    self.take_ready();
+                }
             }
             self.reads.serve(self.applied.0, &mut self.out);
         }
