@@ -1,7 +1,7 @@
 //! Brokers come, fall silent and die; what follows: questions, elections, notices.
 
 use crate::controller::Controller;
-use crate::effect::{DeathReason, Effect, ElectionResult, Founding, Note};
+use crate::effect::{DeathReason, Effect, ElectionReason, ElectionResult, Founding, Note};
 use crate::event::{AttemptId, ConnectionId, ProbeResult};
 use crate::inquiry::{Finding, Why};
 use crate::instant::Instant;
@@ -251,8 +251,8 @@ impl Controller {
     /// What is told of an election that was proposed here.
     pub(crate) fn note_election(
         &self,
-        cluster: Option<&Text>,
-        set: &str,
+        (cluster, set): (Option<&Text>, &str),
+        reason: ElectionReason,
         result: &Result<Outcome, Rejection>,
         effects: &mut Vec<Effect>,
     ) {
@@ -271,7 +271,7 @@ impl Controller {
         };
         let cluster = cluster.map_or_else(Box::default, |cluster| cluster.as_str().into());
         let set = set.into();
-        effects.push(Effect::Note(Note::Election { cluster, set, master, result }));
+        effects.push(Effect::Note(Note::Election { cluster, set, master, result, reason }));
     }
 
     pub(crate) fn peer_message(

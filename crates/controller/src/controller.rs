@@ -283,6 +283,12 @@ impl Controller {
         self.liveness.iter().map(|(_, broker)| (&*broker.identity.cluster, &*broker.identity.set))
     }
 
+    /// Size of the sync-state set of every known broker set, ascending by name.
+    pub fn sync_state_set_sizes(&self) -> impl Iterator<Item = (&str, u64)> {
+        let size = |ids: &[replicas::BrokerId]| u64::try_from(ids.len()).unwrap_or(u64::MAX);
+        self.replicas.broker_sets().map(move |(name, set)| (name, size(set.sync_state_set())))
+    }
+
     pub(crate) fn driver(&self) -> Option<&Driver> {
         match &self.stage {
             Stage::Member(member) => Some(&member.driver),

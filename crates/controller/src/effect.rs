@@ -31,6 +31,17 @@ pub enum ElectionResult {
     NoMaster,
 }
 
+/// Who wanted an election.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ElectionReason {
+    /// A broker, for itself.
+    Broker,
+    /// An operator, for a broker of his choice.
+    Operator,
+    /// The controller, since the recorded master is dead.
+    MasterLost,
+}
+
 /// Why a broker is taken for dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeathReason {
@@ -81,6 +92,8 @@ pub enum Note {
         master: Option<i64>,
         /// How it ended.
         result: ElectionResult,
+        /// Who wanted it.
+        reason: ElectionReason,
     },
     /// A proposal ended: `is_committed` or without a known outcome. `micros` since it was proposed.
     Proposal {

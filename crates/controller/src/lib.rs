@@ -56,7 +56,7 @@ mod turn;
 mod waiting;
 
 pub use controller::{Controller, ControllerStartError, Counts, Overview, Start};
-pub use effect::{DeathReason, Effect, ElectionResult, Founding, Note};
+pub use effect::{DeathReason, Effect, ElectionReason, ElectionResult, Founding, Note};
 pub use event::{AttemptId, Caller, ConnectionId, Event, Inspect, NoticeResult, ProbeResult};
 pub use inquiry::PROBES_IN_FLIGHT_MAX;
 pub use instant::Instant;
@@ -68,4 +68,5 @@ pub use snapshots::{SNAPSHOT_BYTES_MAX, SNAPSHOT_PART_BYTES_MAX, checksum};
 
 // The server carries these between the core and the journal and looks at none of them, so that it need not
 // name `consensus` itself.
+pub use consensus::Note as ConsensusNote;
 pub use consensus::{LogIndex, Membership, PeerId, Persist, Restored, Role, SnapshotDescriptor};

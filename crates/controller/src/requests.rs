@@ -20,7 +20,7 @@ use protocol::{
     BrokerHeartbeat, Frame, HeaderEncoding, ReplicaState, ReplicasInfo, ReplicasOfSet, Request,
     Response, Text,
 };
-use replicas::{Alive, BrokerId, Command, Evidence, limits};
+use replicas::{Alive, BrokerId, Command, Evidence, limits, upstream_order};
 
 impl Controller {
     pub(crate) fn request(
@@ -231,7 +231,7 @@ impl Controller {
                 in_sync_replicas: Vec::new(),
                 not_in_sync_replicas: Vec::new(),
             };
-            for replica in set.replicas() {
+            for replica in upstream_order::of_replicas(set.replicas()) {
                 let state = ReplicaState {
                     alive: self.liveness.is_alive(now, cluster, &name, replica.id.0),
                     broker_address: Text::from(String::from(&*replica.address)),

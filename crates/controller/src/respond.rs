@@ -14,7 +14,9 @@ use protocol::response_code as code;
 use protocol::{
     ElectMasterBody, ExtFields, MemberGroup, ReplicasInfo, Response, SyncStateSetBody, Text,
 };
-use replicas::{BrokerId, Member, Outcome, RecordedMaster, Rejection, ReplicaInfo};
+use replicas::{
+    BrokerId, Member, Outcome, RecordedMaster, Rejection, ReplicaInfo, upstream_order,
+};
 
 /// An answer of `code` with nothing else.
 pub(crate) fn plain(code: i32) -> Response {
@@ -336,8 +338,9 @@ fn elect_body(broker_member_group: Option<MemberGroup>, set: &[BrokerId]) -> Byt
     ElectMasterBody { broker_member_group, sync_state_set: ids(set) }.to_bytes()
 }
 
+/// In the order of Java's hash sets, since recordings and eyes compare the text.
 fn ids(set: &[BrokerId]) -> Vec<i64> {
-    set.iter().map(|id| id.0).collect()
+    upstream_order::of_set(set.to_vec()).into_iter().map(|id| id.0).collect()
 }
 
 fn id_or_null(id: Option<BrokerId>) -> Box<str> {

@@ -5,14 +5,14 @@
 //! same turn.
 
 use crate::controller::{Controller, Member, Stage};
-use crate::effect::{Effect, Note};
+use crate::effect::{Effect, ElectionReason, Note};
 use crate::instant::Instant;
 use crate::peer::PeerMessage;
 use crate::requests::reply;
 use crate::respond;
 use crate::settings::{SNAPSHOT_COMMANDS, SNAPSHOT_LOG_BYTES};
 use crate::snapshots::checksum;
-use crate::waiting::Write;
+use crate::waiting::{Waiter, Write};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use consensus::{CommittedCommand, Content, Lost, PeerId, Role, SnapshotDescriptor, Ticket};
@@ -152,8 +152,16 @@ impl Controller {
         let Some(Write { waiter, started, echo }) = write else { return };
         let micros = now.as_micros().saturating_sub(started.as_micros());
         effects.push(Effect::Note(Note::Proposal { is_committed: true, micros }));
-        if matches!(command, Command::ElectMaster(_)) {
-            self.note_election(echo.cluster.as_ref(), command.set(), &result, effects);
+        if let Command::ElectMaster(election) = &command {
+            let reason = match waiter {
+                Waiter::Own { .. } => ElectionReason::MasterLost,
+                Waiter::Client(_) | Waiter::Peer { .. } if election.designate => {
+                    ElectionReason::Operator
+                }
+                Waiter::Client(_) | Waiter::Peer { .. } => ElectionReason::Broker,
+            };
+            let names = (echo.cluster.as_ref(), command.set());
+            self.note_election(names, reason, &result, effects);
         }
         let response = respond::decided(&echo, &result);
         self.answer(waiter, response, effects);
