@@ -1,2 +1,69 @@
-//! The one binary.
-fn main() {}
+//! The one binary. Each subcommand is a file; this one only finds out which is meant.
+//!
+//! Called as `mqcontroller` (a link or a copy) it takes the Java start script's flags directly, as `serve` does.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool prints")]
+
+mod bench;
+mod clock;
+mod describe;
+mod dev;
+mod logging;
+mod serve;
+mod status;
+mod targets;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// The RocketMQ 5 Controller, written again in Rust.
+#[derive(Debug, Parser)]
+#[command(name = "pitchover", version = VERSION, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run one controller from a controller.conf of the Java controller.
+    Serve(serve::Arguments),
+    /// Run three controllers on loopback, with a small simulated broker fleet.
+    Dev(dev::Arguments),
+    /// Show every controller's view of the cluster.
+    Status(status::Arguments),
+    /// Show one broker set and why it is as it is.
+    Describe(describe::Arguments),
+    /// Measure.
+    #[command(subcommand)]
+    Bench(bench::Command),
+    /// The canned-answer server that `bench quick` compares with.
+    #[command(hide = true)]
+    CannedServer(bench::CannedArguments),
+}
+
+/// Version of the program.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+fn main() -> ExitCode {
+    let mut words: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    if is_mqcontroller(words.first()) {
+        words.insert(1, "serve".into());
+    }
+    if words.get(1).is_some_and(|word| word == "serve") {
+        // Java's flags and exit codes, which clap's own would change.
+        return serve::run_as_java(&words);
+    }
+    match Arguments::parse_from(words).command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Dev(arguments) => dev::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Describe(arguments) => describe::run(&arguments),
+        Command::Bench(command) => bench::run(command),
+        Command::CannedServer(arguments) => bench::run_canned(&arguments),
+    }
+}
+
+fn is_mqcontroller(program: Option<&std::ffi::OsString>) -> bool {
+    let name = program.map(std::path::Path::new).and_then(std::path::Path::file_stem);
+    name.is_some_and(|name| name == "mqcontroller")
+}

@@ -5,18 +5,15 @@ use std::fs;
 use std::path::Path;
 
 use protocol::{ExtFields, Frame, Header, HeaderEncoding};
-use serde::Deserialize;
 use serde_json::Value;
 
 /// Release that the recorded requests carry: 5.3.3. Upstream looks at it only while it shuts down.
 const VERSION: i32 = 479;
 
 /// Which node a step is for.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum To {
     /// The node that leads.
-    #[default]
     Leader,
     /// One that does not.
     Follower,
@@ -24,58 +21,76 @@ pub(crate) enum To {
     All,
 }
 
+impl To {
+    fn of(name: &Value) -> Self {
+        match name.as_str() {
+            None | Some("leader") => Self::Leader,
+            Some("follower") => Self::Follower,
+            Some("all") => Self::All,
+            Some(other) => panic!("no step is sent to {other:?}"),
+        }
+    }
+}
+
 /// One request of a conversation and the answer that upstream gave.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub(crate) struct Step {
     /// Number in the conversation.
     pub(crate) n: u64,
     /// Where it goes.
-    #[serde(default)]
     pub(crate) to: To,
     /// Name of the connection; the default one if absent.
-    #[serde(default)]
     pub(crate) conn: String,
     /// Request code.
     pub(crate) code: i32,
     /// Header fields.
-    #[serde(default)]
     pub(crate) ext: Option<BTreeMap<String, Value>>,
     /// Body text.
-    #[serde(default)]
     pub(crate) body: Option<String>,
-    /// 1: binary header.
-    #[serde(default)]
-    pub(crate) typ: u8,
+    /// The header is binary, not JSON.
+    pub(crate) is_binary: bool,
     /// Seconds to wait before sending.
-    #[serde(default)]
     pub(crate) wait: f64,
     /// What the step is about.
-    #[serde(default)]
     pub(crate) note: String,
     /// What upstream answered.
     pub(crate) answer: Answer,
     /// Why ours answers something else.
-    #[serde(default)]
     pub(crate) deviation: Option<String>,
 }
 
 /// An answer as far as it is compared.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Answer {
     /// Response code.
     pub(crate) code: i32,
     /// Remark.
-    #[serde(default)]
     pub(crate) remark: Option<String>,
     /// Header fields; absent and empty are the same.
-    #[serde(default)]
     pub(crate) ext: BTreeMap<String, String>,
     /// Body text; absent and empty are the same.
-    #[serde(default)]
     pub(crate) body: String,
 }
 
 impl Step {
+    /// Reads a line's JSON; what is absent is what it is by default.
+    fn of(line: &Value) -> Self {
+        let owned = |key: &str| line[key].as_str().map(str::to_owned);
+        Self {
+            n: line["n"].as_u64().unwrap_or_default(),
+            to: To::of(&line["to"]),
+            conn: owned("conn").unwrap_or_default(),
+            code: code_of(line),
+            ext: line["ext"].as_object().map(|ext| ext.clone().into_iter().collect()),
+            body: owned("body"),
+            is_binary: line["typ"] == 1,
+            wait: line["wait"].as_f64().unwrap_or_default(),
+            note: owned("note").unwrap_or_default(),
+            answer: Answer::recorded(&line["answer"]),
+            deviation: owned("deviation"),
+        }
+    }
+
     /// The header field `key`, as text.
     pub(crate) fn field(&self, key: &str) -> Option<String> {
         self.ext.as_ref()?.get(key).map(text)
@@ -87,8 +102,7 @@ impl Step {
         for (key, value) in self.ext.iter().flatten().filter(|(_, value)| !value.is_null()) {
             ext.push(key, text(value));
         }
-        let binary = self.typ == 1;
-        let encoding = if binary { HeaderEncoding::Binary } else { HeaderEncoding::Json };
+        let encoding = if self.is_binary { HeaderEncoding::Binary } else { HeaderEncoding::Json };
         let mut header = Header::request(self.code, 0, 0, ext, encoding);
         header.version = VERSION;
         Frame { header, body: self.body.clone().unwrap_or_default().into() }
@@ -96,6 +110,16 @@ impl Step {
 }
 
 impl Answer {
+    fn recorded(answer: &Value) -> Self {
+        let fields = answer["ext"].as_object().into_iter().flatten();
+        Self {
+            code: code_of(answer),
+            remark: answer["remark"].as_str().map(str::to_owned),
+            ext: fields.map(|(key, value)| (key.clone(), text(value))).collect(),
+            body: answer["body"].as_str().unwrap_or_default().to_owned(),
+        }
+    }
+
     /// What a frame answers.
     pub(crate) fn of(frame: &Frame) -> Self {
         let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
@@ -117,10 +141,16 @@ pub(crate) fn read(file: &Path) -> Vec<Step> {
     let text = text.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let step = |(index, line)| {
         let step = serde_json::from_str(line);
-        step.unwrap_or_else(|error| panic!("{}:{}: {error}", file.display(), index + 1))
+        let step = step.unwrap_or_else(|error| panic!("{}:{}: {error}", file.display(), index + 1));
+        Step::of(&step)
     };
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines.map(step).collect()
+}
+
+fn code_of(line: &Value) -> i32 {
+    let code = line["code"].as_i64().and_then(|code| i32::try_from(code).ok());
+    code.unwrap_or_else(|| panic!("no code in {line}"))
 }
 
 fn text(value: &Value) -> String {

@@ -1,0 +1,73 @@
+//! `pitchover bench`: the measuring commands of the crate `load`.
+
+use clap::{Parser, Subcommand};
+use load::quick::{self, Options};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Writes, reads and heartbeats of 64 closed-loop connections, beside the ceiling of this machine.
+    Quick(QuickArguments),
+}
+
+/// Options of `bench quick`.
+#[derive(Debug, Parser)]
+pub(crate) struct QuickArguments {
+    /// Running controllers, also Java's: `host:port,host:port,...`. Three are started if there are none.
+    #[arg(long, value_delimiter = ',')]
+    target: Vec<String>,
+    /// Closed-loop connections.
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// Measured seconds of each workload.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Folder in which the started controllers keep their data; a temporary one by default.
+    #[arg(long)]
+    data: Option<std::path::PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Options of the hidden canned-answer server.
+#[derive(Debug, Parser)]
+pub(crate) struct CannedArguments {
+    /// Port on loopback.
+    #[arg(long)]
+    port: u16,
+}
+
+pub(crate) fn run(command: Command) -> ExitCode {
+    let Command::Quick(arguments) = command;
+    let options = Options {
+        targets: arguments.target,
+        connections: arguments.connections,
+        measure: Duration::from_secs(arguments.seconds),
+        folder: arguments.data,
+        ..Options::default()
+    };
+    match quick::run(options) {
+        Ok(report) if arguments.json => println!("{}", report.to_json()),
+        Ok(report) => println!("{report}"),
+        Err(error) => {
+            eprintln!("bench quick: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+pub(crate) fn run_canned(arguments: &CannedArguments) -> ExitCode {
+    let served = std::net::TcpListener::bind(("127.0.0.1", arguments.port))
+        .and_then(load::canned::run);
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("canned-server: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

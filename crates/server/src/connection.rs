@@ -1,0 +1,440 @@
+//! One accepted connection: bytes to frames to events, answers to bytes.
+//!
+//! Steps 1 to 3 and 11 to 12 of the straight line. Bytes are read into one buffer that all connections share and
+//! cut there; only the beginning of an unfinished frame is kept per connection, so an idle one holds no buffer.
+//! Answers of one turn to one connection leave in one write.
+//!
+//! A connection is a client's until its first frame is a peer's hello ([`crate::hello`]); then it carries batches.
+
+use crate::config::LiveChange;
+use crate::hello::{Hello, LINK_VERSION, unpack};
+use crate::refuse;
+use crate::shared::{Shared, live_settings};
+use bytes::{Bytes, BytesMut};
+use controller::{Caller, ConnectionId, Event, Inspect, Instant, PeerId};
+use protocol::{Frame, HeaderEncoding, Request, Response, code, private};
+use std::cell::{Cell, RefCell};
+use std::io::ErrorKind;
+use std::rc::Rc;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+/// Bytes read at once.
+const READ_BYTES: usize = 16 * 1_024;
+
+/// Requests of one connection that may be unanswered; then nothing is read from it.
+const IN_FLIGHT_MAX: u32 = 256;
+
+/// Answers of one connection that may wait to be written, in bytes; then nothing is read from it.
+const OUT_BYTES_MAX: usize = 1_024 * 1_024;
+
+/// An output buffer that is kept when it is empty, in bytes: one usual answer.
+const OUT_BYTES_KEPT: usize = 1_024;
+
+/// A frame must be complete this long after its first byte, in ms.
+const FRAME_DEADLINE_MS: u64 = 15_000;
+
+/// Longest name of a broker set that our own tools may ask for, in bytes.
+const DESCRIBE_BYTES_MAX: usize = 255;
+
+/// What a connection carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Client,
+    Peer(PeerId),
+}
+
+/// One accepted connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    id: ConnectionId,
+    stream: TcpStream,
+    kind: Cell<Kind>,
+    out: RefCell<BytesMut>,
+    is_flushing: Cell<bool>,
+    in_flight: Cell<u32>,
+    room: Notify,
+    last_active: Cell<Instant>,
+    partial_since: Cell<Option<Instant>>,
+}
+
+/// Why a connection is closed from this end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Close(&'static str);
+
+impl Connection {
+    pub(crate) fn new(id: ConnectionId, stream: TcpStream, now: Instant) -> Self {
+        Self {
+            id,
+            stream,
+            kind: Cell::new(Kind::Client),
+            out: RefCell::default(),
+            is_flushing: Cell::new(false),
+            in_flight: Cell::new(0),
+            room: Notify::new(),
+            last_active: Cell::new(now),
+            partial_since: Cell::new(None),
+        }
+    }
+
+    /// Appends an answer; it leaves with [`Self::flush`]. One-way callers get nothing.
+    pub(crate) fn answer(&self, caller: &Caller, response: &Response) {
+        self.in_flight.set(self.in_flight.get().saturating_sub(1));
+        if !caller.is_one_way {
+            response.encode(caller.opaque, caller.encoding, &mut self.out.borrow_mut());
+        }
+    }
+
+    /// Writes what waits, as far as the socket takes it; a task writes the rest.
+    pub(crate) fn flush(self: &Rc<Self>) {
+        if self.is_flushing.get() {
+            return;
+        }
+        match self.write_some() {
+            Ok(true) => self.room.notify_one(),
+            Ok(false) => {
+                self.is_flushing.set(true);
+                let this = Rc::clone(self);
+                tokio::task::spawn_local(async move { this.flush_rest().await });
+            }
+            Err(_gone) => self.close(),
+        }
+    }
+
+    async fn flush_rest(&self) {
+        loop {
+            let done = match self.stream.writable().await {
+                Ok(()) => self.write_some(),
+                Err(error) => Err(error),
+            };
+            match done {
+                Ok(false) => self.room.notify_one(),
+                Ok(true) => break,
+                Err(_gone) => {
+                    self.close();
+                    break;
+                }
+            }
+        }
+        self.is_flushing.set(false);
+        self.room.notify_one();
+    }
+
+    /// Whether everything was written.
+    fn write_some(&self) -> std::io::Result<bool> {
+        let mut out = self.out.borrow_mut();
+        while !out.is_empty() {
+            match self.stream.try_write(&out) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => drop(out.split_to(written)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        if out.capacity() <= OUT_BYTES_KEPT {
+            out.clear();
+        } else {
+            *out = BytesMut::new();
+        }
+        Ok(true)
+    }
+
+    /// Ends the connection: its reader sees the end of the stream.
+    pub(crate) fn close(&self) {
+        // It may be closed already; there is nothing else to do about an error.
+        drop(socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Both));
+        self.room.notify_one();
+    }
+
+    /// Whether it has been silent too long, or an unfinished frame too old.
+    pub(crate) fn is_overdue(&self, now: Instant, idle_secs: u32) -> bool {
+        let idle_ms = u64::from(idle_secs) * 1_000;
+        let is_idle = idle_ms > 0 && now.since_ms(self.last_active.get()) > idle_ms;
+        let is_slow = |since| now.since_ms(since) > FRAME_DEADLINE_MS;
+        is_idle || self.partial_since.get().is_some_and(is_slow)
+    }
+
+    fn has_room(&self) -> bool {
+        self.in_flight.get() < IN_FLIGHT_MAX && self.out.borrow().len() < OUT_BYTES_MAX
+    }
+}
+
+/// Reads a connection to its end, then tells the core.
+pub(crate) async fn serve(shared: Rc<Shared>, connection: Rc<Connection>) {
+    let id = connection.id;
+    shared.connections.borrow_mut().insert(id, Rc::clone(&connection));
+    if let Some(Close(limit)) = read_all(&shared, &connection).await.err() {
+        shared.metrics.refused(limit);
+        tracing::debug!(connection = id.0, limit, "connection closed");
+    }
+    connection.close();
+    shared.connections.borrow_mut().remove(&id);
+    match connection.kind.get() {
+        Kind::Client => shared.tell(Event::ConnectionClosed { connection: id }),
+        Kind::Peer(peer) => {
+            let mut newest = shared.peer_connections.borrow_mut();
+            if newest.get(&peer) == Some(&id) {
+                newest.remove(&peer);
+            }
+        }
+    }
+}
+
+async fn read_all(shared: &Rc<Shared>, connection: &Rc<Connection>) -> Result<(), Close> {
+    let mut partial = BytesMut::new();
+    loop {
+        while !connection.has_room() {
+            connection.room.notified().await;
+            if connection.stream.readable().await.is_err() {
+                return Ok(());
+            }
+        }
+        if connection.stream.readable().await.is_err() {
+            return Ok(());
+        }
+        match read_some(shared, connection, &mut partial)? {
+            Read::End => return Ok(()),
+            Read::Some => {}
+        }
+    }
+}
+
+enum Read {
+    Some,
+    End,
+}
+
+/// One read and the frames in it. Nothing is awaited in here, so the shared buffer is ours meanwhile.
+fn read_some(
+    shared: &Rc<Shared>,
+    connection: &Rc<Connection>,
+    partial: &mut BytesMut,
+) -> Result<Read, Close> {
+    let mut scratch = shared.scratch.borrow_mut();
+    let buffer = if partial.is_empty() { &mut *scratch } else { &mut *partial };
+    buffer.reserve(READ_BYTES);
+    match connection.stream.try_read_buf(buffer) {
+        Ok(0) => return Ok(Read::End),
+        Ok(_some) => {}
+        Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Read::Some),
+        Err(_reset) => return Ok(Read::End),
+    }
+    let now = shared.clock.now();
+    connection.last_active.set(now);
+    let mut result = Ok(());
+    while result.is_ok() {
+        match protocol::split(buffer) {
+            Ok(Some(frame)) => result = take_frame(shared, connection, now, frame),
+            Ok(None) => break,
+            Err(_malformed) => result = Err(Close("malformed frame")),
+        }
+    }
+    if partial.is_empty() && !scratch.is_empty() {
+        // The beginning of a frame moves to a buffer of the connection's own.
+        *partial = BytesMut::from(&scratch[..]);
+    }
+    scratch.clear();
+    connection.partial_since.set(match connection.partial_since.get() {
+        _ if partial.is_empty() => None,
+        Some(since) => Some(since),
+        None => Some(now),
+    });
+    if partial.is_empty() && partial.capacity() > 0 {
+        *partial = BytesMut::new();
+    }
+    result.map(|()| Read::Some)
+}
+
+fn take_frame(
+    shared: &Rc<Shared>,
+    connection: &Rc<Connection>,
+    now: Instant,
+    bytes: Bytes,
+) -> Result<(), Close> {
+    let frame = Frame::decode(bytes.clone()).map_err(|_malformed| Close("malformed header"))?;
+    if frame.header.is_response() {
+        // Nobody asked this peer's clients anything: dropped, as upstream does.
+        shared.metrics.refused("unexpected response");
+        return Ok(());
+    }
+    if let Kind::Peer(peer) = connection.kind.get() {
+        return take_batch(shared, connection, peer, frame);
+    }
+    let caller = Caller {
+        connection: connection.id,
+        opaque: frame.header.opaque,
+        encoding: frame.header.encoding,
+        is_one_way: frame.header.is_one_way(),
+        code: frame.header.code,
+        received: now,
+    };
+    connection.in_flight.set(connection.in_flight.get() + 1);
+    let answer = match Request::decode(&frame) {
+        Some(request) => take_request(shared, caller, &frame, request, bytes),
+        None => take_private(shared, connection, caller, &frame),
+    };
+    if let Some(response) = answer {
+        shared.metrics.answered(&caller, response.code, now);
+        connection.answer(&caller, &response);
+        connection.flush();
+    }
+    Ok(())
+}
+
+/// A request that every controller answers. `Some` if it is answered here and now.
+fn take_request(
+    shared: &Rc<Shared>,
+    caller: Caller,
+    frame: &Frame,
+    request: Request,
+    bytes: Bytes,
+) -> Option<Response> {
+    // Only callers that know the code are told to go (upstream: newer than 5.3.1, ordinal 475).
+    if shared.is_stopping.get()
+        && shared.live.get().is_shutdown_graceful
+        && frame.header.version > 475
+        && !caller.is_one_way
+    {
+        return Some(refuse::go_away());
+    }
+    match request {
+        Request::GetControllerConfig => {
+            return Some(refuse::config_listing(shared.store.borrow().listing()));
+        }
+        Request::UpdateControllerConfig(update) => {
+            return Some(update_config(shared, &update.body));
+        }
+        Request::Heartbeat(_)
+        | Request::AlterSyncStateSet(_)
+        | Request::ElectMaster(_)
+        | Request::RegisterBroker(_)
+        | Request::GetReplicaInfo(_)
+        | Request::GetMetadataInfo
+        | Request::GetSyncStateData(_)
+        | Request::CleanBrokerData(_)
+        | Request::GetNextBrokerId(_)
+        | Request::ApplyBrokerId(_) => {}
+    }
+    let is_heartbeat = frame.header.code == code::BROKER_HEARTBEAT;
+    if shared.ask(Event::Request { caller, request, frame: bytes }, is_heartbeat) {
+        return None;
+    }
+    shared.metrics.refused("INBOX_EVENTS_MAX");
+    Some(refuse::busy())
+}
+
+fn update_config(shared: &Rc<Shared>, body: &[u8]) -> Response {
+    let answer = shared.store.borrow_mut().update(body);
+    for warning in &answer.warnings {
+        tracing::warn!(%warning, "setting not understood");
+    }
+    if !answer.changes.is_empty() {
+        let mut live = shared.live.get();
+        for change in &answer.changes {
+            tracing::warn!(?change, "setting changed by request 1009");
+            apply_change(&mut live, *change);
+        }
+        shared.live.set(live);
+        let grace = shared.config.timing.broker_close_grace_ms;
+        shared.tell(Event::Configured(live_settings(&live, grace)));
+    }
+    refuse::config_updated(answer.code, answer.remark.map(Into::into))
+}
+
+fn apply_change(live: &mut crate::config::Live, change: LiveChange) {
+    match change {
+        LiveChange::UncleanElection(value) => live.brokers.is_unclean_allowed = value,
+        LiveChange::NotifyBrokers(value) => live.brokers.is_notified = value,
+        LiveChange::ElectRetriesMax(value) => live.elect_retries_max = value,
+        LiveChange::ScanInactiveMasterMs(value) => live.scan_inactive_master_ms = value,
+        LiveChange::IdleSecsMax(value) => live.idle_secs_max = value,
+        LiveChange::ShutdownGracefully(value) => live.is_shutdown_graceful = value,
+        LiveChange::ShutdownWaitSecs(value) => live.shutdown_wait_secs = value,
+    }
+}
+
+/// Requests of our own tools and peers; any other code is not supported.
+fn take_private(
+    shared: &Rc<Shared>,
+    connection: &Rc<Connection>,
+    caller: Caller,
+    frame: &Frame,
+) -> Option<Response> {
+    let question = match frame.header.code {
+        private::PEER_HELLO => return Some(take_hello(shared, connection, frame)),
+        private::STATUS => Inspect::Status,
+        private::DESCRIBE => {
+            let set = std::str::from_utf8(&frame.body).ok().map(str::to_owned);
+            match set.filter(|set| set.len() <= DESCRIBE_BYTES_MAX) {
+                Some(set) => Inspect::Describe { set: set.into() },
+                None => return Some(refuse::code_not_supported(frame.header.code)),
+            }
+        }
+        // Batches without a hello come here too, and are counted as what they are.
+        other => {
+            shared.metrics.refused("unknown code");
+            return Some(refuse::code_not_supported(other));
+        }
+    };
+    shared.tell(Event::Inspect { caller, question });
+    None
+}
+
+/// A peer opens a link (rule N1). From here on the connection carries its batches, and an older one is retired.
+fn take_hello(shared: &Rc<Shared>, connection: &Rc<Connection>, frame: &Frame) -> Response {
+    let refused = |why: &str| {
+        shared.metrics.refused("peer hello");
+        tracing::warn!(why, "peer refused");
+        refuse::hello_refused(why)
+    };
+    let Ok(hello) = Hello::decode(frame.body.clone()) else {
+        return refused("not a hello of this format");
+    };
+    if hello.version != LINK_VERSION {
+        return refused("another version of the link's format: upgrade one of the two");
+    }
+    if hello.cluster != shared.hello.cluster {
+        return refused("another cluster: compare controllerDLegerGroup and the list of peers");
+    }
+    let is_known = shared.config.peers.iter().any(|peer| peer.peer_id == hello.peer.0);
+    if !is_known || hello.peer == shared.hello.peer {
+        return refused("not one of the other configured peers");
+    }
+    connection.kind.set(Kind::Peer(hello.peer));
+    let older = shared.peer_connections.borrow_mut().insert(hello.peer, connection.id);
+    if let Some(older) = older.and_then(|older| shared.connection(older)) {
+        older.close();
+    }
+    shared.tell(Event::PeerUp { peer: hello.peer, nonce: hello.nonce });
+    refuse::hello_accepted(shared.hello.encode())
+}
+
+fn take_batch(
+    shared: &Rc<Shared>,
+    connection: &Rc<Connection>,
+    peer: PeerId,
+    frame: Frame,
+) -> Result<(), Close> {
+    let newest = shared.peer_connections.borrow().get(&peer).copied();
+    if newest != Some(connection.id) {
+        // Retired by a newer hello: what it still holds is dropped (rule N3).
+        return Err(Close("retired peer link"));
+    }
+    if frame.header.code != private::PEER_BATCH {
+        return Err(Close("peer link without batch"));
+    }
+    let mut batch = frame.body;
+    while !batch.is_empty() {
+        match unpack(&mut batch) {
+            Ok(message) => shared.tell(Event::Peer { peer, message }),
+            Err(error) => {
+                tracing::warn!(peer = peer.0, %error, "peer link closed");
+                return Err(Close("malformed peer batch"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The encoding in which our own requests are written.
+pub(crate) const OWN_ENCODING: HeaderEncoding = HeaderEncoding::Binary;

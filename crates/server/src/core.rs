@@ -1,0 +1,168 @@
+//! The loop that owns the controller: events in, one turn, effects out.
+//!
+//! ```text
+//!  connections, peer links, writer, timers ──► inbox ──► Controller::handle … EndOfTurn ──► effects
+//!                                                                                        │
+//!     sockets ◄── answers, batches (one write per connection and turn) ◄─────────────────┤
+//!     writer thread ◄── persist, identity, snapshot ◄────────────────────────────────────┤
+//!     brokers ◄── notices, probes ◄──────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Nothing here waits for a disk: the only blocking step is handing an order to the writer when
+//! [`crate::writer::ORDERS_MAX`] of them already wait. Sockets and core share one thread (decision 0006), so a turn
+//! takes whatever became readable during the last one: batching without a timer.
+
+use crate::notes;
+use crate::outgoing::Outgoing;
+use crate::peer_link::PeerLink;
+use crate::shared::Shared;
+use crate::writer::{Done, Order};
+use controller::{ConnectionId, Controller, Effect, Event, Founding, Instant, PeerId};
+use journal::JournalError;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+use tokio::sync::mpsc::Receiver;
+use tokio::time::{Sleep, sleep};
+
+/// Events of one turn; the rest waits for the next (rule D1).
+const TURN_EVENTS_MAX: usize = 4_096;
+
+/// Why the loop ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The process was asked to stop, and leadership was handed over as far as possible.
+    Stopped,
+    /// The journal failed: the process must not go on (rule J4).
+    Journal(JournalError),
+}
+
+/// The controller and everything its effects need.
+pub(crate) struct Core {
+    pub(crate) shared: Rc<Shared>,
+    pub(crate) controller: Controller,
+    pub(crate) links: BTreeMap<PeerId, Rc<PeerLink>>,
+    pub(crate) outgoing: Outgoing,
+    pub(crate) orders: SyncSender<Order>,
+    pub(crate) done: Receiver<Done>,
+    pub(crate) gauges: notes::Gauges,
+}
+
+impl Core {
+    /// Runs until [`End`].
+    pub(crate) async fn run(mut self) -> End {
+        let mut events: Vec<Event> = Vec::new();
+        let mut effects: Vec<Effect> = Vec::new();
+        let mut replied: BTreeSet<ConnectionId> = BTreeSet::new();
+        let mut timer: std::pin::Pin<Box<Sleep>> = Box::pin(sleep(Duration::ZERO));
+        let shared = Rc::clone(&self.shared);
+        loop {
+            tokio::select! {
+                biased;
+                done = self.done.recv() => {
+                    let Some(done) = done else { return End::Stopped };
+                    if let Some(end) = self.take_done(done, &mut events) {
+                        return end;
+                    }
+                }
+                () = shared.wake.notified() => {}
+                () = &mut timer => events.push(Event::Wake),
+            }
+            while let Ok(done) = self.done.try_recv() {
+                if let Some(end) = self.take_done(done, &mut events) {
+                    return end;
+                }
+            }
+            self.take_inbox(&mut events);
+            let now = shared.clock.now();
+            for event in events.drain(..) {
+                self.controller.handle(now, event, &mut effects);
+            }
+            self.controller.handle(now, Event::EndOfTurn, &mut effects);
+            let mut is_stopped = false;
+            for effect in effects.drain(..) {
+                match effect {
+                    Effect::WakeAt(at) => timer.as_mut().reset(shared.clock.to_tokio(at)),
+                    Effect::Stopped => is_stopped = true,
+                    other => self.carry_out(now, other, &mut replied),
+                }
+            }
+            for link in self.links.values() {
+                link.flush();
+            }
+            while let Some(connection) = replied.pop_first() {
+                if let Some(connection) = shared.connection(connection) {
+                    connection.flush();
+                }
+            }
+            if is_stopped {
+                return End::Stopped;
+            }
+            self.gauges.publish_if_due(now, &self.controller, &shared.metrics);
+        }
+    }
+
+    fn take_done(&mut self, done: Done, events: &mut Vec<Event>) -> Option<End> {
+        match done {
+            Done::Event(event) => events.push(event),
+            Done::Synced { micros, bytes_on_disk } => {
+                self.shared.metrics.journal_sync(micros);
+                self.gauges.journal_bytes = bytes_on_disk;
+            }
+            Done::Failed(error) => return Some(End::Journal(error)),
+        }
+        None
+    }
+
+    /// Everything urgent, then requests up to [`TURN_EVENTS_MAX`].
+    fn take_inbox(&self, events: &mut Vec<Event>) {
+        let inbox = &self.shared.inbox;
+        events.append(&mut inbox.urgent.borrow_mut());
+        let mut requests = inbox.requests.borrow_mut();
+        let count = requests.len().min(TURN_EVENTS_MAX);
+        events.extend(requests.drain(..count));
+        if !requests.is_empty() {
+            self.shared.wake.notify_one();
+        }
+    }
+
+    fn carry_out(&mut self, now: Instant, effect: Effect, replied: &mut BTreeSet<ConnectionId>) {
+        match effect {
+            Effect::Reply { caller, response } => {
+                self.shared.metrics.answered(&caller, response.code, now);
+                if let Some(connection) = self.shared.connection(caller.connection) {
+                    connection.answer(&caller, &response);
+                    replied.insert(caller.connection);
+                }
+            }
+            Effect::Send { peer, message } => {
+                let Some(link) = self.links.get(&peer) else { return };
+                if !link.push(&message) {
+                    self.shared.metrics.refused("PEER_QUEUE_BYTES_MAX");
+                    self.shared.tell(Event::PeerUnreachable { peer, is_refused: false });
+                    self.shared.tell(Event::PeerReachable { peer });
+                }
+            }
+            Effect::Persist(persist) => self.order(Order::Persist(persist)),
+            Effect::WriteIdentity { state, voters } => {
+                let is_founded = state == Founding::Founded;
+                self.order(Order::Identity { is_founded, voters });
+            }
+            Effect::SaveSnapshot { descriptor, bytes } => {
+                self.order(Order::Snapshot(descriptor, bytes));
+            }
+            Effect::Notify { attempt, address, notice } => {
+                self.outgoing.notify(attempt, address, notice);
+            }
+            Effect::Probe { attempt, address } => self.outgoing.probe(attempt, address),
+            Effect::Note(note) => notes::take(&self.shared, &note),
+            Effect::WakeAt(_) | Effect::Stopped => unreachable!("the loop takes these itself"),
+        }
+    }
+
+    fn order(&self, order: Order) {
+        // The writer is gone only after it said why; the loop ends at the next `done`.
+        drop(self.orders.send(order));
+    }
+}

@@ -1,0 +1,322 @@
+//! One controller process, from its configuration to its end.
+//!
+//! The order of the start: journal (recovery), core, listener, peer links, admin pages. The port is open before
+//! there is a quorum, since orchestrators probe it by TCP; readiness is another question (`/readyz`).
+
+use crate::admin::{self, Admin};
+use crate::clock::{Clock, wall_nanos};
+use crate::config::{Config, Durability, Exporter, Style};
+use crate::connection::{self, Connection};
+use crate::core::{Core, End};
+use crate::hello::{Hello, LINK_VERSION};
+use crate::metrics::Metrics;
+use crate::notes::Gauges;
+use crate::outgoing::Outgoing;
+use crate::peer_link::PeerLink;
+use crate::shared::{CONNECTIONS_MAX, Shared, live_settings};
+use crate::writer::{self, ORDERS_MAX};
+use controller::{
+    Controller, ControllerStartError, Event, Membership, PeerId, PeerSettings, Restored, Settings,
+    Start,
+};
+use journal::{Founding, Journal, JournalError, OpenError, Options, RealDisk, Recovered};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::mpsc::channel;
+use tokio::task::LocalSet;
+
+/// Connections that the kernel may hold before they are accepted. Source: upstream's `SO_BACKLOG`.
+const BACKLOG: u32 = 1_024;
+
+/// What the writer may have said and the core not yet heard.
+const DONE_MAX: usize = 4_096;
+
+/// How often idle and slow connections are looked for.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Why a controller did not start, or stopped.
+#[derive(Debug, Error)]
+pub enum NodeError {
+    /// The journal cannot be opened; the text says what to do.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The journal failed while running.
+    #[error("the journal failed, so this process ends: {0}")]
+    Journal(JournalError),
+    /// What the journal holds contradicts itself.
+    #[error(transparent)]
+    Start(#[from] ControllerStartError),
+    /// The port cannot be had.
+    #[error("cannot listen on {address} (bindAddress and the own entry of the peers): {source}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The runtime, a thread or a signal handler cannot be had.
+    #[error("cannot {what}: {source}")]
+    System {
+        /// What was wanted.
+        what: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// Runs one controller until SIGTERM or SIGINT. `on_start` is called once, when the port is open.
+///
+/// # Errors
+/// Any [`NodeError`]; nothing is left half-written.
+pub fn run(config: Config, version: &str, on_start: impl FnOnce()) -> Result<(), NodeError> {
+    let system = |what| move |source| NodeError::System { what, source };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(system("start the runtime"))?;
+    LocalSet::new().block_on(&runtime, serve(config, version, on_start))
+}
+
+async fn serve(config: Config, version: &str, on_start: impl FnOnce()) -> Result<(), NodeError> {
+    let clock = Clock::start();
+    let me = PeerId(config.me.peer_id);
+    let (journal, recovered) = open_journal(&config, me)?;
+    let nonce = draw_nonce();
+    let listeners = listen(&config)?;
+    let pages = bind_pages(&config).await?;
+    let admin_text = pages.first().map_or_else(String::new, |page| page.address().to_string());
+    let settings = core_settings(&config, nonce, version, &admin_text);
+    let controller = Controller::new(clock.now(), settings, start_of(recovered))?;
+    let hello = Hello { version: LINK_VERSION, cluster: config.cluster_id, peer: me, nonce };
+    let metrics = Metrics::new(&config);
+    let shared = Rc::new(Shared::new(clock, config, metrics, hello));
+
+    let (orders, orders_in) = sync_channel(ORDERS_MAX);
+    let (done_out, done) = channel(DONE_MAX);
+    let cluster = shared.config.cluster_id;
+    let writer = std::thread::Builder::new()
+        .name("journal".to_owned())
+        .spawn(move || writer::run(journal, (cluster, me), clock, &orders_in, &done_out))
+        .map_err(|source| NodeError::System { what: "start the journal thread", source })?;
+
+    let mut links = BTreeMap::new();
+    for peer in shared.config.peers.iter().filter(|peer| peer.peer_id != me.0) {
+        let peer_id = PeerId(peer.peer_id);
+        let link = Rc::new(PeerLink::new(peer_id, peer.peer_address.clone()));
+        tokio::task::spawn_local(Rc::clone(&link).keep(Rc::clone(&shared)));
+        links.insert(peer_id, link);
+    }
+    let connect_timeout = Duration::from_millis(shared.config.timing.connect_timeout_ms);
+    let teller = Rc::clone(&shared);
+    let outgoing = Outgoing::new(connect_timeout, Rc::new(move |event| teller.tell(event)));
+    for listener in listeners {
+        tokio::task::spawn_local(accept(Rc::clone(&shared), listener));
+    }
+    tokio::task::spawn_local(sweep(Rc::clone(&shared)));
+    tokio::task::spawn_local(wait_for_signal(Rc::clone(&shared)));
+    let gauges = Gauges::new(&shared.config, clock);
+    serve_pages(pages, &gauges, &shared.metrics);
+    tracing::info!(admin = admin_text, "listening");
+    on_start();
+
+    let core = Core { shared, controller, links, outgoing, orders, done, gauges };
+    let end = core.run().await;
+    // The core is gone, and with it the orders: the writer finishes what it has and ends.
+    let is_clean = writer.join().is_ok();
+    match end {
+        End::Stopped if is_clean => Ok(()),
+        End::Stopped => Err(NodeError::System {
+            what: "end the journal thread",
+            source: io::Error::other("it panicked"),
+        }),
+        End::Journal(error) => Err(NodeError::Journal(error)),
+    }
+}
+
+fn open_journal(
+    config: &Config,
+    me: PeerId,
+) -> Result<(Journal<RealDisk>, Recovered), NodeError> {
+    let disk = RealDisk::open(&config.data_path)?;
+    let options = Options {
+        sync: config.durability == Durability::Fsync,
+        ..segment_sizes(config)
+    };
+    let (journal, recovered) = Journal::open(disk, config.cluster_id, me, options)?;
+    for note in &recovered.notes {
+        tracing::warn!(?note, "recovery");
+    }
+    tracing::info!(
+        path = %config.data_path.display(),
+        entries = recovered.entries.len(),
+        term = recovered.hard_state.term.0,
+        "journal open"
+    );
+    Ok((journal, recovered))
+}
+
+fn segment_sizes(config: &Config) -> Options {
+    let default = Options::default();
+    let segment_bytes = config.limit("segmentBytes").unwrap_or(default.segment_bytes);
+    Options { segment_bytes, ..default }
+}
+
+fn start_of(recovered: Recovered) -> Start {
+    let Some(identity) = recovered.identity else { return Start::Empty };
+    match identity.state {
+        Founding::Founding => Start::Founding,
+        Founding::Founded => {
+            let (descriptor, snapshot) = recovered.snapshot.unzip();
+            let founders = || Membership::of_voters(identity.voters.iter().copied());
+            let membership =
+                descriptor.as_ref().map_or_else(founders, |found| found.membership.clone());
+            let restored = Restored {
+                hard_state: recovered.hard_state,
+                membership,
+                snapshot: descriptor,
+                entries: recovered.entries,
+            };
+            Start::Founded { restored, snapshot }
+        }
+    }
+}
+
+fn core_settings(config: &Config, nonce: u64, version: &str, admin_address: &str) -> Settings {
+    let peers = config.peers.iter().map(|peer| PeerSettings {
+        id: PeerId(peer.peer_id),
+        name: peer.name.as_str().into(),
+        broker_address: peer.broker_address.as_str().into(),
+    });
+    Settings {
+        me: PeerId(config.me.peer_id),
+        peers: peers.collect(),
+        group: config.group.as_str().into(),
+        peers_text: config.peers_text.as_str().into(),
+        leader_id_is_address: config.style == Style::TwoPorts,
+        election_timeout_ms: config.timing.election_timeout_ms,
+        boot_nonce: nonce,
+        seed: nonce.rotate_left(17),
+        live: live_settings(&config.live, config.timing.broker_close_grace_ms),
+        version: version.into(),
+        durability: match config.durability {
+            Durability::Fsync => "fsync",
+            Durability::Async => "async",
+        }
+        .into(),
+        process_id: std::process::id(),
+        admin_address: admin_address.into(),
+    }
+}
+
+/// The admin address first; the page of the exporter `PROM` after it, if it is asked for.
+async fn bind_pages(config: &Config) -> Result<Vec<Admin>, NodeError> {
+    let listen = |address| move |source| NodeError::Listen { address, source };
+    let wanted = config.admin;
+    let mut pages =
+        vec![Admin::bind(wanted).await.map_err(listen(wanted.address.to_string()))?];
+    if config.metrics.exporter == Exporter::Prom {
+        let (host, port) = &config.metrics.prom_address;
+        let page = Admin::bind_host(host, *port).await;
+        pages.push(page.map_err(listen(format!("{host}:{port}")))?);
+    }
+    Ok(pages)
+}
+
+fn serve_pages(pages: Vec<Admin>, gauges: &Gauges, metrics: &Metrics) {
+    let routers = [admin::router(gauges.pages(metrics)), admin::metrics_router(metrics.clone())];
+    for (page, router) in pages.into_iter().zip(routers) {
+        tokio::task::spawn_local(async move {
+            if let Err(error) = page.serve(router, std::future::pending()).await {
+                tracing::error!(%error, "admin pages ended");
+            }
+        });
+    }
+}
+
+/// A number that no earlier start of this peer drew: the clock and the process id are enough, since two starts of
+/// one peer never overlap (the journal is locked).
+fn draw_nonce() -> u64 {
+    wall_nanos() ^ u64::from(std::process::id()).rotate_left(40)
+}
+
+fn listen(config: &Config) -> Result<Vec<TcpListener>, NodeError> {
+    let mut ports = vec![config.broker_port];
+    if config.peer_port != config.broker_port {
+        ports.push(config.peer_port);
+    }
+    let mut listeners = Vec::with_capacity(ports.len());
+    for port in ports {
+        let address = format!("{}:{port}", config.bind_address);
+        let bound = bind(&address);
+        listeners.push(bound.map_err(|source| NodeError::Listen { address, source })?);
+    }
+    Ok(listeners)
+}
+
+fn bind(address: &str) -> io::Result<TcpListener> {
+    let address: SocketAddr =
+        address.parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+async fn accept(shared: Rc<Shared>, listener: TcpListener) {
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _from)) => stream,
+            Err(error) => {
+                // Out of descriptors, usually: those that are open go on, and some will close.
+                tracing::error!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        if shared.connections.borrow().len() >= CONNECTIONS_MAX {
+            shared.metrics.refused("CONNECTIONS_MAX");
+            continue;
+        }
+        // A socket without this option is slower and no less right.
+        drop(stream.set_nodelay(true));
+        let connection = Connection::new(shared.next_connection(), stream, shared.clock.now());
+        tokio::task::spawn_local(connection::serve(Rc::clone(&shared), Rc::new(connection)));
+    }
+}
+
+/// Closes connections that were silent too long, or hold an unfinished frame.
+async fn sweep(shared: Rc<Shared>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let now = shared.clock.now();
+        let idle_secs = shared.live.get().idle_secs_max;
+        for connection in shared.connections.borrow().values() {
+            if connection.is_overdue(now, idle_secs) {
+                connection.close();
+            }
+        }
+    }
+}
+
+async fn wait_for_signal(shared: Rc<Shared>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("no signal handler: this process cannot be asked to stop");
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping: leadership is handed over first");
+    shared.is_stopping.set(true);
+    shared.tell(Event::Stop);
+}

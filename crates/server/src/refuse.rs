@@ -1,0 +1,48 @@
+//! Codes and remarks of answers to requests that never reach the core.
+//!
+//! Requests that reach it are answered by `controller/src/respond.rs`, and by nobody else.
+
+use bytes::Bytes;
+use protocol::{ExtFields, Response, Text, response_code as code};
+
+fn answer(code: i32, remark: Option<Text>, body: Bytes) -> Response {
+    Response { code, remark, ext: ExtFields::new(), body }
+}
+
+/// No controller answers this request code. Source: upstream
+/// `NettyRemotingAbstract#processRequestCommand`; the leading blank is part of the text.
+pub(crate) fn code_not_supported(request_code: i32) -> Response {
+    let remark = format!(" request type {request_code} not supported");
+    answer(code::REQUEST_CODE_NOT_SUPPORTED, Some(remark.into()), Bytes::new())
+}
+
+/// The inbox of the core is full.
+pub(crate) fn busy() -> Response {
+    let remark = "[OVERLOAD]system busy, start flow control for a while";
+    answer(code::SYSTEM_BUSY, Some(remark.into()), Bytes::new())
+}
+
+/// This process is stopping. Source: upstream `NettyRemotingAbstract`, `enableShutdownGracefully`.
+pub(crate) fn go_away() -> Response {
+    answer(code::GO_AWAY, Some("please go away".into()), Bytes::new())
+}
+
+/// 1010: the settings of this process.
+pub(crate) fn config_listing(listing: String) -> Response {
+    answer(code::SUCCESS, None, Bytes::from(listing))
+}
+
+/// 1009: what came of a change of settings.
+pub(crate) fn config_updated(code: i32, remark: Option<Text>) -> Response {
+    answer(code, remark, Bytes::new())
+}
+
+/// A peer's hello that is not accepted.
+pub(crate) fn hello_refused(why: &str) -> Response {
+    answer(code::NO_PERMISSION, Some(format!("peer refused: {why}").into()), Bytes::new())
+}
+
+/// A peer's hello that is accepted; `body` is the hello of this peer.
+pub(crate) fn hello_accepted(body: Bytes) -> Response {
+    answer(code::SUCCESS, None, body)
+}

@@ -1,0 +1,104 @@
+//! What the tasks of one controller process share. They all run on one thread, so nothing here is locked.
+
+use crate::clock::Clock;
+use crate::config::{Config, ConfigStore, Live};
+use crate::connection::Connection;
+use crate::hello::Hello;
+use crate::metrics::Metrics;
+use bytes::BytesMut;
+use controller::{ConnectionId, Event, LiveSettings, PeerId};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use tokio::sync::Notify;
+
+/// Requests that may wait for the core; beyond it all but heartbeats are refused as busy.
+pub(crate) const INBOX_EVENTS_MAX: usize = 65_536;
+
+/// Connections accepted at once, peers included; more are closed at once.
+pub(crate) const CONNECTIONS_MAX: usize = 100_000;
+
+/// Events on their way to the core, in two lanes: consensus never waits behind requests (rule D1).
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    /// Peer messages, persisted numbers, everything but requests.
+    pub(crate) urgent: RefCell<Vec<Event>>,
+    /// Requests of clients.
+    pub(crate) requests: RefCell<Vec<Event>>,
+}
+
+/// See the module.
+pub(crate) struct Shared {
+    pub(crate) clock: Clock,
+    pub(crate) config: Config,
+    pub(crate) store: RefCell<ConfigStore>,
+    pub(crate) live: Cell<Live>,
+    pub(crate) metrics: Metrics,
+    pub(crate) hello: Hello,
+    pub(crate) inbox: Inbox,
+    pub(crate) wake: Notify,
+    pub(crate) connections: RefCell<BTreeMap<ConnectionId, Rc<Connection>>>,
+    /// The connection over which each peer's newest hello came (rule N3).
+    pub(crate) peer_connections: RefCell<BTreeMap<PeerId, ConnectionId>>,
+    /// Where every connection's bytes are read to before they are cut into frames.
+    pub(crate) scratch: RefCell<BytesMut>,
+    pub(crate) is_stopping: Cell<bool>,
+    next_connection: Cell<u64>,
+}
+
+impl Shared {
+    pub(crate) fn new(clock: Clock, config: Config, metrics: Metrics, hello: Hello) -> Self {
+        Self {
+            clock,
+            store: RefCell::new(ConfigStore::new(&config)),
+            live: Cell::new(config.live),
+            config,
+            metrics,
+            hello,
+            inbox: Inbox::default(),
+            wake: Notify::new(),
+            connections: RefCell::default(),
+            peer_connections: RefCell::default(),
+            scratch: RefCell::default(),
+            is_stopping: Cell::new(false),
+            next_connection: Cell::new(0),
+        }
+    }
+
+    /// Hands an event to the core, before all requests.
+    pub(crate) fn tell(&self, event: Event) {
+        self.inbox.urgent.borrow_mut().push(event);
+        self.wake.notify_one();
+    }
+
+    /// Hands a request to the core. `false` if the inbox is full and it is no heartbeat.
+    pub(crate) fn ask(&self, event: Event, is_heartbeat: bool) -> bool {
+        let mut requests = self.inbox.requests.borrow_mut();
+        let configured = usize::try_from(self.config.request_queue_max).unwrap_or(usize::MAX);
+        if requests.len() >= INBOX_EVENTS_MAX.min(configured) && !is_heartbeat {
+            return false;
+        }
+        requests.push(event);
+        drop(requests);
+        self.wake.notify_one();
+        true
+    }
+
+    pub(crate) fn next_connection(&self) -> ConnectionId {
+        self.next_connection.set(self.next_connection.get() + 1);
+        ConnectionId(self.next_connection.get())
+    }
+
+    pub(crate) fn connection(&self, id: ConnectionId) -> Option<Rc<Connection>> {
+        self.connections.borrow().get(&id).cloned()
+    }
+}
+
+/// The settings that the core reacts to while running.
+pub(crate) fn live_settings(live: &Live, broker_close_grace_ms: u64) -> LiveSettings {
+    LiveSettings {
+        enable_elect_unclean_master: live.brokers.is_unclean_allowed,
+        notify_broker_role_changed: live.brokers.is_notified,
+        broker_close_grace_ms,
+    }
+}
