@@ -387,17 +387,18 @@ impl<D: Disk> Journal<D> {
             self.state.take_installed(mark)?;
             self.batch.push(Kind::SnapshotInstalled, mark.term, mark.index, &[]);
         }
-        if let Some(new) = hard_state {
-            self.state.take_hard_state(new)?;
-            let vote = new.vote.map(|peer| peer.0.to_le_bytes());
-            let payload = vote.as_ref().map_or(&[][..], |bytes| &bytes[..]);
-            self.batch.push(Kind::HardState, new.term.0, new.commit.0, payload);
-        }
+        // Before the hard state, which may already commit what replaces the cut entries.
         if let Some(first) = group.entries.first().map(|entry| entry.index.0)
             && first <= self.state.last()
         {
             self.state.take_truncate(first)?;
             self.batch.push(Kind::Truncate, 0, first, &[]);
+        }
+        if let Some(new) = hard_state {
+            self.state.take_hard_state(new)?;
+            let vote = new.vote.map(|peer| peer.0.to_le_bytes());
+            let payload = vote.as_ref().map_or(&[][..], |bytes| &bytes[..]);
+            self.batch.push(Kind::HardState, new.term.0, new.commit.0, payload);
         }
         for entry in &group.entries {
             let (term, index) = (entry.term.0, entry.index.0);

@@ -54,7 +54,8 @@ pub(crate) struct LogState {
     hard_state: HardState,
     first: u64,
     last: u64,
-    /// Ascending; the first run starts at `first - 1` or before it.
+    /// Ascending; the first run starts at `first - 1` or before it, or at `first` where the term
+    /// before the log is not known.
     runs: Vec<Run>,
     newest: Option<Mark>,
     older: Option<Mark>,
@@ -116,8 +117,11 @@ impl LogState {
 
     /// Whether the entry of a snapshot is in this log, so that the log goes on from it.
     pub(crate) fn has(&self, mark: Mark) -> bool {
-        let is_within = mark.index.saturating_add(1) >= self.first && mark.index <= self.last;
-        is_within && self.term_at(mark.index) == Some(mark.term)
+        self.covers(mark) && self.term_at(mark.index) == Some(mark.term)
+    }
+
+    fn covers(&self, mark: Mark) -> bool {
+        mark.index.saturating_add(1) >= self.first && mark.index <= self.last
     }
 
     fn term_at(&self, index: u64) -> Option<u64> {
@@ -175,12 +179,11 @@ impl LogState {
         self.last = index.saturating_sub(1);
         if index < self.first {
             self.first = index;
-            // The term before the cut stood in the recycled segment; 0 claims nothing about it.
-            self.runs = vec![Run { first: self.last, term: 0 }];
-        } else {
-            while self.runs.len() > 1 && self.runs.last().is_some_and(|run| run.first >= index) {
-                self.runs.pop();
-            }
+            // The term before the cut stood in the recycled segment: it is not known.
+            self.runs.clear();
+        }
+        while self.runs.last().is_some_and(|run| run.first >= index) {
+            self.runs.pop();
         }
         Ok(())
     }
@@ -191,10 +194,11 @@ impl LogState {
         mark: Mark,
         older: Option<Mark>,
     ) -> Result<(), Violation> {
-        // Below `first` nothing can be checked: its entry stood in a recycled segment.
-        let is_before_log = mark.index.saturating_add(1) < self.first;
+        // Before the log nothing can be checked: its entry stood in a recycled segment.
+        let is_before = mark.index < self.first;
+        let is_unknown = is_before && self.term_at(mark.index).is_none_or(|_| !self.covers(mark));
         let is_unordered = older.is_some_and(|older| older.index >= mark.index);
-        if mark.index == 0 || is_unordered || !(is_before_log || self.has(mark)) {
+        if mark.index == 0 || is_unordered || !(is_unknown || self.has(mark)) {
             return Err(unfit(mark));
         }
         self.newest = Some(mark);

@@ -240,7 +240,7 @@ fn begin(shared: &Mutex<State>, life: u64) -> io::Result<(MutexGuard<'_, State>,
 fn finish(fault: Option<Fault>) -> io::Result<()> {
     match fault {
         None => Ok(()),
-        Some(Fault::Error | Fault::Short) => Err(io::Error::other("injected disk error")),
+        Some(Fault::Error | Fault::Short) => Err(rustix::io::Errno::IO.into()),
         Some(Fault::Full) => Err(full()),
         Some(Fault::PowerLoss) => Err(io::Error::other("the power is gone")),
     }

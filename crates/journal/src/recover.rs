@@ -21,9 +21,11 @@
 //! write. A crash in between leaves what the same decisions lead to again.
 
 use std::collections::VecDeque;
+use std::io;
 
 use bytes::Bytes;
 use consensus::{Entry, HardState, LogIndex, PeerId, SnapshotDescriptor, Term};
+use rustix::io::Errno;
 
 use crate::batch;
 use crate::disk::{Disk, DiskFile};
@@ -433,6 +435,7 @@ pub(crate) fn choose_snapshot<D: Disk>(
         let reason = if state.has(mark) {
             match snapshot::load(disk, cluster, mark) {
                 Ok(snapshot) => return Ok(Some(snapshot)),
+                Err(Unusable::Disk(error)) if !is_lost(&error) => return Err(error.into()),
                 Err(Unusable::Disk(error)) => error.to_string(),
                 Err(Unusable::Newer(version)) => {
                     format!("{name} has format {version}, newer than {FORMAT_VERSION}")
@@ -454,4 +457,11 @@ pub(crate) fn choose_snapshot<D: Disk>(
     let reasons =
         if reasons.is_empty() { "none is recorded".to_owned() } else { reasons.join("; ") };
     Err(OpenError::NoSnapshot { place: disk.place(), first: LogIndex(state.first()), reasons })
+}
+
+/// Whether the file is gone or cannot be read any more, unlike a lack of descriptors or of rights.
+fn is_lost(error: &DiskError) -> bool {
+    let is_input_output = error.source.raw_os_error() == Some(Errno::IO.raw_os_error());
+    let kind = error.source.kind();
+    is_input_output || matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof)
 }
