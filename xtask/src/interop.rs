@@ -148,10 +148,7 @@ fn play(setup: Setup, round: &Round, report: &mut Report) -> Result<(), Stop> {
         Target::Pitchover => "Pitchover",
         Target::Java => "Java",
     };
-    let headers = match setup.serialization {
-        Serialization::Json => "JSON",
-        Serialization::RocketMq => "ROCKETMQ",
-    };
+    let headers = setup.serialization.name();
     let version = round.version;
     let what = format!("RocketMQ {version}, brokers write {headers} headers, {who} controllers");
     report.open_round(round.name, &what);

@@ -74,6 +74,15 @@ impl Cluster {
         id.map(Some).ok_or_else(|| Failure(format!("{} holds {text:?}", file.display())))
     }
 
+    /// An error if a broker did not say that it writes headers as this round wants.
+    pub(super) fn check_serialization(&self, index: usize) -> Outcome<()> {
+        let log = self.setup.home(&format!("broker-{index}"))?.join("out.log");
+        let text = std::fs::read_to_string(&log).map_err(Failure::while_doing(log.display()))?;
+        let wanted = format!("serializeType={}", self.setup.serialization.name());
+        let said = text.lines().any(|line| line.contains("boot success") && line.contains(&wanted));
+        said.then_some(()).ok_or_else(|| Failure(format!("no {wanted} in {}", log.display())))
+    }
+
     /// Whether a broker has heard of a topic: followers copy the list from their master now and then.
     pub(super) fn knows_topic(&self, index: usize, topic: &str) -> Outcome<bool> {
         let store = self.setup.home(&format!("broker-{index}"))?.join("store");

@@ -71,6 +71,13 @@ fn election(stage: &Stage) -> &'static str {
     }
 }
 
+/// Upstream's own controllers of 5.1.4 know fewer configuration keys, and refuse a forbidden one in other words.
+fn is_of_5_5_only(stage: &Stage, name: &str) -> bool {
+    let setup = stage.setup();
+    let is_older = setup.target == Target::Java && setup.version != "5.5.0";
+    is_older && matches!(name, "05-getControllerConfig" | "07-updateControllerConfig-black")
+}
+
 /// Runs commands that do not disturb each other, a few at the same time: mqadmin spends most of its life in a pause
 /// before its end. A difference is counted, and the rest of the round does not depend on it.
 fn report_all(stage: &Stage, report: &mut Report, commands: &[(&str, Mask)]) {
@@ -81,7 +88,13 @@ fn report_all(stage: &Stage, report: &mut Report, commands: &[(&str, Mask)]) {
                 let printed = finish_mqadmin(running)?;
                 compare(&recorded.output, &printed, mask).map(|()| String::new())
             });
-            drop(report.prove(&format!("mqadmin prints {name}"), compared));
+            let what = format!("mqadmin prints {name}");
+            match compared {
+                Err(failure) if is_of_5_5_only(stage, name) => {
+                    report.note(&format!("not counted: {what}: {failure}"));
+                }
+                Ok(_) | Err(_) => drop(report.prove(&what, compared)),
+            }
         }
     }
 }

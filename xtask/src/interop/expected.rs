@@ -127,7 +127,7 @@ fn configuration<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut entries = Vec::new();
     for line in lines {
         if let Some(address) = line.strip_prefix("============") {
-            section = address;
+            section = address.trim_end_matches('=');
         }
         let (key, value) = line.split_once('=').unwrap_or((line, ""));
         let (key, value) = (key.trim(), value.trim());

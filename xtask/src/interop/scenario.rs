@@ -88,7 +88,11 @@ fn grow(stage: &mut Stage) -> Outcome<String> {
     if seen != (Some(1), 1, 3, vec![1, 2, 3]) {
         return Err(Failure(format!("{state:?}")));
     }
+    // It takes seconds, in which the last broker comes to its greeting.
     stage.spread_topic()?;
+    for index in 0..3 {
+        stage.cluster.check_serialization(index)?;
+    }
     Ok("ids 1, 2, 3, set epoch 3".to_owned())
 }
 

@@ -23,6 +23,11 @@ pub(super) const TOPIC: &str = "interop";
 const BROKER_HEAP_MB: u32 = 384;
 const SMALL_HEAP_MB: u32 = 192;
 
+/// Brokers release mapped files through what newer JDKs keep to themselves; upstream's start script does the same.
+const MODULE_OPTIONS: &str = "--add-opens=java.base/java.nio=ALL-UNNAMED \
+     --add-opens=java.base/sun.nio.ch=ALL-UNNAMED \
+     --add-opens=java.base/jdk.internal.ref=ALL-UNNAMED";
+
 /// Who the controllers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
@@ -37,6 +42,16 @@ pub(super) enum Target {
 pub(super) enum Serialization {
     Json,
     RocketMq,
+}
+
+impl Serialization {
+    /// Upstream's name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Json => "JSON",
+            Self::RocketMq => "ROCKETMQ",
+        }
+    }
 }
 
 /// Everything that is fixed before the first process of a round starts.
@@ -144,11 +159,11 @@ impl Setup {
     pub(super) fn broker(&self, index: usize, home: &Path) -> Outcome<Command> {
         let file = home.join("broker.properties");
         write(&file, &self.broker_properties(index, home))?;
-        let mut options = vec!["-Drocketmq.broker.diskSpaceWarningLevelRatio=0.99"];
-        if self.serialization == Serialization::RocketMq {
-            options.push("-Drocketmq.serialize.type=ROCKETMQ");
-        }
+        let serialization = format!("-Drocketmq.serialize.type={}", self.serialization.name());
+        let options = ["-Drocketmq.broker.diskSpaceWarningLevelRatio=0.99", &serialization];
         let mut command = self.java(home, BROKER_HEAP_MB, &options);
+        // By the environment, because a launcher of version 8 refuses these options and knows no such variable.
+        command.env("JDK_JAVA_OPTIONS", MODULE_OPTIONS);
         command.arg("org.apache.rocketmq.broker.BrokerStartup").arg("-c").arg(file);
         Ok(command)
     }
