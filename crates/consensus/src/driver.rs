@@ -16,6 +16,8 @@
 mod input;
 mod start;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub use start::StartError;
 pub use status::PeerProgress;

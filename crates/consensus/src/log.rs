@@ -15,6 +15,9 @@
 //! - It holds what the engine may read, durable or not: entries are put here before the engine
 //!   is told that they are taken (D5). What is durable, the engine counts by itself.
 
+#[cfg(test)]
+mod tests;
+
 use crate::settings::CATCH_UP_BYTES;
 use crate::{HardState, LogIndex, Membership, SnapshotDescriptor, Term, engine};
 use alloc::collections::VecDeque;

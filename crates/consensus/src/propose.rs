@@ -11,6 +11,9 @@
 //! A frame outlives the leadership that proposed it for a while: what a leader left behind at a
 //! hand-over is committed by the next one, and its callers then hear the true outcome.
 
+#[cfg(test)]
+mod tests;
+
 use crate::settings::{
     COMMAND_BYTES_MAX, FRAME_BYTES_MAX, FRAME_COMMANDS_MAX, FRAMES_IN_FLIGHT_MAX,
     PROPOSALS_WAITING_BYTES_MAX, PROPOSALS_WAITING_MAX,

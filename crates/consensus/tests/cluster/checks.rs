@@ -11,11 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A ticket or barrier of one start of one peer.
 type Owner = (PeerId, u64);
 
+/// The payload of an entry, and the term of the one before where it is known.
+type Logged = (Bytes, Option<Term>);
+
 #[derive(Default)]
 pub(crate) struct Checks {
     leaders: BTreeMap<Term, PeerId>,
-    /// (index, term) -> payload and the term of the entry before, where it is known.
-    entries: BTreeMap<(LogIndex, Term), (Bytes, Option<Term>)>,
+    entries: BTreeMap<(LogIndex, Term), Logged>,
     /// What is committed at index 1, 2, ...
     pub(crate) committed: Vec<(Term, Bytes)>,
     votes: BTreeMap<(PeerId, Term), PeerId>,
@@ -96,7 +98,10 @@ impl Checks {
             Content::Vote { is_pre: false, .. } => Some(message.from),
             Content::VoteAnswer { is_pre: false, reject: false, .. } => Some(message.to),
             Content::AppendAnswer { reject: false, index, .. } => {
-                assert!(is_late || *index <= disk.last(), "R6: {message:?} promises more than {disk:?}");
+                assert!(
+                    is_late || *index <= disk.last(),
+                    "R6: {message:?} promises more than {disk:?}"
+                );
                 None
             }
             _ => None,

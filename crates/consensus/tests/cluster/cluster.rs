@@ -258,19 +258,25 @@ impl Cluster {
         std::mem::take(&mut self.lines)
     }
 
+    fn deliver_all(&mut self, from: PeerId, to: PeerId) -> bool {
+        let messages = std::mem::take(self.links.get_mut(&(from, to)).unwrap());
+        if !self.is_up(to) || messages.is_empty() {
+            return false;
+        }
+        for bytes in messages {
+            // Refusals are counted in the product; here the sender asks again.
+            _ = self.step(from, to, bytes);
+        }
+        true
+    }
+
     /// Delivers and writes everything until nothing moves.
     pub(crate) fn settle(&mut self) {
         let ids: Vec<_> = self.peers.keys().copied().collect();
         loop {
             let mut has_moved = false;
             for (from, to) in self.links.keys().copied().collect::<Vec<_>>() {
-                while let Some(bytes) = self.links.get_mut(&(from, to)).unwrap().pop_front() {
-                    if self.is_up(to) {
-                        has_moved = true;
-                        // Refusals are counted in the product; here the sender asks again.
-                        _ = self.step(from, to, bytes);
-                    }
-                }
+                has_moved |= self.deliver_all(from, to);
             }
             for id in ids.iter().copied().filter(|id| self.is_up(*id)).collect::<Vec<_>>() {
                 has_moved |= !self.peers[&id].writing.is_empty();

@@ -1,5 +1,6 @@
 //! Several drivers, an in-memory disk for each, and a network between them: scripts and simulation.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![expect(
     clippy::wildcard_enum_match_arm,
     reason = "a test looks at the few variants it asks about"
@@ -10,5 +11,6 @@ mod cluster;
 mod disk;
 mod print;
 mod random;
+mod refusals;
 mod scripts;
 mod simulation;
