@@ -289,6 +289,11 @@ impl Controller {
         self.replicas.broker_sets().map(move |(name, set)| (name, size(set.sync_state_set())))
     }
 
+    /// A number that is equal on all peers that have applied equally much.
+    pub fn state_hash(&self) -> u128 {
+        self.replicas.state_hash()
+    }
+
     pub(crate) fn driver(&self) -> Option<&Driver> {
         match &self.stage {
             Stage::Member(member) => Some(&member.driver),

@@ -197,8 +197,7 @@ impl Object {
 
     fn number(&mut self, key: &str, value: impl core::fmt::Display) {
         self.key(key);
-        // Writing to a `String` cannot fail.
-        drop(write!(self.0, "{value}"));
+        write!(self.0, "{value}").expect("writing to a string cannot fail");
     }
 
     fn text(&mut self, key: &str, value: &str) {
@@ -213,7 +212,8 @@ impl Object {
                 '"' => self.0.push_str("\\\""),
                 '\\' => self.0.push_str("\\\\"),
                 control if control.is_control() => {
-                    drop(write!(self.0, "\\u{:04x}", u32::from(control)));
+                    write!(self.0, "\\u{:04x}", u32::from(control))
+                        .expect("writing to a string cannot fail");
                 }
                 plain => self.0.push(plain),
             }

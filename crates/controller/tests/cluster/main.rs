@@ -1,0 +1,19 @@
+//! Whole controllers in one thread: scripts, and random schedules.
+//!
+//! | File | Holds |
+//! |---|---|
+//! | `world.rs`, `network.rs`, `disk.rs`, `outside.rs`, `broker.rs` | the cluster: time, nodes, links, disks, clients, brokers |
+//! | `checks.rs` | what must hold after every turn |
+//! | `request.rs` | requests, and what answers say |
+//! | `script_*.rs` | scenarios, one test each |
+//! | `random.rs`, `simulation.rs` | random schedules, one seed each |
+
+mod broker;
+mod checks;
+mod disk;
+mod network;
+mod outside;
+mod random;
+mod request;
+mod script_start;
+mod world;

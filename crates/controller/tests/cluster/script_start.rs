@@ -1,0 +1,209 @@
+//! The first start of a cluster (M5), restarts, and disks that were wiped.
+
+use crate::request::{apply_id, info, next_id};
+use crate::world::{Ending, World};
+use controller::{Event, Founding, Note};
+use protocol::Request;
+
+fn is_wiped(world: &World, node: u64) -> bool {
+    world.nodes[&node].notes.iter().any(|(_, note)| *note == Note::Wiped)
+}
+
+#[test]
+fn first_start_in_every_order() {
+    let orders = [[1, 2, 3], [1, 3, 2], [2, 1, 3], [2, 3, 1], [3, 1, 2], [3, 2, 1]];
+    for (seed, order) in (1..).zip(orders) {
+        let mut world = World::new(3, seed);
+        for node in order {
+            assert_eq!(world.leader(), None, "M5: {order:?}: all must be up once");
+            world.start(node);
+            world.run(1_700);
+        }
+        world.await_leader(3_000);
+        let leader = world.leader().unwrap();
+        world.expect(leader, apply_id("a", 1, "a.1:1"), 0);
+    }
+}
+
+#[test]
+fn first_start_waits_for_the_last_peer_and_says_for_whom() {
+    let mut world = World::new(3, 7);
+    world.start(1);
+    world.start(3);
+    world.run(4_000);
+    assert_eq!(world.leader(), None);
+    let waits: Vec<_> = world.nodes[&1].notes.iter().map(|(_, note)| note.clone()).collect();
+    assert!(waits.contains(&Note::WaitsFor(vec![controller::PeerId(2)])), "{waits:?}");
+    assert_eq!(world.expect(1, next_id("a"), 2007).code, 2007);
+    assert_eq!(world.expect(1, apply_id("a", 1, "a.1:1"), 2007).code, 2007);
+    let metadata = world.expect(3, Request::GetMetadataInfo, 0);
+    assert_eq!(metadata.ext.get("controllerLeaderAddress"), Some(""));
+    world.start(2);
+    world.await_leader(3_000);
+}
+
+#[test]
+fn first_start_survives_a_crash_at_any_moment() {
+    for seed in 0..60 {
+        let mut world = World::new(3, seed);
+        for node in 1..=3 {
+            world.start(node);
+        }
+        // The whole takes about ten milliseconds: crashes fall before, between and after the records.
+        let node = world.random.below(3) + 1;
+        let micros = world.random.below(12_000);
+        let end = world.now + micros;
+        while world.now < end {
+            world.run(1);
+        }
+        world.crash(node);
+        world.run(200);
+        world.start(node);
+        world.run(4_000);
+        assert!(world.leader().is_some(), "seed {seed}: no leader after a crash of {node}");
+        for node in 1..=3 {
+            assert!(!is_wiped(&world, node), "seed {seed}: {node} takes itself for wiped");
+            let identity = world.nodes[&node].disk.identity.clone();
+            assert_eq!(identity.map(|(state, _)| state), Some(Founding::Founded));
+        }
+    }
+}
+
+#[test]
+fn one_peer_founds_itself() {
+    let mut world = World::founded(1, 1);
+    world.expect(1, apply_id("a", 1, "a.1:1"), 0);
+    world.crash(1);
+    world.start(1);
+    world.await_leader(3_000);
+    let next = world.expect(1, next_id("a"), 0);
+    assert_eq!(next.ext.get("nextBrokerId"), Some("2"));
+}
+
+#[test]
+fn five_peers_found_and_serve() {
+    let mut world = World::founded(5, 5);
+    world.add_synced_set("a", 3);
+    for node in 1..=5 {
+        world.expect(node, info("a"), 0);
+    }
+}
+
+#[test]
+fn a_wiped_peer_says_so_and_neither_votes_nor_serves() {
+    let mut world = World::founded(3, 11);
+    world.add_set("a", 1);
+    let leader = world.leader().unwrap();
+    let wiped = world.follower();
+    world.crash(wiped);
+    world.wipe(wiped);
+    world.start(wiped);
+    world.run(2_000);
+    assert!(is_wiped(&world, wiped));
+    let overview = world.overview(wiped).unwrap();
+    assert_eq!((overview.role, overview.applied, overview.is_ready), (None, 0, false));
+    world.expect(wiped, info("a"), 2007);
+    world.expect(wiped, apply_id("b", 1, "b.1:1"), 2007);
+    // The leader and the other follower go on.
+    world.expect(leader, apply_id("b", 1, "b.1:1"), 0);
+    // Alone, the third cannot lead with the help of the wiped one (R10).
+    world.crash(leader);
+    world.run(6_000);
+    assert_eq!(world.leader(), None);
+    world.start(leader);
+    world.await_leader(5_000);
+}
+
+#[test]
+fn two_wiped_peers_do_not_found_a_second_cluster() {
+    let mut world = World::founded(3, 12);
+    world.add_set("a", 1);
+    let kept = world.leader().unwrap();
+    for node in world.ids() {
+        if node != kept {
+            world.crash(node);
+            world.wipe(node);
+            world.start(node);
+        }
+    }
+    world.run(5_000);
+    assert_eq!(world.leader(), None);
+    for node in world.ids() {
+        let identity = world.nodes[&node].disk.identity.clone();
+        assert_eq!(identity.is_some(), node == kept, "node {node}");
+        assert_eq!(is_wiped(&world, node), node != kept, "node {node}");
+    }
+}
+
+#[test]
+fn two_wiped_peers_do_not_talk_without_end() {
+    let mut world = World::founded(3, 13);
+    for node in [1, 2] {
+        world.crash(node);
+        world.wipe(node);
+        world.start(node);
+    }
+    world.run(3_000);
+    let before = world.messages;
+    world.run(10_000);
+    // The third campaigns in vain: a few messages for each tick, and nothing beside.
+    let rate = (world.messages - before) / 10;
+    assert!(rate < 200, "L6: {rate} messages in a second");
+}
+
+#[test]
+fn restarts_keep_everything() {
+    let mut world = World::founded(3, 14);
+    world.add_synced_set("a", 3);
+    for node in world.ids() {
+        world.crash(node);
+    }
+    world.run(100);
+    for node in world.ids() {
+        world.start(node);
+    }
+    world.await_leader(5_000);
+    let leader = world.leader().unwrap();
+    let answer = world.expect(leader, info("a"), 0);
+    assert_eq!(answer.ext.get("masterEpoch"), Some("1"));
+    assert_eq!(crate::request::set_in(&answer), [1, 2, 3]);
+    world.checks.nothing_lost();
+}
+
+#[test]
+fn a_request_to_a_dead_node_is_refused_and_one_in_its_hands_is_unknown() {
+    let mut world = World::founded(3, 15);
+    let leader = world.leader().unwrap();
+    let ticket = world.send_request(leader, apply_id("a", 1, "a.1:1"));
+    world.run(1);
+    world.crash(leader);
+    assert_eq!(world.ending(ticket), Some(&Ending::Unknown));
+    let ticket = world.send_request(leader, apply_id("a", 1, "a.1:1"));
+    world.run(1);
+    assert_eq!(world.ending(ticket), Some(&Ending::Refused));
+}
+
+#[test]
+fn stop_hands_leadership_over_and_says_when_done() {
+    let mut world = World::founded(3, 16);
+    world.add_set("a", 2);
+    let leader = world.leader().unwrap();
+    let began = world.now;
+    world.tell(leader, Event::Stop);
+    world.run_until(1_000, |world| world.nodes[&leader].is_stopped);
+    assert!(world.now - began < 50_000, "{} us", world.now - began);
+    world.await_other_leader(200, leader);
+    let next = world.leader().unwrap();
+    world.expect(next, info("a"), 0);
+}
+
+#[test]
+fn stop_without_a_successor_ends_in_time() {
+    let mut world = World::founded(3, 17);
+    let leader = world.leader().unwrap();
+    world.isolate(leader);
+    world.run(500);
+    world.tell(leader, Event::Stop);
+    let took = world.run_until(2_000, |world| world.nodes[&leader].is_stopped);
+    assert!(took <= 1_200, "{took} ms");
+}
