@@ -334,7 +334,9 @@ impl Controller {
         use crate::controller::Stage;
         match &mut self.stage {
             Stage::Founding { start, .. } => start.heard(peer, state),
-            Stage::Wiped | Stage::Member(_) => {
+            // Two wiped peers that answered each other would never end.
+            Stage::Wiped => {}
+            Stage::Member(_) => {
                 if state != Founding::Founded {
                     let message = PeerMessage::Founding(self.founding_state());
                     effects.push(Effect::Send { peer, message });
