@@ -158,7 +158,7 @@ fn our_numbers() {
         ("pitchover_request_seconds_count", vec![kind, ("origin", "direct")], 1.0),
         ("pitchover_request_seconds_sum", vec![kind, ("origin", "forwarded")], 0.00004),
         ("pitchover_stage_seconds_count", vec![("stage", "commit")], 1.0),
-        ("pitchover_journal_sync_seconds_bucket", vec![("le", "0.002")], 1.0),
+        ("pitchover_journal_sync_seconds_bucket", vec![("le", "0.003")], 1.0),
         ("pitchover_elections_total", vec![("reason", "master_lost")], 2.0),
         ("pitchover_refused_total", vec![("limit", "CONNECTIONS_MAX")], 1.0),
         ("pitchover_notices_total", vec![("result", "delivered")], 1.0),

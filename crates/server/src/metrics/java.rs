@@ -3,148 +3,123 @@
 //! Source: upstream `ControllerMetricsManager`, `ControllerMetricsConstant`; names as scraped from
 //! release 5.5.0 (`vectors/metrics`).
 
-use std::sync::OnceLock;
+use core::fmt;
+use std::sync::Arc;
 
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
 
-use super::{ElectionResult, RequestKind, Status};
+use super::page::{Labels, Unit, counters, gauges, histograms, number};
+use super::{ElectionResult, RequestKind, Shared, Status};
 
-/// Upper bounds of the latency buckets, in microseconds.
-const BUCKETS_US: [f64; 22] = [
-    1.0,
-    3.0,
-    5.0,
-    10.0,
-    30.0,
-    50.0,
-    100.0,
-    300.0,
-    500.0,
-    1000.0,
-    3000.0,
-    5000.0,
-    10_000.0,
-    30_000.0,
-    50_000.0,
-    100_000.0,
-    300_000.0,
-    500_000.0,
-    1_000_000.0,
-    3_000_000.0,
-    5_000_000.0,
-    10_000_000.0,
-];
-
-const KINDS: usize = RequestKind::ALL.len();
-const STATUSES: usize = 3;
-
-type Fixed<const N: usize> = [(&'static str, &'static str); N];
-type Named = Vec<(&'static str, String)>;
-type Histograms<const N: usize> = Family<Fixed<N>, Histogram, fn() -> Histogram>;
-
+/// Upstream's set.
 #[derive(Debug)]
-pub(super) struct Java {
-    requests: Family<Fixed<2>, Counter>,
-    latencies: Histograms<1>,
-    operations: Family<Fixed<2>, Counter>,
-    operation_latencies: Histograms<2>,
-    elections: Family<Named, Counter>,
-    request_cells: [[OnceLock<Counter>; STATUSES]; KINDS],
-    latency_cells: [OnceLock<Histogram>; KINDS],
-    operation_cells: [OnceLock<Counter>; STATUSES],
-    operation_latency_cell: OnceLock<Histogram>,
+pub(super) struct Java(pub(super) Arc<Shared>);
+
+/// The odd capital is part of the name.
+const OPERATION: (&str, &str) = ("dledger_operation", "append");
+const OPERATION_STATUS: &str = "dLedger_operation_status";
+
+impl Collector for Java {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        self.requests(&mut encoder)?;
+        self.operations(&mut encoder)?;
+        self.elections(&mut encoder)?;
+        self.state(&mut encoder)
+    }
 }
 
 impl Java {
-    pub(super) fn register(registry: &mut Registry) -> Self {
-        let java = Self {
-            requests: Family::default(),
-            latencies: Family::new_with_constructor(histogram),
-            operations: Family::default(),
-            operation_latencies: Family::new_with_constructor(histogram),
-            elections: Family::default(),
-            request_cells: Default::default(),
-            latency_cells: Default::default(),
-            operation_cells: Default::default(),
-            operation_latency_cell: OnceLock::new(),
-        };
-        // The library appends `_total` to counters.
-        registry.register("request", "total request num", java.requests.clone());
-        registry.register(
-            "request_latency_microseconds",
-            "request latency",
-            java.latencies.clone(),
-        );
-        registry.register("dledger_op", "total dledger operation num", java.operations.clone());
-        let name = "dledger_op_latency_microseconds";
-        registry.register(name, "dledger operation latency", java.operation_latencies.clone());
-        registry.register("election", "total elect num", java.elections.clone());
-        java
-    }
-
-    pub(super) fn request(&self, kind: RequestKind, status: Status, micros: u64) {
-        if kind == RequestKind::Other {
-            return;
-        }
-        let row = kind as usize;
-        self.request_cells[row][status as usize]
-            .get_or_init(|| {
+    fn requests(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let records = &self.0.records;
+        // Upstream counts the codes it knows.
+        let kinds = RequestKind::ALL.into_iter().filter(|kind| *kind != RequestKind::Other);
+        let kinds: Vec<RequestKind> = kinds.collect();
+        let totals = kinds.iter().flat_map(|kind| {
+            Status::ALL.into_iter().map(|status| {
                 let labels =
-                    [("request_type", kind.label()), ("request_handle_status", word(status))];
-                self.requests.get_or_create_owned(&labels)
+                    vec![("request_type", kind.label()), ("request_handle_status", status.label())];
+                (labels, records.statuses[*kind as usize][status as usize].get())
             })
-            .inc();
-        self.latency_cells[row]
-            .get_or_init(|| self.latencies.get_or_create_owned(&[("request_type", kind.label())]))
-            .observe(as_f64(micros));
+        });
+        counters(encoder, ("request", "total request num"), totals.collect())?;
+        let latencies = kinds.iter().map(|kind| {
+            let [direct, forwarded] = &records.latencies[*kind as usize];
+            (vec![("request_type", kind.label())], direct.read().and(&forwarded.read()))
+        });
+        let names = ("request_latency_microseconds", "request latency");
+        histograms(encoder, names, Unit::Microseconds, latencies.collect())
     }
 
-    pub(super) fn append(&self, status: Status, micros: u64) {
-        let labels = [("dledger_operation", "append"), ("dLedger_operation_status", word(status))];
-        self.operation_cells[status as usize]
-            .get_or_init(|| self.operations.get_or_create_owned(&labels))
-            .inc();
-        if status == Status::Success {
-            self.operation_latency_cell
-                .get_or_init(|| self.operation_latencies.get_or_create_owned(&labels))
-                .observe(as_f64(micros));
+    fn operations(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let records = &self.0.records;
+        let totals = Status::ALL.into_iter().map(|status| {
+            let labels = vec![OPERATION, (OPERATION_STATUS, status.label())];
+            (labels, records.appends[status as usize].get())
+        });
+        counters(encoder, ("dledger_op", "total dledger operation num"), totals.collect())?;
+        let labels = vec![OPERATION, (OPERATION_STATUS, Status::Success.label())];
+        let latency = vec![(labels, records.append_latencies.read())];
+        let names = ("dledger_op_latency_microseconds", "dledger operation latency");
+        histograms(encoder, names, Unit::Microseconds, latency)
+    }
+
+    /// Upstream has no reason among its labels, and a series must not be written twice.
+    fn elections(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let elections = self.0.records.elections.read();
+        let mut totals: Vec<(Labels<'_>, u64)> = Vec::new();
+        for (election, count) in &elections {
+            let labels = vec![
+                ("cluster", &*election.cluster),
+                ("broker_set", &*election.broker_set),
+                ("election_result", election.result.label()),
+            ];
+            // Sorted by these labels before the reason, so equal ones are neighbours.
+            match totals.last_mut() {
+                Some((before, total)) if *before == labels => *total += count,
+                _ => totals.push((labels, *count)),
+            }
+        }
+        counters(encoder, ("election", "total elect num"), totals)
+    }
+
+    fn state(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let snapshot = self.0.snapshot();
+        // Java means 0 to 3 and exports two less, having counted from the wrong start; "unknown" is
+        // never exported there.
+        let role = i64::from(self.0.role());
+        let role = (role > 0).then(|| (vec![], role - 2));
+        gauges(encoder, ("role", "role of current node"), role.into_iter().collect())?;
+        let usage = snapshot.store_bytes.map(|bytes| (vec![], number(bytes)));
+        let names = ("dledger_disk_usage_bytes", "disk usage of dledger");
+        gauges(encoder, names, usage.into_iter().collect())?;
+        let alive = snapshot.broker_sets.iter().map(|set| {
+            let labels = vec![("cluster", &*set.cluster), ("broker_set", &*set.broker_set)];
+            (labels, number(set.alive))
+        });
+        gauges(encoder, ("active_broker_num", "now active brokers num"), alive.collect())
+    }
+}
+
+impl Status {
+    const ALL: [Self; 3] = [Self::Success, Self::Failed, Self::Timeout];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failed => "failed",
+            Self::Timeout => "timeout",
         }
     }
+}
 
-    pub(super) fn election(&self, cluster: &str, broker_set: &str, result: ElectionResult) {
-        let labels = vec![
-            ("cluster", cluster.to_owned()),
-            ("broker_set", broker_set.to_owned()),
-            ("election_result", election_word(result).to_owned()),
-        ];
-        self.elections.get_or_create(&labels).inc();
+impl ElectionResult {
+    /// Upstream's label, which is also ours.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Elected => "new_master_elected",
+            Self::Kept => "keep_current_master",
+            Self::Nobody => "no_master_elected",
+        }
     }
-}
-
-pub(super) fn election_word(result: ElectionResult) -> &'static str {
-    match result {
-        ElectionResult::Elected => "new_master_elected",
-        ElectionResult::Kept => "keep_current_master",
-        ElectionResult::Nobody => "no_master_elected",
-    }
-}
-
-fn word(status: Status) -> &'static str {
-    match status {
-        Status::Success => "success",
-        Status::Failed => "failed",
-        Status::Timeout => "timeout",
-    }
-}
-
-fn histogram() -> Histogram {
-    Histogram::new(BUCKETS_US)
-}
-
-/// Exact up to 2^32 microseconds, which is over an hour; longer counts as that.
-pub(super) fn as_f64(micros: u64) -> f64 {
-    f64::from(u32::try_from(micros).unwrap_or(u32::MAX))
 }
