@@ -483,8 +483,9 @@ impl<D: Disk> Journal<D> {
                 (spare, file)
             }
             None => {
+                // The very first segment never has a spare to take.
                 let without = &mut self.counters.segments_without_spare;
-                *without = without.saturating_add(1);
+                *without = without.saturating_add(u64::from(generation > 1));
                 let aside = layout::aside_name(&name);
                 let file = make_zeroed(&mut self.disk, &aside, bytes)
                     .map_err(|source| failed("make", source))?;
