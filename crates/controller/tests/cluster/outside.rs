@@ -204,6 +204,7 @@ impl World {
             let event =
                 Event::Request { caller, request: request.clone(), frame: Bytes::from_static(b"") };
             let delay = self.delay();
+            self.heard.insert((node, index), self.now + delay);
             self.after(delay, What::Tell { node, boot, event });
         }
         self.after(BEAT_MS * MS, What::Beat { broker: index, life });
@@ -230,16 +231,17 @@ impl World {
 
     /// The process of a broker dies: its connections close, its address refuses.
     pub(crate) fn kill_broker(&mut self, broker: usize) {
-        self.stop_broker(broker, Door::Refuses);
+        self.stop(broker, Door::Refuses);
         self.close_connections(broker);
     }
 
     /// The host of a broker dies or is cut off: nothing is heard of it any more, its connections stay open.
     pub(crate) fn silence_broker(&mut self, broker: usize) {
-        self.stop_broker(broker, Door::Silent);
+        self.stop(broker, Door::Silent);
     }
 
-    fn stop_broker(&mut self, broker: usize, door: Door) {
+    /// A broker says nothing more; whoever connects to it finds this.
+    pub(crate) fn stop(&mut self, broker: usize, door: Door) {
         let broker = &mut self.brokers[broker];
         broker.life += 1;
         (broker.is_running, broker.door) = (false, door);
@@ -258,6 +260,9 @@ impl World {
     fn door(&self, node: u64, address: &str) -> (Option<usize>, Door) {
         let found = self.brokers.iter().position(|broker| broker.address == address);
         let Some(index) = found else { return (None, Door::Silent) };
+        if self.refuses_all.contains(address) {
+            return (found, Door::Refuses);
+        }
         let is_cut = self.brokers[index].cut_from.contains(&node);
         (found, if is_cut { Door::Silent } else { self.brokers[index].door })
     }

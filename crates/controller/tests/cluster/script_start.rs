@@ -52,10 +52,7 @@ fn first_start_survives_a_crash_at_any_moment() {
         // The whole takes about ten milliseconds: crashes fall before, between and after the records.
         let node = world.random.below(3) + 1;
         let micros = world.random.below(12_000);
-        let end = world.now + micros;
-        while world.now < end {
-            world.run(1);
-        }
+        world.run_micros(micros);
         world.crash(node);
         world.run(200);
         world.start(node);

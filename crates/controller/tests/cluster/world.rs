@@ -118,6 +118,10 @@ pub(crate) struct World {
     pub(crate) links: BTreeMap<(u64, u64), Link>,
     pub(crate) cuts: BTreeSet<(u64, u64)>,
     pub(crate) brokers: Vec<Broker>,
+    /// When a node last hears a broker, by number: node, broker.
+    pub(crate) heard: BTreeMap<(u64, usize), u64>,
+    /// Addresses whose host refuses although the broker runs.
+    pub(crate) refuses_all: BTreeSet<String>,
     pub(crate) asked: Vec<Asked>,
     pub(crate) checks: Checks,
     /// Hash over everything that happened, to see that a seed replays.
@@ -141,6 +145,8 @@ impl World {
             links: BTreeMap::new(),
             cuts: BTreeSet::new(),
             brokers: Vec::new(),
+            heard: BTreeMap::new(),
+            refuses_all: BTreeSet::new(),
             asked: Vec::new(),
             checks: Checks::default(),
             trace: 0,
@@ -173,7 +179,11 @@ impl World {
 
     /// Lets time pass.
     pub(crate) fn run(&mut self, ms: u64) {
-        let end = self.now + ms * MS;
+        self.run_micros(ms * MS);
+    }
+
+    pub(crate) fn run_micros(&mut self, micros: u64) {
+        let end = self.now + micros;
         while self.step(end) {}
         self.now = end;
     }
