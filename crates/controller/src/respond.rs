@@ -58,6 +58,11 @@ pub(crate) fn missing_field(field: &str) -> Response {
     remark(code::SYSTEM_ERROR, format!("field `{field}` is absent or cannot be read"))
 }
 
+/// A text or list is longer than its limit, which upstream does not have.
+pub(crate) fn limit_exceeded(field: &str, limit: &str, maximum: usize) -> Response {
+    remark(code::SYSTEM_ERROR, format!("`{field}` exceeds {limit} ({maximum})"))
+}
+
 /// 1006 named nothing. Source: upstream leaves its answer as it was made.
 pub(crate) fn nothing_asked() -> Response {
     remark(code::SYSTEM_ERROR, "not set any response code")
@@ -178,8 +183,7 @@ fn rejected(echo: &EchoedNames, rejection: &Rejection) -> Response {
     match rejection {
         Rejection::MissingField { field } => missing_field(field),
         Rejection::LimitExceeded { field, limit, maximum } => {
-            let text = format!("`{field}` exceeds {limit} ({maximum})");
-            remark(code::SYSTEM_ERROR, text)
+            limit_exceeded(field, limit, *maximum)
         }
         Rejection::ControlCharacter { field } => {
             let text = format!("`{field}` holds a control character; names may not");

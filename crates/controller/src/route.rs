@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 use protocol::{BrokerHeartbeat, Request, Response, Text};
 use replicas::{
     AlterSyncStateSet, ApplyBrokerId, BrokerId, CleanBrokerData, Command, ElectMaster, Evidence,
-    MasterEpoch, RegisterBroker, SetEpoch,
+    MasterEpoch, RegisterBroker, SetEpoch, limits,
 };
 
 /// A write on its way to the log: the leader adds the evidence.
@@ -59,10 +59,7 @@ pub(crate) enum Route {
 /// Finds the route of a request.
 pub(crate) fn route(request: Request) -> Route {
     match request {
-        Request::Heartbeat(beat) => match beat.broker_id {
-            Some(id) => Route::Heartbeat(id, beat),
-            None => Route::Now(respond::heartbeat_without_id()),
-        },
+        Request::Heartbeat(beat) => heartbeat(beat),
         Request::GetMetadataInfo => Route::Metadata,
         Request::GetReplicaInfo(request) => match request.broker_name {
             Some(set) => Route::Read(Query::ReplicaInfo(set)),
@@ -83,6 +80,22 @@ pub(crate) fn route(request: Request) -> Route {
         Request::ApplyBrokerId(request) => apply_id(request),
         Request::UpdateControllerConfig(_) | Request::GetControllerConfig => Route::NotHere,
     }
+}
+
+/// A broker with longer names could never register, and its names would be kept all the same.
+fn heartbeat(beat: BrokerHeartbeat) -> Route {
+    let Some(id) = beat.broker_id else { return Route::Now(respond::heartbeat_without_id()) };
+    let fields = [
+        ("clusterName", &beat.cluster_name, "CLUSTER_BYTES_MAX", limits::CLUSTER_BYTES_MAX),
+        ("brokerName", &beat.broker_name, "NAME_BYTES_MAX", limits::NAME_BYTES_MAX),
+        ("brokerAddr", &beat.broker_address, "ADDRESS_BYTES_MAX", limits::ADDRESS_BYTES_MAX),
+    ];
+    for (field, value, limit, maximum) in fields {
+        if value.as_ref().is_some_and(|value| value.as_bytes().len() > maximum) {
+            return Route::Now(respond::limit_exceeded(field, limit, maximum));
+        }
+    }
+    Route::Heartbeat(id, beat)
 }
 
 fn missing(field: &str) -> Route {
