@@ -158,7 +158,7 @@ pub struct Controller {
     pub(crate) engine_effects: Vec<consensus::Effect>,
     /// Set when the process was asked to stop: leadership should be gone by then.
     pub(crate) stop_by: Option<Instant>,
-    last_turn: Option<Instant>,
+    last_event: Option<Instant>,
     last_wake: Option<Instant>,
 }
 
@@ -207,7 +207,7 @@ impl Controller {
             counts: Counts::default(),
             engine_effects: Vec::new(),
             stop_by: None,
-            last_turn: None,
+            last_event: None,
             last_wake: None,
             settings,
         })
@@ -218,6 +218,7 @@ impl Controller {
     ///
     /// `now` never falls.
     pub fn handle(&mut self, now: Instant, event: Event, effects: &mut Vec<Effect>) {
+        self.notice_pause(now);
         match event {
             Event::Request { caller, request, frame } => {
                 self.request(now, caller, request, frame, effects);
@@ -329,10 +330,10 @@ impl Controller {
         }
     }
 
-    /// What every first look at the clock in a turn does: notices that the process was paused.
-    pub(crate) fn notice_pause(&mut self, now: Instant) {
-        let gap = self.last_turn.map_or(0, |last| now.since_ms(last));
-        self.last_turn = Some(now);
+    /// Notices that the process was paused, before anything is judged by a table that is as old as the pause.
+    fn notice_pause(&mut self, now: Instant) {
+        let gap = self.last_event.map_or(0, |last| now.since_ms(last));
+        self.last_event = Some(now);
         if gap > PAUSE_MS {
             self.liveness.forgive_until(now.plus_ms(PAUSE_GRACE_MS));
         }

@@ -23,7 +23,7 @@ pub(crate) const READ_WAITERS_MAX: usize = 65_536;
 /// Requests forwarded to the leader that may be unanswered at once; one more is refused as busy.
 pub(crate) const FORWARDS_WAITING_MAX: usize = 65_536;
 
-/// A turn that comes this much later, in ms, than the last one means that the whole process was paused: then
+/// An event that comes this much later, in ms, than the last one means that the whole process was paused: then
 /// brokers get [`PAUSE_GRACE_MS`] to be heard again before anybody expires.
 pub(crate) const PAUSE_MS: u64 = 700;
 

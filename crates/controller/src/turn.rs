@@ -1,6 +1,6 @@
 //! The end of a turn: time passes, elections are held, the engine runs, and what it says is carried out.
 //!
-//! The order is fixed, since the simulator replays it: pause noticed, first start, tick, brokers, elections, engine,
+//! The order is fixed, since the simulator replays it: first start, tick, brokers, elections, engine,
 //! what was committed, notices, deadlines, the next wake. Elections that a commit makes due are proposed in the
 //! same turn.
 
@@ -24,7 +24,6 @@ const ROUNDS_PER_TURN_MAX: usize = 3;
 
 impl Controller {
     pub(crate) fn end_of_turn(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        self.notice_pause(now);
         self.step_founding(now, effects);
         self.tick(now);
         self.watch_brokers(now, effects);
