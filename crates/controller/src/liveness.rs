@@ -348,6 +348,7 @@ impl Liveness {
         self.generations += 1;
         let generation = self.generations;
         let identity = BrokerIdentity { cluster: cluster.into(), set: set.into(), id };
+        let alarm = deadline.min(now.plus_ms(SILENCE_MS));
         let broker = Broker {
             identity,
             address: Box::default(),
@@ -359,7 +360,7 @@ impl Liveness {
             heard: now,
             deadline,
             connection: None,
-            alarm: deadline,
+            alarm,
             generation,
         };
         let index = self.free.pop().unwrap_or(self.brokers.len());
@@ -369,7 +370,7 @@ impl Liveness {
             *place = Some(broker);
         }
         self.by_set.entry(set.into()).or_default().push(index);
-        self.alarms.push(Reverse((deadline, index, generation)));
+        self.alarms.push(Reverse((alarm, index, generation)));
         Ok(index)
     }
 
