@@ -1,22 +1,26 @@
 //! What the journal asks of a disk: one folder of plain files.
 //!
-//! Every durable byte of a peer goes through these two traits, so a simulated disk can fail, tear or lose whatever a
-//! real one can. Two implementations: [`RealDisk`](crate::RealDisk) and [`MemoryDisk`](crate::MemoryDisk).
+//! Every durable byte of a peer goes through these two traits, so a simulated disk can fail, tear
+//! or lose whatever a real one can. Two implementations: [`RealDisk`](crate::RealDisk) and
+//! [`MemoryDisk`](crate::MemoryDisk).
 //!
 //! | Operation | Durable when |
 //! |---|---|
 //! | [`DiskFile::write_at`] | the next [`DiskFile::sync`] of that file returned |
 //! | [`Disk::create`], [`Disk::rename`], [`Disk::remove`] | the next [`Disk::sync_folder`] returned |
 //!
-//! What is not durable yet may be lost at a crash, in part and in any order. A failed sync says nothing about what is
-//! on the disk and is never repeated (J4): the kernel may have dropped the pages.
+//! What is not durable yet may be lost at a crash, in part and in any order. A failed sync says
+//! nothing about what is on the disk and is never repeated (J4): the kernel may have dropped the
+//! pages.
 //!
-//! Deliberately absent: growing a file on the append path, memory maps, and any notion of a path outside the folder.
+//! Deliberately absent: growing a file on the append path, memory maps, and any notion of a path
+//! outside the folder.
 
 use std::fmt::Debug;
 use std::io;
 
-/// One folder, and the operations on the names in it. Names are plain file names without separators.
+/// One folder, and the operations on the names in it. Names are plain file names without
+/// separators.
 pub trait Disk: Debug + Send + 'static {
     /// An open file of this disk.
     type File: DiskFile;

@@ -41,7 +41,7 @@ pub(crate) const ZERO_BYTES: usize = 1024 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Length of a segment: whole blocks of 4,096 bytes, at least 2, at most
-    /// [`SEGMENT_BYTES_MAX`](crate::SEGMENT_BYTES_MAX).
+    /// [`SEGMENT_BYTES_MAX`].
     pub segment_bytes: u64,
     /// Length of the very first segment, which is made before the peer serves.
     pub first_segment_bytes: u64,
@@ -153,7 +153,8 @@ impl<D: Disk> Journal<D> {
     /// Opens the journal in `disk` for this cluster and this peer, and says what it holds.
     ///
     /// Nothing in the folder is changed unless it was understood completely. An empty folder is
-    /// fine: [`Recovered::identity`] is `None` then, and [`Journal::write_identity`] must come first.
+    /// fine: [`Recovered::identity`] is `None` then, and [`Journal::write_identity`] must come
+    /// first.
     ///
     /// # Errors
     /// Any [`OpenError`]; its text says what to do.

@@ -1,4 +1,5 @@
-//! What all files of the journal have in common: names, block size, first bytes, little-endian fields.
+//! What all files of the journal have in common: names, block size, first bytes, little-endian
+//! fields.
 //!
 //! | Name | What |
 //! |---|---|
@@ -9,11 +10,11 @@
 //! | `snapshot-<index>-<term>` | a saved state ([`crate::snapshot`]) |
 //! | `<any of these>.new` | being made; means nothing, removed when found |
 //!
-//! Numbers in names are decimal with 20 digits, so that names sort as numbers. A file with one of the first names is
-//! always complete: it is made aside, synced and only then renamed.
+//! Numbers in names are decimal with 20 digits, so that names sort as numbers. A file with one of
+//! the first names is always complete: it is made aside, synced and only then renamed.
 //!
-//! Every file but `lock` starts with 16 bytes whose meaning never changes, so that an older program can tell a newer
-//! format from damage:
+//! Every file but `lock` starts with 16 bytes whose meaning never changes, so that an older program
+//! can tell a newer format from damage:
 //!
 //! | Offset | Bytes | Field |
 //! |---|---|---|
@@ -140,7 +141,8 @@ pub(crate) fn check_prefix(bytes: &[u8], magic: [u8; 8]) -> Prefix {
     }
 }
 
-/// Reads little-endian fields off the front of some bytes; every field is `None` once they have run out.
+/// Reads little-endian fields off the front of some bytes; every field is `None` once they have run
+/// out.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],

@@ -13,7 +13,7 @@
 //! 1. Entries from `first` to `last` are there, without gap; their terms never fall.
 //! 2. At the end of a group no entry's term is above the hard state's, and commit <= last.
 //! 3. The hard state's term never falls, nor does its commit index; one vote per term.
-//! 4. A snapshot taken is of an entry that is in the log, with its term. One installed cuts the log.
+//! 4. A snapshot taken is of an entry in the log, with its term. One installed cuts the log.
 //! 5. At most two snapshots are kept; the older has the smaller index.
 //!
 //! Entries themselves are not here; the terms of a log are a few runs.

@@ -1,7 +1,8 @@
 //! The disk of the machine: a folder of the file system, through `std` and `flock`.
 //!
-//! Folder entries are made durable by a sync of the folder, file contents by `fdatasync`. Assumed of the hardware: a
-//! sector keeps its old or its new bytes, or a mixture of both, when the power goes; and a sync that returned is true.
+//! Folder entries are made durable by a sync of the folder, file contents by `fdatasync`. Assumed
+//! of the hardware: a sector keeps its old or its new bytes, or a mixture of both, when the power
+//! goes; and a sync that returned is true.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -28,7 +29,8 @@ pub struct RealDisk {
 pub struct RealFile(File);
 
 impl RealDisk {
-    /// Opens `folder`, which is made first if it does not exist. Takes no lock yet and writes nothing else.
+    /// Opens `folder`, which is made first if it does not exist. Takes no lock yet and writes
+    /// nothing else.
     ///
     /// # Errors
     /// - [`OpenError::NotAFolder`]: something else has that name.
@@ -71,7 +73,8 @@ impl Disk for RealDisk {
     fn list(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
-            // A name that is not Unicode cannot be one of ours; its lossy form says enough in an error text.
+            // A name that is not Unicode cannot be one of ours; its lossy form says enough in an
+            // error text.
             names.push(entry?.file_name().to_string_lossy().into_owned());
         }
         names.sort();

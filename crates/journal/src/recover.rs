@@ -12,13 +12,13 @@
 //! a valid record of a later write proves that the bad one had been durable. Inside the *newest*
 //! write nothing proves that; one peer alone cannot tell.
 //!
-//! Where an older segment ends is proved by the header of the next one, which names its first write.
-//! So a rotten end of an older segment is damage too, though it looks like an end.
+//! Where an older segment ends is proved by the header of the next one, which names its first
+//! write. So a rotten end of an older segment is damage too, though it looks like an end.
 //!
-//! Reading changes nothing; [`Tail::seal`] is called when all of it was understood. It writes the last
-//! write once more and syncs: the process before may have died because that very sync had failed,
-//! and then the kernel shows bytes that are not on the disk. What is cut is cleared by the same
-//! write. A crash in between leaves what the same decisions lead to again.
+//! Reading changes nothing; `Tail::seal` is called when all of it was understood. It writes the
+//! last write once more and syncs: the process before may have died because that very sync had
+//! failed, and then the kernel shows bytes that are not on the disk. What is cut is cleared by the
+//! same write. A crash in between leaves what the same decisions lead to again.
 
 use std::collections::VecDeque;
 use std::io;

@@ -7,9 +7,9 @@
 //! Two snapshots are kept, and the log from the older one on (S3): if the newest turns out to be
 //! rotten, the older one and the log give the same state.
 //!
-//! A snapshot that does not belong to this log came from another peer and waits to be installed: its
-//! file is durable, but no record names it before the group with [`Persist::snapshot`] is written,
-//! which cuts the log in the same write (S5).
+//! A snapshot that does not belong to this log came from another peer and waits to be installed:
+//! its file is durable, but no record names it before the group with [`Persist::snapshot`] is
+//! written, which cuts the log in the same write (S5).
 //!
 //! [`Persist::snapshot`]: consensus::Persist::snapshot
 
