@@ -158,7 +158,6 @@ pub struct Controller {
     pub(crate) engine_effects: Vec<consensus::Effect>,
     /// Set when the process was asked to stop: leadership should be gone by then.
     pub(crate) stop_by: Option<Instant>,
-    last_event: Option<Instant>,
     last_wake: Option<Instant>,
 }
 
@@ -207,7 +206,6 @@ impl Controller {
             counts: Counts::default(),
             engine_effects: Vec::new(),
             stop_by: None,
-            last_event: None,
             last_wake: None,
             settings,
         })
@@ -332,9 +330,8 @@ impl Controller {
 
     /// Notices that the process was paused, before anything is judged by a table that is as old as the pause.
     fn notice_pause(&mut self, now: Instant) {
-        let gap = self.last_event.map_or(0, |last| now.since_ms(last));
-        self.last_event = Some(now);
-        if gap > PAUSE_MS {
+        let late_ms = self.last_wake.map_or(0, |wake| now.since_ms(wake));
+        if late_ms > PAUSE_MS {
             self.liveness.forgive_until(now.plus_ms(PAUSE_GRACE_MS));
         }
     }

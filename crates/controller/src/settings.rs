@@ -23,8 +23,8 @@ pub(crate) const READ_WAITERS_MAX: usize = 65_536;
 /// Requests forwarded to the leader that may be unanswered at once; one more is refused as busy.
 pub(crate) const FORWARDS_WAITING_MAX: usize = 65_536;
 
-/// An event that comes this much later, in ms, than the last one means that the whole process was paused: then
-/// brokers get [`PAUSE_GRACE_MS`] to be heard again before anybody expires.
+/// An event that comes this much later, in ms, than the wake that was asked for means that the whole process was
+/// paused: then brokers get [`PAUSE_GRACE_MS`] to be heard again before anybody expires.
 pub(crate) const PAUSE_MS: u64 = 700;
 
 /// See [`PAUSE_MS`]: three heartbeat periods of an unmodified broker.

@@ -281,6 +281,19 @@ fn a_pause_of_the_only_peer_deposes_nobody() {
     }
 }
 
+/// With a campaign time-out of 20 s the core is woken each 0.5 to 1.5 s: these are no pauses.
+#[test]
+fn a_long_campaign_timeout_is_no_pause() {
+    let mut world = World::new(1, 1_155);
+    world.election_timeout_ms = 20_000;
+    world.start(1);
+    world.await_leader(60_000);
+    let brokers = world.add_synced_set("a", 1);
+    world.silence_broker(brokers[0]);
+    world.run(12_000);
+    assert_eq!(failovers(&world, "a"), [None]);
+}
+
 /// All controllers restart while the master is dead: it had 10 s to be heard, then a replica takes over.
 #[test]
 fn a_new_leader_with_an_empty_table_gives_ten_seconds() {
