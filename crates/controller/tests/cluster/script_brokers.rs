@@ -288,7 +288,7 @@ fn a_long_campaign_timeout_is_no_pause() {
     world.election_timeout_ms = 20_000;
     world.start(1);
     world.await_leader(60_000);
-    let brokers = world.add_synced_set("a", 1);
+    let brokers = world.add_set("a", 1);
     world.silence_broker(brokers[0]);
     world.run(12_000);
     assert_eq!(failovers(&world, "a"), [None]);
