@@ -11,7 +11,6 @@ use crate::respond;
 use crate::settings::UNHEARD_GRACE_MS;
 use crate::waiting::Full;
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use consensus::{PeerId, Role};
@@ -172,6 +171,7 @@ impl Controller {
         if !self.leads() {
             return false;
         }
+        self.elections.end_times(now);
         if self.elections.is_reconcile_due(now) {
             let names: Vec<Box<str>> =
                 self.replicas.broker_sets().map(|(name, _)| Box::from(name)).collect();
@@ -210,19 +210,30 @@ impl Controller {
 
     /// This peer leads from now on.
     pub(crate) fn begin_leading(&mut self, now: Instant) {
-        let mut unheard = BTreeSet::new();
+        self.elections.begin(now, self.replicas.broker_sets().map(|(name, _)| Box::from(name)));
+        let until = now.plus_ms(UNHEARD_GRACE_MS);
         for (name, set) in self.replicas.broker_sets() {
             let cluster = set.cluster().unwrap_or_default();
-            if let Some(master) = set.master() {
-                if self.liveness.slot(cluster, name, master.0).is_none() {
-                    unheard.insert((Box::from(name), master.0));
-                }
+            let master = set.master().filter(|id| self.liveness.slot(cluster, name, id.0).is_none());
+            if let Some(master) = master {
+                self.elections.give_time(name, master.0, until);
             }
         }
-        let sets: Vec<Box<str>> =
-            self.replicas.broker_sets().map(|(name, _)| Box::from(name)).collect();
-        let grace = now.plus_ms(UNHEARD_GRACE_MS);
-        self.elections.begin(now, sets.into_iter(), unheard, grace);
+        // Whose connection closed while nobody led, or only the old leader was told: it is asked now.
+        let closed = self.liveness.iter().filter(|(_, broker)| broker.connection.is_none());
+        let closed: Vec<Slot> = closed.map(|(slot, _)| slot).collect();
+        for slot in closed {
+            self.ask(now, slot, Why::Closed);
+        }
+    }
+
+    /// A broker that became master before its first heartbeat is here, since it asked for itself, has time.
+    pub(crate) fn await_master(&mut self, now: Instant, set: &str, outcome: &Outcome) {
+        let Outcome::MasterElected { master, cluster, .. } = outcome else { return };
+        let cluster = cluster.as_deref().unwrap_or_default();
+        if self.leads() && self.liveness.slot(cluster, set, master.id.0).is_none() {
+            self.elections.give_time(set, master.id.0, now.plus_ms(UNHEARD_GRACE_MS));
+        }
     }
 
     /// This peer leads no more.

@@ -131,10 +131,20 @@ pub(crate) enum Stage {
 pub(crate) struct Member {
     pub(crate) driver: Driver,
     pub(crate) next_tick: Instant,
-    /// Who led when last looked, to notice changes: leader, term, whether this peer leads.
-    pub(crate) seen: (Option<PeerId>, Term, bool),
+    /// What was seen when last looked, to notice changes.
+    pub(crate) seen: Leadership,
     /// Commit index when this process started; readiness waits until it is applied.
     pub(crate) commit_at_start: u64,
+}
+
+/// Who leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Leadership {
+    pub(crate) leader: Option<PeerId>,
+    pub(crate) term: Term,
+    /// This peer leads and has applied an entry of its own term, so its state is that of the whole log: before,
+    /// a master that was elected last might be missing, and seem dead or not to be there.
+    pub(crate) is_settled: bool,
 }
 
 /// One controller, without IO.
@@ -311,6 +321,16 @@ impl Controller {
         self.driver().is_some_and(|driver| driver.role() == Role::Leader)
     }
 
+    /// Whether this peer leads and may do what only a leader does of itself: ask, elect, tell.
+    pub(crate) fn leads(&self) -> bool {
+        match &self.stage {
+            Stage::Member(Member { driver, seen, .. }) => {
+                seen.is_settled && driver.role() == Role::Leader
+            }
+            Stage::Founding { .. } | Stage::Wiped => false,
+        }
+    }
+
     pub(crate) fn leader(&self) -> Option<PeerId> {
         self.driver().and_then(Driver::leader)
     }
@@ -473,6 +493,6 @@ fn member(now: Instant, settings: &Settings, restored: Restored) -> Result<Membe
     let commit_at_start = restored.hard_state.commit.0;
     let engine = consensus::Settings::new(settings.me, settings.boot_nonce);
     let driver = Driver::new(engine, restored)?;
-    let seen = (None, driver.term(), false);
+    let seen = Leadership { leader: None, term: driver.term(), is_settled: false };
     Ok(Member { driver, next_tick: now, seen, commit_at_start })
 }

@@ -7,7 +7,7 @@
 use crate::instant::Instant;
 use crate::settings::RECONCILE_MS;
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 /// Elections that one leader wants or waits for.
@@ -16,25 +16,24 @@ pub(crate) struct Elections {
     due: BTreeSet<Box<str>>,
     in_flight: BTreeSet<Box<str>>,
     reconcile_at: Option<Instant>,
-    /// Recorded masters that this peer had not heard when it became leader: set and id.
-    unheard: BTreeSet<(Box<str>, i64)>,
-    unheard_until: Option<Instant>,
+    /// Recorded masters that this peer has not heard yet, by set and id, and until when they have time.
+    unheard: BTreeMap<(Box<str>, i64), Instant>,
+    /// The same in the order of time; one that is void by now is passed over.
+    unheard_until: VecDeque<(Instant, Box<str>, i64)>,
 }
 
 impl Elections {
-    /// This peer leads from now on: all sets are looked at, and masters in `unheard` get until `grace`.
-    pub(crate) fn begin(
-        &mut self,
-        now: Instant,
-        sets: impl Iterator<Item = Box<str>>,
-        unheard: BTreeSet<(Box<str>, i64)>,
-        grace: Instant,
-    ) {
+    /// This peer leads from now on: all sets are looked at.
+    pub(crate) fn begin(&mut self, now: Instant, sets: impl Iterator<Item = Box<str>>) {
         self.end();
         self.due = sets.collect();
         self.reconcile_at = Some(now.plus_ms(RECONCILE_MS));
-        self.unheard_until = (!unheard.is_empty()).then_some(grace);
-        self.unheard = unheard;
+    }
+
+    /// A recorded master was not heard yet and has time to be until `until`. Everybody has equally long.
+    pub(crate) fn give_time(&mut self, set: &str, id: i64, until: Instant) {
+        self.unheard.insert((set.into(), id), until);
+        self.unheard_until.push_back((until, set.into(), id));
     }
 
     /// This peer leads no more: nothing of the old leadership runs later (rule D9).
@@ -67,16 +66,22 @@ impl Elections {
 
     /// Whether the time has come to look at all sets; asking sets the next time.
     pub(crate) fn is_reconcile_due(&mut self, now: Instant) -> bool {
-        let is_over = self.unheard_until.is_some_and(|until| until <= now);
-        if is_over {
-            self.unheard_until = None;
-            self.unheard.clear();
-        }
         let is_due = self.reconcile_at.is_some_and(|at| at <= now);
-        if is_due || is_over {
+        if is_due {
             self.reconcile_at = Some(now.plus_ms(RECONCILE_MS));
         }
-        is_due || is_over
+        is_due
+    }
+
+    /// Ends the time of masters that were not heard; their sets are looked at.
+    pub(crate) fn end_times(&mut self, now: Instant) {
+        while let Some((until, set, id)) = self.unheard_until.pop_front_if(|(at, ..)| *at <= now) {
+            let key = (set, id);
+            if self.unheard.get(&key) == Some(&until) {
+                self.unheard.remove(&key);
+                self.consider(&key.0);
+            }
+        }
     }
 
     /// A broker was heard.
@@ -88,12 +93,13 @@ impl Elections {
 
     /// Whether this recorded master still has time to be heard for the first time.
     pub(crate) fn is_in_grace(&self, set: &str, id: i64) -> bool {
-        !self.unheard.is_empty() && self.unheard.contains(&(Box::from(set), id))
+        !self.unheard.is_empty() && self.unheard.contains_key(&(Box::from(set), id))
     }
 
-    /// When [`Self::is_reconcile_due`] says yes next.
+    /// When [`Self::is_reconcile_due`] or [`Self::end_times`] has something to do next.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.reconcile_at.into_iter().chain(self.unheard_until).min()
+        let unheard = self.unheard_until.front().map(|(until, ..)| *until);
+        self.reconcile_at.into_iter().chain(unheard).min()
     }
 
     /// Whether a set waits to be looked at.

@@ -14,7 +14,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
-use consensus::{Barrier, PeerId, Role};
+use consensus::{Barrier, PeerId};
 use consensus::{ProposeError, Unavailable};
 use protocol::{
     BrokerHeartbeat, Frame, HeaderEncoding, ReplicaState, ReplicasInfo, ReplicasOfSet, Request,
@@ -355,11 +355,6 @@ impl Controller {
             Draft { command, echo: Default::default(), evidence: EvidenceOf::StoredCluster };
         self.elections.proposed(set.clone());
         self.propose(now, Waiter::Own { set }, draft, effects);
-    }
-
-    /// Whether this peer leads and may do what only a leader does.
-    pub(crate) fn leads(&self) -> bool {
-        self.driver().is_some_and(|driver| driver.role() == Role::Leader)
     }
 }
 

@@ -4,7 +4,7 @@
 //! what was committed, notices, deadlines, the next wake. Elections that a commit makes due are proposed in the
 //! same turn.
 
-use crate::controller::{Controller, Member, Stage};
+use crate::controller::{Controller, Leadership, Member, Stage};
 use crate::effect::{Effect, ElectionReason, Note};
 use crate::instant::Instant;
 use crate::peer::PeerMessage;
@@ -82,11 +82,11 @@ impl Controller {
         if let Some(driver) = self.driver_mut() {
             driver.end_of_turn(&mut said);
         }
-        self.watch_leadership(now, effects);
         for effect in said.drain(..) {
             self.carry_out(now, effect, effects);
         }
         self.engine_effects = said;
+        self.watch_leadership(now, effects);
     }
 
     fn carry_out(&mut self, now: Instant, effect: consensus::Effect, effects: &mut Vec<Effect>) {
@@ -144,6 +144,7 @@ impl Controller {
         let result = self.replicas.apply(&command);
         if let Ok(outcome) = &result {
             self.tell_members(now, command.set(), outcome);
+            self.await_master(now, command.set(), outcome);
         }
         if self.changes_masters(&result) {
             self.elections.consider(command.set());
@@ -194,21 +195,21 @@ impl Controller {
     /// Compares who leads with who led: at a change nothing of the old leadership runs on (rule D9).
     fn watch_leadership(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let Stage::Member(Member { driver, seen, .. }) = &mut self.stage else { return };
-        let current = (driver.leader(), driver.term(), driver.role() == Role::Leader);
+        let (leader, term) = (driver.leader(), driver.term());
+        let is_settled = driver.role() == Role::Leader && driver.applied_term() == term;
+        let current = Leadership { leader, term, is_settled };
         if *seen == current {
             return;
         }
-        let (led_before, leads) = (seen.2 && seen.1 == current.1, current.2);
-        let ended = seen.2 && !(leads && led_before);
-        let begins = leads && !led_before;
-        *seen = current;
-        if ended {
+        let before = core::mem::replace(seen, current);
+        let goes_on = before.is_settled && is_settled && before.term == term;
+        if before.is_settled && !goes_on {
             self.end_leading();
         }
-        if begins {
+        if is_settled && !goes_on {
             self.begin_leading(now);
         }
-        for lost in self.forwards.lost(current.0) {
+        for lost in self.forwards.lost(leader) {
             reply(lost.caller, respond::unknown_outcome(), effects);
         }
     }
@@ -289,7 +290,7 @@ impl Controller {
     fn is_stopped(&self, now: Instant) -> bool {
         let Some(stop_by) = self.stop_by else { return false };
         let is_alone = self.settings.peers.len() < 2;
-        stop_by <= now || !self.leads() || is_alone
+        stop_by <= now || !self.is_leader() || is_alone
     }
 
     /// The next moment at which time alone changes something.
