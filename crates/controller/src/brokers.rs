@@ -3,7 +3,7 @@
 use crate::controller::Controller;
 use crate::effect::{DeathReason, Effect, ElectionReason, ElectionResult, Founding, Note};
 use crate::event::{AttemptId, ConnectionId, ProbeResult};
-use crate::inquiry::{Finding, Why};
+use crate::inquiry::{Finding, Suspect, Why};
 use crate::instant::Instant;
 use crate::liveness::{BrokerIdentity, Slot};
 use crate::peer::PeerMessage;
@@ -100,21 +100,18 @@ impl Controller {
     fn found(&mut self, now: Instant, finding: Finding, effects: &mut Vec<Effect>) {
         match finding {
             Finding::Nothing => {}
-            Finding::AskPeers { number, broker, since, is_closed } => {
-                let slot = self.liveness.slot(&broker.cluster, &broker.set, broker.id);
-                let Some(known) = slot.and_then(|slot| self.liveness.get(slot)) else { return };
-                let is_connected = is_closed && known.connection.is_some();
-                if is_connected || known.heard > since {
-                    return self.inquiries.object(now, &broker);
+            Finding::AskPeers(number, suspect) => {
+                if self.is_heard_here(&suspect) {
+                    return self.inquiries.object(now, &suspect.broker);
                 }
                 let asked = self.links.reachable();
-                let silent_ms = u32::try_from(now.since_ms(since)).unwrap_or(u32::MAX);
+                let silent_ms = u32::try_from(now.since_ms(suspect.since)).unwrap_or(u32::MAX);
                 for &peer in &asked {
-                    let broker = broker.clone();
+                    let broker = suspect.broker.clone();
                     let message = PeerMessage::Question { number, silent_ms, broker };
                     effects.push(Effect::Send { peer, message });
                 }
-                self.inquiries.open_round(now, number, broker, asked);
+                self.inquiries.open_round(now, number, suspect, asked);
             }
             Finding::Shorten(broker) => {
                 let grace = now.plus_ms(self.settings.live.broker_close_grace_ms);
@@ -122,13 +119,24 @@ impl Controller {
                     self.liveness.shorten(slot, grace);
                 }
             }
-            Finding::Dead(broker) => {
+            Finding::Dead(suspect) if self.is_heard_here(&suspect) => {}
+            Finding::Dead(Suspect { broker, .. }) => {
                 let slot = self.liveness.slot(&broker.cluster, &broker.set, broker.id);
                 if let Some(dead) = slot.and_then(|slot| self.liveness.remove(slot)) {
                     self.died(dead.identity, DeathReason::Refused, effects);
                 }
             }
         }
+    }
+
+    /// Whether this peer itself has an open connection of the broker, or heard it since it is suspected.
+    fn is_heard_here(&self, suspect: &Suspect) -> bool {
+        let Suspect { broker, since, is_closed } = suspect;
+        let slot = self.liveness.slot(&broker.cluster, &broker.set, broker.id);
+        slot.and_then(|slot| self.liveness.get(slot)).is_some_and(|known| {
+            let is_connected = *is_closed && known.connection.is_some();
+            is_connected || known.heard > *since
+        })
     }
 
     fn died(&mut self, identity: BrokerIdentity, reason: DeathReason, effects: &mut Vec<Effect>) {

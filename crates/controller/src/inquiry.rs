@@ -51,21 +51,22 @@ pub(crate) enum Why {
 pub(crate) enum Finding {
     /// Nothing changes.
     Nothing,
-    /// Ask the other peers.
-    AskPeers {
-        /// Of the round.
-        number: u64,
-        /// The broker.
-        broker: BrokerIdentity,
-        /// Since when it is suspected.
-        since: Instant,
-        /// Whether a connection of its closed; else it is only silent.
-        is_closed: bool,
-    },
+    /// Ask the other peers, in the round of this number.
+    AskPeers(u64, Suspect),
     /// Its deadline is at most the grace away.
     Shorten(BrokerIdentity),
-    /// It is dead.
-    Dead(BrokerIdentity),
+    /// It is dead, unless it was heard here meanwhile.
+    Dead(Suspect),
+}
+
+/// A broker whose address refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Suspect {
+    pub(crate) broker: BrokerIdentity,
+    /// Since when it is suspected: whoever heard it later objects.
+    pub(crate) since: Instant,
+    /// Whether a connection of its closed; else it is only silent.
+    pub(crate) is_closed: bool,
 }
 
 #[derive(Debug)]
@@ -80,7 +81,7 @@ struct Inquiry {
 
 #[derive(Debug)]
 struct Round {
-    broker: BrokerIdentity,
+    suspect: Suspect,
     deadline: Instant,
     waits_for: BTreeSet<PeerId>,
     answered: usize,
@@ -154,7 +155,7 @@ impl Inquiries {
             ProbeResult::Refused if is_remembered && why > Why::Remember => {
                 self.next_number += 1;
                 let is_closed = why == Why::Closed;
-                Finding::AskPeers { number: self.next_number, broker, since, is_closed }
+                Finding::AskPeers(self.next_number, Suspect { broker, since, is_closed })
             }
             ProbeResult::Refused | ProbeResult::NoAnswer => {
                 self.open.remove(&broker);
@@ -166,16 +167,16 @@ impl Inquiries {
         }
     }
 
-    /// Opens the round that [`Finding::AskPeers`] asked for; `asked` are the peers that can be reached.
+    /// Opens the round that [`Finding::AskPeers`] asks for; `asked` are the peers that can be reached.
     pub(crate) fn open_round(
         &mut self,
         now: Instant,
         number: u64,
-        broker: BrokerIdentity,
+        suspect: Suspect,
         asked: BTreeSet<PeerId>,
     ) {
         let deadline = now.plus_ms(ROUND_MS);
-        self.rounds.insert(number, Round { broker, deadline, waits_for: asked, answered: 0 });
+        self.rounds.insert(number, Round { suspect, deadline, waits_for: asked, answered: 0 });
     }
 
     /// A peer has answered. One objection ends the round; without any, [`Self::close_rounds`] does.
@@ -186,7 +187,7 @@ impl Inquiries {
         }
         round.answered += 1;
         if objects {
-            let broker = round.broker.clone();
+            let broker = round.suspect.broker.clone();
             self.rounds.remove(&number);
             self.stays_alive(now, &broker);
         }
@@ -201,11 +202,11 @@ impl Inquiries {
         let mut findings = Vec::with_capacity(over.len());
         for number in over {
             let Some(round) = self.rounds.remove(&number) else { continue };
-            let why = self.open.remove(&round.broker).map(|inquiry| inquiry.why);
+            let why = self.open.remove(&round.suspect.broker).map(|inquiry| inquiry.why);
             findings.push(if round.answered + 1 >= quorum {
-                Finding::Dead(round.broker)
+                Finding::Dead(round.suspect)
             } else if why == Some(Why::Closed) {
-                Finding::Shorten(round.broker)
+                Finding::Shorten(round.suspect.broker)
             } else {
                 Finding::Nothing
             });
