@@ -236,7 +236,7 @@ impl Driver {
         let (term, index) = (entry.term, entry.index);
         let next = self.applied.0.0 + 1;
         assert!(index.0 == next, "entry {index} is committed where {next} comes next");
-        let first = self.proposals.applied(term, index, &mut self.out);
+        let first = self.proposals.applied(term, index);
         let commands = match entry.kind {
             EntryKind::Empty => Vec::new(),
             EntryKind::Commands => commands(&entry.bytes, first),

@@ -1,7 +1,7 @@
 //! Tickets: from a command that is proposed to the one end that each of them has (D7-D11).
 //!
 //! ```text
-//!  propose ──► waiting ──► frame (term, index) ──► applied with that term ──► Committed, ticket
+//!  propose ──► waiting ──► frame (term, index) ──► applied ──► Committed, with the ticket
 //!                 │             │
 //!                 │             ├── another entry took the index, or a snapshot covers it ─► Unknown
 //!                 │             └── leadership lost, no verdict within a campaign time-out ─► Unknown
@@ -117,21 +117,16 @@ impl Proposals {
         self.frames.push_back(Frame { term, index, first, count: count as u64, orphaned_at: None });
     }
 
-    /// This entry is applied now: the first ticket of its commands, if they are ours.
-    pub(crate) fn applied(
-        &mut self,
-        term: Term,
-        index: LogIndex,
-        out: &mut Vec<Effect>,
-    ) -> Option<Ticket> {
-        while let Some(frame) = self.frames.pop_front_if(|frame| frame.index <= index) {
-            if frame.index == index && frame.term == term {
-                return Some(frame.first);
-            }
-            // mark: overtaken entry
-            frame.lose(out);
-        }
-        None
+    /// This entry is applied now: the first ticket of its commands, if they were proposed here.
+    ///
+    /// # Panics
+    /// If a frame was overtaken by this entry and did not hear so: another entry came into the log
+    /// at its index, and [`Proposals::overwritten`] was called for it.
+    pub(crate) fn applied(&mut self, term: Term, index: LogIndex) -> Option<Ticket> {
+        let frame = self.frames.pop_front_if(|frame| frame.index <= index)?;
+        let is_same = (frame.index, frame.term) == (index, term);
+        assert!(is_same, "entry {index}/{term} is applied over {frame:?}");
+        Some(frame.first)
     }
 
     /// The log holds `entries` from the first one's index on, and nothing after them.
@@ -142,6 +137,7 @@ impl Proposals {
             let entry = usize::try_from(offset).ok().and_then(|offset| entries.get(offset));
             let stands = entry.is_some_and(|entry| entry.term == frame.term.0);
             if !stands {
+                // mark: overtaken entry
                 frame.lose(out);
             }
             stands

@@ -22,7 +22,7 @@ fn check(what: &str, sizes: &[usize], expected: &[usize]) {
         assert!(frame::is_sound(&payload), "{what}");
         counts.push(count);
         proposals.framed(count, Term(1), LogIndex(index));
-        let first = proposals.applied(Term(1), LogIndex(index), &mut Vec::new());
+        let first = proposals.applied(Term(1), LogIndex(index));
         let before: usize = counts.iter().sum::<usize>() - count;
         assert_eq!(first, Some(Ticket(before as u64)), "{what}");
     }

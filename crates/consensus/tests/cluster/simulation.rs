@@ -92,12 +92,13 @@ fn run(seed: u64, steps: usize) -> (u128, BTreeMap<&'static str, usize>) {
         turn(&mut cluster, random, faults, id, &mut commands);
         count_lines(&mut cluster, &mut counts);
     }
-    heal(&mut cluster, seed);
+    heal(&mut cluster, random, seed);
     (cluster.trace, counts)
 }
 
 fn count_lines(cluster: &mut Cluster, counts: &mut BTreeMap<&'static str, usize>) {
     for line in cluster.take_lines() {
+        assert!(!line.contains("DataLost"), "no disk lost anything here: {line}");
         for name in SOMETIMES.iter().filter(|name| line.contains(**name)) {
             *counts.entry(name).or_default() += 1;
         }
@@ -185,7 +186,7 @@ fn cut_or_heal(cluster: &mut Cluster, random: &mut Random, count: u64) {
 }
 
 /// L1, L3, L4: all is repaired, and the cluster must come together.
-fn heal(cluster: &mut Cluster, seed: u64) {
+fn heal(cluster: &mut Cluster, random: &mut Random, seed: u64) {
     cluster.cuts.clear();
     let ids: Vec<_> = cluster.peers.keys().copied().collect();
     for id in &ids {
@@ -195,9 +196,9 @@ fn heal(cluster: &mut Cluster, seed: u64) {
     }
     for round in 0..400_u64 {
         cluster.settle();
-        for (place, id) in (0..).zip(&ids) {
-            // The spread between peers' clocks comes from outside, as in the product.
-            if (round + place) % 7 != 0 {
+        for id in &ids {
+            // The spread between peers' clocks comes from outside, as in the product (D19).
+            if random.chance(700) {
                 cluster.driver_mut(*id).tick();
             }
             cluster.end_of_turn(*id);
