@@ -61,8 +61,8 @@ pub(crate) fn run(command: Command) -> ExitCode {
 }
 
 pub(crate) fn run_canned(arguments: &CannedArguments) -> ExitCode {
-    let served = std::net::TcpListener::bind(("127.0.0.1", arguments.port))
-        .and_then(load::canned::run);
+    let served =
+        std::net::TcpListener::bind(("127.0.0.1", arguments.port)).and_then(load::canned::run);
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

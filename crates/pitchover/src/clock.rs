@@ -1,4 +1,5 @@
 //! The only place of this crate where a clock is read.
+#![expect(clippy::disallowed_methods, reason = "this file is where clocks are read")]
 
 use std::time::{Duration, Instant};
 

@@ -63,9 +63,8 @@ fn print_set(set: &Value) {
     let replicas = set.get("replicas").and_then(Value::as_array);
     for replica in replicas.into_iter().flatten() {
         let is = |member: &str| replica.get(member).and_then(Value::as_bool) == Some(true);
-        let number = |member: &str| {
-            replica.get(member).map_or_else(|| "-".to_owned(), ToString::to_string)
-        };
+        let number =
+            |member: &str| replica.get(member).map_or_else(|| "-".to_owned(), ToString::to_string);
         println!(
             "  replica {:<4} {:<22} {:<11} {:<5} heard {} ms ago, epoch {}, offset {}, priority {}",
             number("id"),

@@ -105,12 +105,11 @@ async fn watch(mut nodes: Nodes, sets: u16) -> Result<(), String> {
             println!("{event}");
             lost = Some(Stopwatch::start());
         }
-        if let Some(named) = named_leader(&cluster).await {
-            if named != leader {
-                let after = lost.take().map_or(0, |lost| lost.elapsed().as_millis());
-                println!("leader is now {named}, seen {after} ms after a controller ended");
-                leader = named;
-            }
+        let named = named_leader(&cluster).await;
+        if let Some(named) = named.filter(|named| *named != leader) {
+            let after = lost.take().map_or(0, |lost| lost.elapsed().as_millis());
+            println!("leader is now {named}, seen {after} ms after a controller ended");
+            leader = named;
         }
     }
     if let Some(fleet) = fleet {

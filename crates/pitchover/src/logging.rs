@@ -5,7 +5,8 @@ use tracing_subscriber::EnvFilter;
 
 /// Installs the subscriber of this process. A second call does nothing.
 pub(crate) fn start(config: &Config) {
-    let default = EnvFilter::try_new(&config.log_level).unwrap_or_else(|_bad| EnvFilter::new("info"));
+    let default =
+        EnvFilter::try_new(&config.log_level).unwrap_or_else(|_bad| EnvFilter::new("info"));
     let filter = EnvFilter::try_from_default_env().unwrap_or(default);
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // An error means that a subscriber is installed already, which is as good.

@@ -11,8 +11,8 @@
 
 use crate::{VERSION, logging};
 use clap::Parser;
-use server::config::{Config, ConfigError, ConfigErrors, Sources, print};
 use server::NodeError;
+use server::config::{Config, ConfigError, ConfigErrors, Sources, print};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -37,7 +37,6 @@ pub(crate) struct Arguments {
     print_config_item: bool,
     /// Name server address list; accepted, without effect, as upstream.
     #[arg(short = 'n', long = "namesrvAddr", value_name = "LIST")]
-    #[expect(dead_code, reason = "accepted and without effect, as upstream")]
     namesrv_addr: Option<String>,
     /// One setting, as `-Dkey=value`.
     #[arg(short = 'D', value_name = "KEY=VALUE")]

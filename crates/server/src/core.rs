@@ -41,7 +41,8 @@ pub(crate) enum End {
 /// The controller and everything its effects need.
 pub(crate) struct Core {
     pub(crate) shared: Rc<Shared>,
-    pub(crate) controller: Controller,
+    /// Boxed: it is tens of kilobytes, too much to be moved from frame to frame.
+    pub(crate) controller: Box<Controller>,
     pub(crate) links: BTreeMap<PeerId, Rc<PeerLink>>,
     pub(crate) outgoing: Outgoing,
     pub(crate) orders: SyncSender<Order>,

@@ -80,7 +80,8 @@ pub fn run(config: Config, version: &str, on_start: impl FnOnce()) -> Result<(),
         .enable_all()
         .build()
         .map_err(system("start the runtime"))?;
-    LocalSet::new().block_on(&runtime, serve(config, version, on_start))
+    // Boxed, since the state of a whole node is too much for a stack frame.
+    LocalSet::new().block_on(&runtime, Box::pin(serve(config, version, on_start)))
 }
 
 async fn serve(config: Config, version: &str, on_start: impl FnOnce()) -> Result<(), NodeError> {
@@ -125,8 +126,9 @@ async fn serve(config: Config, version: &str, on_start: impl FnOnce()) -> Result
     tracing::info!(admin = admin_text, "listening");
     on_start();
 
+    let controller = Box::new(controller);
     let core = Core { shared, controller, links, outgoing, orders, done, gauges };
-    let end = core.run().await;
+    let end = Box::pin(core.run()).await;
     // The core is gone, and with it the orders: the writer finishes what it has and ends.
     let is_clean = writer.join().is_ok();
     match end {
@@ -139,15 +141,9 @@ async fn serve(config: Config, version: &str, on_start: impl FnOnce()) -> Result
     }
 }
 
-fn open_journal(
-    config: &Config,
-    me: PeerId,
-) -> Result<(Journal<RealDisk>, Recovered), NodeError> {
+fn open_journal(config: &Config, me: PeerId) -> Result<(Journal<RealDisk>, Recovered), NodeError> {
     let disk = RealDisk::open(&config.data_path)?;
-    let options = Options {
-        sync: config.durability == Durability::Fsync,
-        ..segment_sizes(config)
-    };
+    let options = Options { sync: config.durability == Durability::Fsync, ..segment_sizes(config) };
     let (journal, recovered) = Journal::open(disk, config.cluster_id, me, options)?;
     for note in &recovered.notes {
         tracing::warn!(?note, "recovery");
@@ -218,8 +214,7 @@ fn core_settings(config: &Config, nonce: u64, version: &str, admin_address: &str
 async fn bind_pages(config: &Config) -> Result<Vec<Admin>, NodeError> {
     let listen = |address| move |source| NodeError::Listen { address, source };
     let wanted = config.admin;
-    let mut pages =
-        vec![Admin::bind(wanted).await.map_err(listen(wanted.address.to_string()))?];
+    let mut pages = vec![Admin::bind(wanted).await.map_err(listen(wanted.address.to_string()))?];
     if config.metrics.exporter == Exporter::Prom {
         let (host, port) = &config.metrics.prom_address;
         let page = Admin::bind_host(host, *port).await;

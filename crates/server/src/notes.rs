@@ -89,7 +89,10 @@ fn consensus(shared: &Shared, note: &controller::ConsensusNote) {
         }
         Note::LeaderReady { term } => tracing::info!(term = term.0, "leader ready"),
         Note::TransferAborted { target } => {
-            tracing::warn!(target = target.0, "leadership was not taken over in time; this peer goes on");
+            tracing::warn!(
+                target = target.0,
+                "leadership was not taken over in time; this peer goes on"
+            );
         }
         Note::ReadRoundRepeated { attempts } => tracing::debug!(attempts, "read round repeated"),
         Note::DataLost { .. } => tracing::error!(

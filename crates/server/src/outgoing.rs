@@ -35,10 +35,13 @@ pub(crate) type Tell = Rc<dyn Fn(Event)>;
 
 type Job = (AttemptId, RoleNotice);
 
+/// Where the notices of each address go, by its text.
+type Links = BTreeMap<Box<str>, mpsc::Sender<Job>>;
+
 /// Connections to brokers, by the text of their address.
 #[derive(Clone)]
 pub(crate) struct Outgoing {
-    links: Rc<RefCell<BTreeMap<Box<str>, mpsc::Sender<Job>>>>,
+    links: Rc<RefCell<Links>>,
     connect_timeout: Duration,
     tell: Tell,
 }

@@ -96,9 +96,9 @@ impl PeerLink {
             self.is_flushing.set(true);
             let this = Rc::clone(self);
             tokio::task::spawn_local(async move {
-                while let (Ok(()), Ok(false)) =
-                    (stream.writable().await, this.write_some(&stream))
-                {}
+                while let (Ok(()), Ok(false)) = (stream.writable().await, this.write_some(&stream))
+                {
+                }
                 this.is_flushing.set(false);
             });
         }
@@ -207,4 +207,3 @@ impl PeerLink {
 fn own_request(code: i32, flag: i32) -> Header {
     Header::request(code, 0, flag, ExtFields::new(), OWN_ENCODING)
 }
-

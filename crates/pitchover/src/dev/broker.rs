@@ -133,8 +133,7 @@ pub(super) struct View {
 
 /// Polls a set.
 pub(super) async fn poll(cluster: &Cluster, set: &str) -> Result<View, BrokerError> {
-    let request =
-        Request::GetReplicaInfo(GetReplicaInfo { broker_name: Some(Text::copied(set)) });
+    let request = Request::GetReplicaInfo(GetReplicaInfo { broker_name: Some(Text::copied(set)) });
     let response = call(cluster, request).await?;
     let body = SyncStateSetBody::decode(&response.body);
     let body = body.unwrap_or(SyncStateSetBody { sync_state_set: Vec::new(), epoch: 0 });

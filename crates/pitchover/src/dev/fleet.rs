@@ -111,7 +111,9 @@ async fn lose_and_regain(cluster: &Cluster, set: &mut Set) -> Result<(), BrokerE
         if let Some(master) = view.master.filter(|&master| master != dead) {
             let millis = died.elapsed().as_secs_f64() * 1_000.0;
             let epoch = view.master_epoch;
-            println!("fleet  {name:<14} master {master} elected (epoch {epoch}) {millis:.1} ms later");
+            println!(
+                "fleet  {name:<14} master {master} elected (epoch {epoch}) {millis:.1} ms later"
+            );
             break;
         }
         sleep(POLL).await;

@@ -31,7 +31,8 @@ impl Nodes {
     /// Writes one property file each and starts them.
     pub(super) fn start(ports: &[u16], data: Option<PathBuf>) -> io::Result<Self> {
         let is_temporary = data.is_none();
-        let temporary = || std::env::temp_dir().join(format!("pitchover-dev-{}", std::process::id()));
+        let temporary =
+            || std::env::temp_dir().join(format!("pitchover-dev-{}", std::process::id()));
         let folder = data.unwrap_or_else(temporary);
         fs::create_dir_all(&folder)?;
         let peers: Vec<String> = (ports.iter().enumerate())
@@ -100,10 +101,11 @@ impl Nodes {
 impl Drop for Nodes {
     fn drop(&mut self) {
         for node in &self.nodes {
-            let pid = i32::try_from(node.process.id()).ok().and_then(rustix::process::Pid::from_raw);
+            let pid =
+                i32::try_from(node.process.id()).ok().and_then(rustix::process::Pid::from_raw);
             if let (None, Some(pid)) = (node.ended, pid) {
                 // It has ended already if this fails.
-                drop(rustix::process::kill_process(pid, rustix::process::Signal::TERM));
+                rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok();
             }
         }
         let began = Stopwatch::start();
@@ -123,10 +125,7 @@ impl Drop for Nodes {
 }
 
 fn start(folder: &Path, name: &str) -> io::Result<Child> {
-    let log = File::options()
-        .create(true)
-        .append(true)
-        .open(folder.join(format!("{name}.log")))?;
+    let log = File::options().create(true).append(true).open(folder.join(format!("{name}.log")))?;
     Command::new(std::env::current_exe()?)
         .args(["serve", "-c"])
         .arg(folder.join(format!("{name}.properties")))
