@@ -16,8 +16,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-/// Clock ticks a second in `/proc/<pid>/stat`; fixed by the kernel for every program.
-const TICKS_PER_SECOND: u64 = 100;
+/// Milliseconds of a clock tick in `/proc`; fixed by the kernel for every program.
+pub(crate) const TICK_MS: u64 = 10;
 
 /// `st` column of a listening socket.
 const LISTEN: &str = "0A";
@@ -97,7 +97,7 @@ fn cpu_of_stat(stat: &str) -> Option<Duration> {
     let user: u64 = fields.next()?.parse().ok()?;
     let system: u64 = fields.next()?.parse().ok()?;
     let ticks = user.checked_add(system)?;
-    Some(Duration::from_millis(ticks.checked_mul(1000 / TICKS_PER_SECOND)?))
+    Some(Duration::from_millis(ticks.checked_mul(TICK_MS)?))
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use crate::broker_sets::{BrokerSet, PrepareError, accept_notices, keep_alive};
 use crate::closed_loop::{self, Gauge, Lane, LaneError};
 use crate::own_cluster::{OwnCluster, end, free_ports};
 use crate::process::Process;
-use crate::report::{Figures, Node, Report, Row, Workload};
+use crate::report::{CpuUsed, Figures, Node, Report, Row, Workload};
 use crate::requester::{NotPatchable, Requester};
 use crate::{clock, host};
 
@@ -315,19 +315,24 @@ impl Phase<'_> {
             .await
             .map_err(|error| QuickError::Workload { workload: self.workload, error })?;
         let measured = gauge.measured();
-        let used = |before: Option<Duration>, after: Option<Duration>| {
-            Some(after?.saturating_sub(before?))
+        let used =
+            |of: fn(&CpuUsed) -> Option<Duration>| Some(of(&after)?.saturating_sub(of(&before)?));
+        let used = CpuUsed {
+            servers: used(|cpu| cpu.servers),
+            generator: used(|cpu| cpu.generator),
+            host: used(|cpu| cpu.host),
         };
-        let server_cpu = used(before.0, after.0);
-        let generator_cpu = used(before.1, after.1);
-        let figures = Figures::new(&measured.latency_ns, measured.time, server_cpu, generator_cpu);
-        Ok((lanes, figures))
+        Ok((lanes, Figures::new(&measured.latency_ns, measured.time, used)))
     }
 
-    /// CPU time of the servers together, and of the generator.
-    fn cpu(&self) -> (Option<Duration>, Option<Duration>) {
+    /// CPU time used so far.
+    fn cpu(&self) -> CpuUsed {
         let servers: Option<Duration> = self.processes.iter().map(|process| process.cpu()).sum();
-        (servers.filter(|_| !self.processes.is_empty()), Process::own().cpu())
+        CpuUsed {
+            servers: servers.filter(|_| !self.processes.is_empty()),
+            generator: Process::own().cpu(),
+            host: host::cpu(),
+        }
     }
 }
 

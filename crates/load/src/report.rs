@@ -6,6 +6,9 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+/// A machine on which others use less than this is quiet; the kernel itself uses some of it.
+const QUIET_CORES: f64 = 0.2;
+
 /// What a controller is asked to do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -55,30 +58,41 @@ pub struct Figures {
     pub server_cpu_us_per_request: Option<f64>,
     /// CPU time of the generator per request, in microseconds.
     pub generator_cpu_us_per_request: Option<f64>,
+    /// Processors that neither the generator nor the measured servers kept busy, but somebody did.
+    /// The rate and the tail are not to be trusted when this is not near nought.
+    pub other_cores: Option<f64>,
+}
+
+/// CPU time used within the measured time, as far as it could be read.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct CpuUsed {
+    /// By all server processes together.
+    pub(crate) servers: Option<Duration>,
+    /// By the generator.
+    pub(crate) generator: Option<Duration>,
+    /// By everything on this host.
+    pub(crate) host: Option<Duration>,
 }
 
 impl Figures {
-    /// `latency_ns` of all requests that were answered within `time`, and the CPU time that the
-    /// servers and the generator used in it.
-    pub(crate) fn new(
-        latency_ns: &Histogram<u64>,
-        time: Duration,
-        server_cpu: Option<Duration>,
-        generator_cpu: Option<Duration>,
-    ) -> Self {
+    /// `latency_ns` of all requests that were answered within `time`, and the CPU `used` in it.
+    pub(crate) fn new(latency_ns: &Histogram<u64>, time: Duration, used: CpuUsed) -> Self {
+        let seconds = time.as_secs_f64().max(f64::MIN_POSITIVE);
+        let ours = used.servers.unwrap_or_default() + used.generator.unwrap_or_default();
         let requests = latency_ns.len();
         let quantile_us = |quantile| micros(latency_ns.value_at_quantile(quantile));
         let per_request = |cpu: Duration| cpu.as_secs_f64() * 1e6 / count(requests).max(1.0);
         Self {
             requests,
             seconds: time.as_secs_f64(),
-            requests_per_second: count(requests) / time.as_secs_f64().max(f64::MIN_POSITIVE),
+            requests_per_second: count(requests) / seconds,
             p50_us: quantile_us(0.5),
             p99_us: quantile_us(0.99),
             p999_us: quantile_us(0.999),
             max_us: micros(latency_ns.max()),
-            server_cpu_us_per_request: server_cpu.map(per_request),
-            generator_cpu_us_per_request: generator_cpu.map(per_request),
+            server_cpu_us_per_request: used.servers.map(per_request),
+            generator_cpu_us_per_request: used.generator.map(per_request),
+            other_cores: used.host.map(|all| all.saturating_sub(ours).as_secs_f64() / seconds),
         }
     }
 }
@@ -151,6 +165,13 @@ impl Report {
         serde_json::to_string_pretty(self).expect("a report holds numbers and strings only")
     }
 
+    /// What others used at worst, in cores.
+    #[must_use]
+    pub fn other_cores(&self) -> f64 {
+        let both = |row: &Row| [row.controllers.other_cores, row.ceiling.other_cores];
+        self.rows.iter().flat_map(both).flatten().fold(0.0, f64::max)
+    }
+
     fn headline(&self) -> String {
         let nodes = self.nodes.len();
         let class = match (self.durability, &self.file_system) {
@@ -173,7 +194,7 @@ impl fmt::Display for Report {
         writeln!(f, "{}\n", self.headline())?;
         writeln!(
             f,
-            "{:<19}{:<13}{:>11}{:>10}{:>10}{:>10}{:>10}{:>13}{:>13}",
+            "{:<19}{:<13}{:>11}{:>10}{:>10}{:>10}{:>10}{:>12}{:>11}{:>8}",
             "workload",
             "server",
             "requests/s",
@@ -183,6 +204,7 @@ impl fmt::Display for Report {
             "max us",
             "CPU us/req",
             "generator",
+            "others",
         )?;
         for row in &self.rows {
             let name = row.workload.name();
@@ -191,6 +213,10 @@ impl fmt::Display for Report {
             let rate = row.throughput_of_ceiling * 100.0;
             let cpu = row.cpu_times_ceiling.map(|times| format!(", {times:.2} x its CPU"));
             writeln!(f, "{:<19}{rate:.1} % of the ceiling{}", "", cpu.unwrap_or_default())?;
+        }
+        if self.other_cores() > QUIET_CORES {
+            let cores = self.other_cores();
+            writeln!(f, "\nNot a quiet machine: others kept {cores:.2} cores busy at worst.")?;
         }
         writeln!(f)?;
         for node in &self.nodes {
@@ -209,7 +235,7 @@ fn figures(f: &mut fmt::Formatter<'_>, name: &str, server: &str, figures: &Figur
     let cpu = |cpu: Option<f64>| cpu.map_or_else(|| "-".to_owned(), |us| format!("{us:.2}"));
     writeln!(
         f,
-        "{name:<19}{server:<13}{:>11.0}{:>10.1}{:>10.1}{:>10.1}{:>10.1}{:>13}{:>13}",
+        "{name:<19}{server:<13}{:>11.0}{:>10.1}{:>10.1}{:>10.1}{:>10.1}{:>12}{:>11}{:>8}",
         figures.requests_per_second,
         figures.p50_us,
         figures.p99_us,
@@ -217,6 +243,7 @@ fn figures(f: &mut fmt::Formatter<'_>, name: &str, server: &str, figures: &Figur
         figures.max_us,
         cpu(figures.server_cpu_us_per_request),
         cpu(figures.generator_cpu_us_per_request),
+        cpu(figures.other_cores),
     )
 }
 
@@ -236,16 +263,20 @@ mod tests {
 
     use hdrhistogram::Histogram;
 
-    use super::{Figures, Node, Report, Row, Workload};
+    use super::{CpuUsed, Figures, Node, Report, Row, Workload};
 
     fn report() -> Report {
         let mut latency = Histogram::<u64>::new(3).unwrap();
         latency.record_n(1_000, 999).unwrap();
         latency.record(50_000).unwrap();
         let second = Duration::from_secs(1);
-        let cpu = |us| Some(Duration::from_micros(us));
-        let own = Figures::new(&latency, second, cpu(14_000), cpu(3_000));
-        let ceiling = Figures::new(&latency, second / 2, cpu(7_000), cpu(3_000));
+        let used = |servers| CpuUsed {
+            servers: Some(Duration::from_micros(servers)),
+            generator: Some(Duration::from_micros(3_000)),
+            host: Some(Duration::from_micros(servers + 3_000 + 250_000)),
+        };
+        let own = Figures::new(&latency, second, used(14_000));
+        let ceiling = Figures::new(&latency, second / 2, used(7_000));
         let node = Node {
             address: "127.0.0.1:1".to_owned(),
             is_leader: true,
@@ -278,7 +309,12 @@ mod tests {
     fn the_table_and_the_json_hold_the_same() {
         let report = report();
         let table = report.to_string();
-        for part in ["getReplicaInfo", "50.0 % of the ceiling, 2.00 x its CPU", "RSS 1.0 MiB"] {
+        for part in [
+            "getReplicaInfo",
+            "50.0 % of the ceiling, 2.00 x its CPU",
+            "others kept 0.50 cores",
+            "RSS 1.0 MiB",
+        ] {
             assert!(table.contains(part), "{part} in\n{table}");
         }
         let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
