@@ -3,14 +3,15 @@
 use crate::controller::Controller;
 use crate::effect::{DeathReason, Effect, ElectionReason, ElectionResult, Founding, Note};
 use crate::event::{AttemptId, ConnectionId, ProbeResult};
-use crate::inquiry::{Finding, Suspect, Why};
+use crate::inquiry::{ASK_AGAIN_MS, Finding, Suspect, Why};
 use crate::instant::Instant;
-use crate::liveness::{BrokerIdentity, Slot};
+use crate::liveness::{BrokerIdentity, OWN_EAR_MS, Slot};
 use crate::peer::PeerMessage;
 use crate::respond;
 use crate::settings::UNHEARD_GRACE_MS;
 use crate::waiting::Full;
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use consensus::{PeerId, Role};
@@ -29,6 +30,9 @@ impl Controller {
     ) -> Result<(), Full> {
         let heard = self.liveness.heard(now, connection, id, beat);
         let heard = heard.map_err(|_full| Full("LIVE_BROKERS_MAX"))?;
+        if connection.is_some() {
+            self.pass_on(now, heard.slot, beat, effects);
+        }
         if !(heard.is_new || heard.is_new_address) {
             return Ok(());
         }
@@ -42,6 +46,42 @@ impl Controller {
             effects.push(Effect::Note(Note::BrokerAlive { cluster, set, id }));
         }
         Ok(())
+    }
+
+    /// Tells the leader of a broker, which it may not be able to hear itself.
+    fn pass_on(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        beat: &BrokerHeartbeat,
+        effects: &mut Vec<Effect>,
+    ) {
+        let leader = self.leader().filter(|&leader| leader != self.settings.me);
+        let Some(peer) = leader else { return };
+        if self.liveness.must_pass_on(now, slot, peer) {
+            let message = PeerMessage::Heard(Box::new(beat.clone()));
+            effects.push(Effect::Send { peer, message });
+        }
+    }
+
+    /// Another peer heard a broker.
+    fn heard_elsewhere(
+        &mut self,
+        now: Instant,
+        beat: &BrokerHeartbeat,
+        effects: &mut Vec<Effect>,
+    ) {
+        let cluster = beat.cluster_name.as_deref().unwrap_or_default();
+        let set = beat.broker_name.as_deref().unwrap_or_default();
+        let (true, Some(id)) = (self.is_leader(), beat.broker_id) else { return };
+        let slot = self.liveness.slot(cluster, set, id);
+        let known = slot.and_then(|slot| self.liveness.get(slot));
+        if known.is_some_and(|broker| now.since_ms(broker.heard) < OWN_EAR_MS) {
+            return;
+        }
+        if let Err(Full(limit)) = self.heard(now, None, id, beat, effects) {
+            effects.push(Effect::Note(Note::Refused(limit)));
+        }
     }
 
     /// A client connection closed: for the brokers heard on it, that is a question to the leader.
@@ -77,10 +117,12 @@ impl Controller {
         }
     }
 
-    /// The leader asks whether this peer still hears a broker.
-    fn questioned(&self, now: Instant, silent_ms: u64, broker: &BrokerIdentity) -> bool {
+    /// The leader asks whether this peer still hears a broker. If so, the next heartbeat is passed on at once.
+    fn questioned(&mut self, now: Instant, silent_ms: u64, broker: &BrokerIdentity) -> bool {
         let slot = self.liveness.slot(&broker.cluster, &broker.set, broker.id);
-        slot.and_then(|slot| self.liveness.get(slot)).is_some_and(|broker| {
+        let Some(slot) = slot else { return false };
+        self.liveness.pass_on_next(slot);
+        self.liveness.get(slot).is_some_and(|broker| {
             broker.connection.is_some() || now.since_ms(broker.heard) < silent_ms
         })
     }
@@ -104,20 +146,17 @@ impl Controller {
                 if self.is_heard_here(&suspect) {
                     return self.inquiries.object(now, &suspect.broker);
                 }
-                let asked = self.links.reachable();
-                let silent_ms = u32::try_from(now.since_ms(suspect.since)).unwrap_or(u32::MAX);
-                for &peer in &asked {
-                    let broker = suspect.broker.clone();
-                    let message = PeerMessage::Question { number, silent_ms, broker };
-                    effects.push(Effect::Send { peer, message });
-                }
+                let asked = self.ask_peers(now, number, &suspect, effects);
                 self.inquiries.open_round(now, number, suspect, asked);
             }
-            Finding::Shorten(broker) => {
+            Finding::Shorten(number, suspect) => {
+                let Suspect { broker, .. } = &suspect;
                 let grace = now.plus_ms(self.settings.live.broker_close_grace_ms);
                 if let Some(slot) = self.liveness.slot(&broker.cluster, &broker.set, broker.id) {
                     self.liveness.shorten(slot, grace);
                 }
+                // Whoever hears it still passes its next heartbeat on, which comes within the grace.
+                self.ask_peers(now, number, &suspect, effects);
             }
             Finding::Dead(suspect) if self.is_heard_here(&suspect) => {}
             Finding::Dead(Suspect { broker, .. }) => {
@@ -127,6 +166,23 @@ impl Controller {
                 }
             }
         }
+    }
+
+    fn ask_peers(
+        &self,
+        now: Instant,
+        number: u64,
+        suspect: &Suspect,
+        effects: &mut Vec<Effect>,
+    ) -> BTreeSet<PeerId> {
+        let asked = self.links.reachable();
+        let silent_ms = u32::try_from(now.since_ms(suspect.since)).unwrap_or(u32::MAX);
+        for &peer in &asked {
+            let broker = suspect.broker.clone();
+            let message = PeerMessage::Question { number, silent_ms, broker };
+            effects.push(Effect::Send { peer, message });
+        }
+        asked
     }
 
     /// Whether this peer itself has an open connection of the broker, or heard it since it is suspected.
@@ -163,8 +219,11 @@ impl Controller {
         for broker in self.inquiries.take_again(now) {
             let slot = self.liveness.slot(&broker.cluster, &broker.set, broker.id);
             let Some(slot) = slot else { continue };
-            // Heard again on a connection: the question is answered.
-            if self.liveness.get(slot).is_some_and(|broker| broker.connection.is_none()) {
+            // Heard again, on a connection or by way of another peer: the question is answered.
+            let is_unheard = self.liveness.get(slot).is_some_and(|broker| {
+                broker.connection.is_none() && now.since_ms(broker.heard) >= ASK_AGAIN_MS
+            });
+            if is_unheard {
                 self.ask(now, slot, Why::Closed);
             }
         }
@@ -314,6 +373,7 @@ impl Controller {
                 self.forward_answered(sequence, frame, effects);
             }
             PeerMessage::Closed(broker) => self.closed_elsewhere(now, &broker),
+            PeerMessage::Heard(beat) => self.heard_elsewhere(now, &beat, effects),
             PeerMessage::Question { number, silent_ms, broker } => {
                 let objects = self.questioned(now, u64::from(silent_ms), &broker);
                 let message = PeerMessage::Objection { number, objects };

@@ -53,8 +53,8 @@ pub(crate) enum Finding {
     Nothing,
     /// Ask the other peers, in the round of this number.
     AskPeers(u64, Suspect),
-    /// Its deadline is at most the grace away.
-    Shorten(BrokerIdentity),
+    /// Its deadline is at most the grace away; other peers are asked by this number, and need not answer.
+    Shorten(u64, Suspect),
     /// It is dead, unless it was heard here meanwhile.
     Dead(Suspect),
 }
@@ -143,6 +143,7 @@ impl Inquiries {
         let Some(inquiry) = self.open.get(&broker) else { return Finding::Nothing };
         let is_remembered = self.remembered.contains(&inquiry.address);
         let (why, since) = (inquiry.why, inquiry.since);
+        let is_closed = why == Why::Closed;
         match result {
             ProbeResult::Accepted => {
                 let address = inquiry.address.clone();
@@ -154,15 +155,15 @@ impl Inquiries {
             }
             ProbeResult::Refused if is_remembered && why > Why::Remember => {
                 self.next_number += 1;
-                let is_closed = why == Why::Closed;
                 Finding::AskPeers(self.next_number, Suspect { broker, since, is_closed })
             }
             ProbeResult::Refused | ProbeResult::NoAnswer => {
                 self.open.remove(&broker);
-                match why {
-                    Why::Closed => Finding::Shorten(broker),
-                    Why::Remember | Why::Silent => Finding::Nothing,
+                if !is_closed {
+                    return Finding::Nothing;
                 }
+                self.next_number += 1;
+                Finding::Shorten(self.next_number, Suspect { broker, since, is_closed })
             }
         }
     }
@@ -206,7 +207,7 @@ impl Inquiries {
             findings.push(if round.answered + 1 >= quorum {
                 Finding::Dead(round.suspect)
             } else if why == Some(Why::Closed) {
-                Finding::Shorten(round.suspect.broker)
+                Finding::Shorten(number, round.suspect)
             } else {
                 Finding::Nothing
             });

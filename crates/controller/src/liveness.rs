@@ -21,6 +21,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BinaryHeap};
 use alloc::vec::Vec;
 use core::cmp::Reverse;
+use consensus::PeerId;
 use protocol::BrokerHeartbeat;
 use replicas::{Alive, BrokerId};
 
@@ -39,6 +40,13 @@ pub(crate) const SILENCE_MS: u64 = 3_000;
 
 /// Pause before such a broker is asked again, in ms.
 pub(crate) const SILENCE_AGAIN_MS: u64 = 1_000;
+
+/// How often a follower tells the leader that it hears a broker, in ms.
+pub(crate) const PASS_ON_MS: u64 = 2_000;
+
+/// What another peer heard counts only if this peer did not hear the broker itself for so long, in ms: one
+/// heartbeat and a half. So the last sign of a broker is not heard a second time, later, by a detour.
+pub(crate) const OWN_EAR_MS: u64 = 1_500;
 
 /// Who a broker is, to a controller: names alone, whatever its address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,6 +82,8 @@ pub(crate) struct Broker {
     pub(crate) deadline: Instant,
     /// The newest connection it was heard on; none once that closed, or if only other peers hear it.
     pub(crate) connection: Option<ConnectionId>,
+    /// The leader that was told last that this peer hears the broker, and when.
+    passed_on: Option<(PeerId, Instant)>,
     alarm: Instant,
     generation: u64,
 }
@@ -175,6 +185,29 @@ impl Liveness {
             self.move_to(index, old, new);
         }
         Ok(Heard { slot: Slot { index, generation }, is_new_address, is_new })
+    }
+
+    /// Whether `leader` is to be told that this peer hears the broker; the next time is [`PASS_ON_MS`] later, or
+    /// a third of a shorter time-out.
+    pub(crate) fn must_pass_on(&mut self, now: Instant, slot: Slot, leader: PeerId) -> bool {
+        let Some(broker) = self.brokers.get_mut(slot.index).and_then(Option::as_mut) else {
+            return false;
+        };
+        let pause = u64::try_from(broker.timeout_ms / 3).unwrap_or_default().min(PASS_ON_MS);
+        let is_fresh = broker.passed_on.is_some_and(|(told, at)| {
+            told == leader && now.since_ms(at) < pause
+        });
+        if !is_fresh {
+            broker.passed_on = Some((leader, now));
+        }
+        !is_fresh
+    }
+
+    /// The next heartbeat of the broker is passed on, however soon it comes.
+    pub(crate) fn pass_on_next(&mut self, slot: Slot) {
+        if let Some(broker) = self.brokers.get_mut(slot.index).and_then(Option::as_mut) {
+            broker.passed_on = None;
+        }
     }
 
     /// Forgets `connection` and returns the brokers whose newest connection it was.
@@ -360,6 +393,7 @@ impl Liveness {
             heard: now,
             deadline,
             connection: None,
+            passed_on: None,
             alarm,
             generation,
         };

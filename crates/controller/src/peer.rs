@@ -14,14 +14,16 @@
 //! | 7 | `Objection` | number `u64`, 1 byte: 1 objects, 0 does not |
 //! | 8 | `SnapshotRead` | index `u64`, offset `u64` |
 //! | 9 | `SnapshotPart` | index `u64`, offset `u64`, bytes |
+//! | 10 | `Heard` | epoch `i32`, max offset `i64`, confirm offset `i64`, time-out in ms `i64`, priority `i32`, length of address `u16`, address, broker as above |
 //!
 //! Decoding is total: bytes of a peer are refused, never believed.
 
 use crate::effect::Founding;
-use crate::liveness::BrokerIdentity;
+use crate::liveness::{BrokerIdentity, HEARTBEAT_TIMEOUT_MS_DEFAULT};
 use alloc::boxed::Box;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use consensus::{LogIndex, Message};
+use protocol::{BrokerHeartbeat, Text};
 
 /// A message between controllers.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +64,8 @@ pub enum PeerMessage {
         /// The broker has an open connection here, or was heard here since.
         objects: bool,
     },
+    /// The sender heard a broker on a connection of its own.
+    Heard(Box<BrokerHeartbeat>),
     /// Asks for a part of the snapshot at `index`.
     SnapshotRead {
         /// The snapshot.
@@ -100,6 +104,7 @@ const QUESTION: u8 = 6;
 const OBJECTION: u8 = 7;
 const SNAPSHOT_READ: u8 = 8;
 const SNAPSHOT_PART: u8 = 9;
+const HEARD: u8 = 10;
 
 impl PeerMessage {
     /// Appends the message's bytes to `out`.
@@ -142,6 +147,10 @@ impl PeerMessage {
                 out.put_u64_le(*number);
                 out.put_u8(u8::from(*objects));
             }
+            Self::Heard(beat) => {
+                out.put_u8(HEARD);
+                put_heartbeat(beat, out);
+            }
             Self::SnapshotRead { index, offset } => {
                 out.put_u8(SNAPSHOT_READ);
                 out.put_u64_le(index.0);
@@ -166,10 +175,10 @@ impl PeerMessage {
         let short = |_| bad;
         let message = match kind {
             RAFT => Self::Raft(Message::decode(bytes).map_err(|_refused| bad)?),
-            FOUNDING => Self::Founding(match bytes.try_get_u8().map_err(short)? {
-                0 => Founding::Empty,
-                1 => Founding::Founding,
-                2 => Founding::Founded,
+            FOUNDING => Self::Founding(match (bytes.try_get_u8().map_err(short)?, bytes.len()) {
+                (0, 0) => Founding::Empty,
+                (1, 0) => Founding::Founding,
+                (2, 0) => Founding::Founded,
                 _ => return Err(bad),
             }),
             FORWARD => {
@@ -184,14 +193,24 @@ impl PeerMessage {
                 silent_ms: bytes.try_get_u32_le().map_err(short)?,
                 broker: get_broker(bytes).ok_or(bad)?,
             },
-            OBJECTION => Self::Objection {
-                number: bytes.try_get_u64_le().map_err(short)?,
-                objects: bytes.try_get_u8().map_err(short)? != 0,
-            },
-            SNAPSHOT_READ => Self::SnapshotRead {
-                index: LogIndex(bytes.try_get_u64_le().map_err(short)?),
-                offset: bytes.try_get_u64_le().map_err(short)?,
-            },
+            OBJECTION => {
+                let number = bytes.try_get_u64_le().map_err(short)?;
+                let objects = match (bytes.try_get_u8().map_err(short)?, bytes.len()) {
+                    (0, 0) => false,
+                    (1, 0) => true,
+                    _ => return Err(bad),
+                };
+                Self::Objection { number, objects }
+            }
+            HEARD => Self::Heard(get_heartbeat(bytes).ok_or(bad)?),
+            SNAPSHOT_READ => {
+                let index = LogIndex(bytes.try_get_u64_le().map_err(short)?);
+                let offset = bytes.try_get_u64_le().map_err(short)?;
+                if !bytes.is_empty() {
+                    return Err(bad);
+                }
+                Self::SnapshotRead { index, offset }
+            }
             SNAPSHOT_PART => Self::SnapshotPart {
                 index: LogIndex(bytes.try_get_u64_le().map_err(short)?),
                 offset: bytes.try_get_u64_le().map_err(short)?,
@@ -203,26 +222,78 @@ impl PeerMessage {
     }
 }
 
-/// Longer names are cut where they enter (limits of `route.rs`); what is cut here could never match anyway.
+/// Names that come over the wire are shorter (`route.rs`). What is cut here never matches anything.
 const NAME_BYTES_MAX: usize = 1_024;
 
 fn put_broker(broker: &BrokerIdentity, out: &mut BytesMut) {
-    let cluster = broker.cluster.as_bytes();
-    let cluster = cluster.get(..NAME_BYTES_MAX).unwrap_or(cluster);
     out.put_i64_le(broker.id);
-    out.put_u16_le(u16::try_from(cluster.len()).unwrap_or_default());
-    out.put_slice(cluster);
-    let set = broker.set.as_bytes();
-    out.put_slice(set.get(..NAME_BYTES_MAX).unwrap_or(set));
+    put_name(&broker.cluster, out);
+    out.put_slice(cut(&broker.set).as_bytes());
 }
 
 fn get_broker(mut bytes: Bytes) -> Option<BrokerIdentity> {
     let id = bytes.try_get_i64_le().ok()?;
-    let cluster_bytes = usize::from(bytes.try_get_u16_le().ok()?);
-    if cluster_bytes > bytes.len() || bytes.len() > 2 * NAME_BYTES_MAX {
+    let cluster = get_name(&mut bytes)?;
+    if bytes.len() > NAME_BYTES_MAX {
         return None;
     }
-    let cluster = bytes.split_to(cluster_bytes);
-    let name = |bytes: &[u8]| core::str::from_utf8(bytes).ok().map(Box::<str>::from);
-    Some(BrokerIdentity { cluster: name(&cluster)?, set: name(&bytes)?, id })
+    let set = core::str::from_utf8(&bytes).ok()?;
+    Some(BrokerIdentity { cluster, set: set.into(), id })
 }
+
+/// What a heartbeat leaves out is filled in as its reader would do.
+fn put_heartbeat(beat: &BrokerHeartbeat, out: &mut BytesMut) {
+    out.put_i32_le(beat.epoch);
+    out.put_i64_le(beat.max_offset);
+    out.put_i64_le(beat.confirm_offset);
+    out.put_i64_le(beat.heartbeat_timeout_ms.unwrap_or(HEARTBEAT_TIMEOUT_MS_DEFAULT));
+    out.put_i32_le(beat.election_priority);
+    put_name(beat.broker_address.as_deref().unwrap_or_default(), out);
+    out.put_i64_le(beat.broker_id.unwrap_or_default());
+    put_name(beat.cluster_name.as_deref().unwrap_or_default(), out);
+    out.put_slice(cut(beat.broker_name.as_deref().unwrap_or_default()).as_bytes());
+}
+
+fn get_heartbeat(mut bytes: Bytes) -> Option<Box<BrokerHeartbeat>> {
+    let epoch = bytes.try_get_i32_le().ok()?;
+    let max_offset = bytes.try_get_i64_le().ok()?;
+    let confirm_offset = bytes.try_get_i64_le().ok()?;
+    let timeout_ms = bytes.try_get_i64_le().ok()?;
+    let election_priority = bytes.try_get_i32_le().ok()?;
+    let address = get_name(&mut bytes)?;
+    let BrokerIdentity { cluster, set, id } = get_broker(bytes)?;
+    Some(Box::new(BrokerHeartbeat {
+        cluster_name: Some(Text::copied(&cluster)),
+        broker_address: Some(Text::copied(&address)),
+        broker_name: Some(Text::copied(&set)),
+        broker_id: Some(id),
+        epoch,
+        max_offset,
+        confirm_offset,
+        heartbeat_timeout_ms: Some(timeout_ms),
+        election_priority,
+    }))
+}
+
+fn put_name(name: &str, out: &mut BytesMut) {
+    let name = cut(name);
+    out.put_u16_le(u16::try_from(name.len()).expect("NAME_BYTES_MAX fits 16 bits"));
+    out.put_slice(name.as_bytes());
+}
+
+fn get_name(bytes: &mut Bytes) -> Option<Box<str>> {
+    let length = usize::from(bytes.try_get_u16_le().ok()?);
+    if length > bytes.len().min(NAME_BYTES_MAX) {
+        return None;
+    }
+    let name = bytes.split_to(length);
+    core::str::from_utf8(&name).ok().map(Box::from)
+}
+
+fn cut(name: &str) -> &str {
+    let (cut, _) = name.split_at(name.floor_char_boundary(NAME_BYTES_MAX));
+    cut
+}
+
+#[cfg(test)]
+mod tests;
