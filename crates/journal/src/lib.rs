@@ -14,13 +14,13 @@
 //!
 //! | Module | What it holds |
 //! |---|---|
-//! | [`journal`] | writing: groups, rolling to the next segment |
+//! | `journal` | writing: groups, rolling to the next segment |
 //! | `upkeep` | snapshots, recycling, spares |
-//! | [`recover`] | the decision table: what a crash leaves and what it means |
+//! | `recover` | the decision table: what a crash leaves and what it means |
 //! | `log_state` | what the journal never says (J7), asked when written and when read |
 //! | `record`, `segment`, `snapshot`, `identity`, `layout` | the bytes, as tables |
 //! | `batch` | the one buffer |
-//! | [`disk`] | what is asked of a disk; `real_disk` and `memory_disk` are the two |
+//! | `disk` | what is asked of a disk; `real_disk` and `memory_disk` are the two |
 //!
 //! Invariants:
 //! 1. What [`Journal::write`] returned `Ok` for is found by every later [`Journal::open`], whole, or
@@ -41,16 +41,16 @@
 )]
 
 mod batch;
-pub mod disk;
+mod disk;
 mod error;
 mod identity;
-pub mod journal;
+mod journal;
 mod layout;
 mod log_state;
 mod memory_disk;
 mod real_disk;
 mod record;
-pub mod recover;
+mod recover;
 mod segment;
 mod snapshot;
 mod survey;
