@@ -257,10 +257,13 @@ async fn ceiling(
     let server = CannedServer::start(&program(options)?, ports[0])?;
     let address = format!("127.0.0.1:{}", ports[0]);
     let deadline = Deadline::after(CANNED);
-    while TcpStream::connect(&address).await.is_err() && deadline.leaves(RETRY) {
-        sleep(RETRY).await;
-    }
-    let streams = connect(&address, requesters.len()).await?;
+    // No connection is made for trying: the server would take it for its last client.
+    let streams = loop {
+        match connect(&address, requesters.len()).await {
+            Err(_) if deadline.leaves(RETRY) => sleep(RETRY).await,
+            connected => break connected?,
+        }
+    };
     let processes = [Process { pid: server.child.id() }];
     let phase = Phase { workload, options, processes: &processes };
     phase.measure(streams, requesters).await.map(|(_, figures)| figures)
