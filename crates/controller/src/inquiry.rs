@@ -95,6 +95,9 @@ pub(crate) struct Inquiries {
     waiting: VecDeque<BrokerIdentity>,
     probes: BTreeMap<AttemptId, BrokerIdentity>,
     rounds: BTreeMap<u64, Round>,
+    /// Brokers to ask again, once each, and when.
+    again_at: BTreeMap<BrokerIdentity, Instant>,
+    /// The same in the order of time.
     again: BTreeSet<(Instant, BrokerIdentity)>,
     next_number: u64,
 }
@@ -228,6 +231,7 @@ impl Inquiries {
                 self.again.insert((at, broker));
                 break;
             }
+            self.again_at.remove(&broker);
             due.push(broker);
         }
         due
@@ -240,12 +244,12 @@ impl Inquiries {
         again.into_iter().chain(round).min()
     }
 
-    /// Leadership is lost: only the leader asks for closes. What was remembered stays.
+    /// Leadership is lost: only the leader asks for closes and silence. What is asked to remember goes on.
     pub(crate) fn clear(&mut self) {
-        self.open.clear();
-        self.waiting.clear();
-        self.probes.clear();
+        self.open.retain(|_, inquiry| inquiry.why == Why::Remember);
+        self.probes.retain(|_, broker| self.open.contains_key(broker));
         self.rounds.clear();
+        self.again_at.clear();
         self.again.clear();
     }
 
@@ -254,7 +258,14 @@ impl Inquiries {
         if inquiry.is_repeated {
             self.ask(now, broker, &inquiry.address, Why::Closed);
         } else if inquiry.why == Why::Closed {
-            self.again.insert((now.plus_ms(ASK_AGAIN_MS), broker.clone()));
+            let due = now.plus_ms(ASK_AGAIN_MS);
+            if let Some(old) = self.again_at.insert(broker.clone(), due) {
+                self.again.remove(&(old, broker.clone()));
+            }
+            self.again.insert((due, broker.clone()));
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
