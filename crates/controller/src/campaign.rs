@@ -65,3 +65,6 @@ impl CrashCampaign {
         self.crash.map(|crash| crash.next)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -465,13 +465,13 @@ impl Controller {
         &mut self,
         now: Instant,
         from: PeerId,
-        (index, offset): (u64, u64),
+        place: (u64, u64),
         bytes: &Bytes,
         effects: &mut Vec<Effect>,
     ) {
-        match self.snapshots.take_part(now, from, index, offset, bytes) {
+        match self.snapshots.take_part(now, from, place, bytes) {
             Fetched::More(peer, offset) => {
-                let index = consensus::LogIndex(index);
+                let index = consensus::LogIndex(place.0);
                 let message = PeerMessage::SnapshotRead { index, offset };
                 effects.push(Effect::Send { peer, message });
             }

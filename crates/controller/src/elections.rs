@@ -112,3 +112,6 @@ impl Elections {
         self.in_flight.len()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -442,3 +442,6 @@ impl Liveness {
         Some(broker)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -173,3 +173,6 @@ impl Notices {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

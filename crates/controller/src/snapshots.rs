@@ -173,8 +173,7 @@ impl Snapshots {
         &mut self,
         now: Instant,
         from: PeerId,
-        index: u64,
-        offset: u64,
+        (index, offset): (u64, u64),
         part: &Bytes,
     ) -> Fetched {
         let Some(fetch) = self.fetch.as_mut() else { return Fetched::Ignored };
@@ -215,3 +214,6 @@ impl Snapshots {
         self.newest.as_ref().map_or(0, |(newest, _)| newest.index.0)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -256,3 +256,6 @@ impl Forwards {
 fn admit(count: usize, max: usize, name: &'static str) -> Result<(), Full> {
     if count < max { Ok(()) } else { Err(Full(name)) }
 }
+
+#[cfg(test)]
+mod tests;
