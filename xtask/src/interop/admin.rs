@@ -1,20 +1,17 @@
-//! Questions to the cluster through mqadmin, and mqadmin itself.
+//! Questions to the cluster: through the official administration client that stays (`Admin.java`), and with mqadmin
+//! itself.
 //!
-//! [`Admin`] keeps one JVM with mqadmin's commands in it (`AdminShell.java`) for the many looks at the state;
-//! [`start_mqadmin`] starts the real program, whose output is compared with what was recorded.
+//! The first is for the many looks at the state, the second for what is compared with recorded output.
 
 use super::process::{Dialogue, Run};
 use super::report::{Failure, Outcome};
 use super::setup::{BROKER_SET, CLUSTER, Setup, TOPIC};
 use std::time::Duration;
 
-/// Some commands make several requests, and each may time out after 3 s (config commands: 5 s).
+/// A question makes up to four requests, and each may time out after 3 to 5 s.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
-/// `AdminShell.END`.
-const END: &str = "== end of answer ==";
-
-/// One `InSyncReplica` or `NotInSyncReplica` line.
+/// One member of the broker set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Replica {
     pub(super) id: i64,
@@ -22,7 +19,7 @@ pub(super) struct Replica {
     pub(super) is_alive: bool,
 }
 
-/// What `getSyncStateSet` shows of the one broker set.
+/// The broker set as the controllers know it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) master: Option<i64>,
@@ -42,63 +39,72 @@ impl State {
     }
 }
 
-/// mqadmin, in a JVM that stays.
-#[derive(Debug)]
-pub(super) struct Admin {
-    shell: Dialogue,
-    namesrv: String,
+/// What one broker is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Role {
+    pub(super) address: String,
+    pub(super) is_master_at_namesrv: bool,
+    pub(super) is_master_itself: bool,
 }
+
+/// The administration client.
+#[derive(Debug)]
+pub(super) struct Admin(Dialogue);
 
 impl Admin {
     pub(super) fn start(setup: &Setup) -> Outcome<Self> {
-        let home = setup.home("admin-shell")?;
-        let command = setup.client(&home, "pitchover.interop.AdminShell");
-        let shell = Dialogue::start("admin-shell", command, &home.join("errors.log"))?;
-        Ok(Self { shell, namesrv: setup.namesrv_address() })
+        let home = setup.home("admin")?;
+        let command = setup.client(&home, "pitchover.interop.Admin");
+        Dialogue::start("admin", command, &home.join("errors.log")).map(Self)
     }
 
-    /// Runs one command and gives what it printed; a command that fails prints its reason.
-    fn ask(&mut self, words: &[&str]) -> Outcome<String> {
-        self.shell.say(&words.join("\t"))?;
-        let mut answer = String::new();
+    /// Asks one question; a refused or failed request is the second kind of error.
+    fn ask(&mut self, words: &[&str]) -> Outcome<Result<Vec<String>, Failure>> {
+        self.0.say(&words.join("\t"))?;
+        let mut lines = Vec::new();
         loop {
-            let line = self.shell.hear(ANSWER_LIMIT)?;
-            if line == END {
-                return Ok(answer);
+            let line = self.0.hear(ANSWER_LIMIT)?;
+            if line == "end" {
+                return Ok(Ok(lines));
             }
-            answer.push_str(&line);
-            answer.push('\n');
+            if let Some(reason) = line.strip_prefix("error\t") {
+                let reason = reason.to_owned();
+                self.0.hear(ANSWER_LIMIT)?;
+                return Ok(Err(Failure(reason)));
+            }
+            lines.push(line);
         }
     }
 
     /// The leader's address as one controller tells it; none if it does not answer or knows none.
     pub(super) fn leader(&mut self, controller: &str) -> Outcome<Option<String>> {
-        let answer = self.ask(&["getControllerMetaData", "-a", controller])?;
-        let leader = value(&answer, "#ControllerLeaderAddress");
-        Ok(leader.filter(|leader| !matches!(*leader, "" | "null")).map(str::to_owned))
+        let answer = self.ask(&["leader", controller])?.unwrap_or_default();
+        let leader = answer.first().and_then(|line| line.strip_prefix("leader\t"));
+        Ok(leader.filter(|leader| !leader.is_empty()).map(str::to_owned))
     }
 
     /// The state of the broker set; none if it is unknown or cannot be asked for now.
     pub(super) fn state(&mut self, controller: &str) -> Outcome<Option<State>> {
-        let answer = self.ask(&["getSyncStateSet", "-a", controller, "-b", BROKER_SET])?;
-        Ok(parse_state(&answer))
+        let Ok(answer) = self.ask(&["state", controller, BROKER_SET])? else { return Ok(None) };
+        parse_state(&answer).map(Some).ok_or_else(|| Failure(format!("admin answered {answer:?}")))
     }
 
     /// Makes the topic on the master.
     ///
     /// # Errors
-    /// mqadmin said anything but success.
-    pub(super) fn create_topic(&mut self) -> Outcome<()> {
-        let words = ["updateTopic", "-n", &self.namesrv.clone(), "-c", CLUSTER, "-t", TOPIC];
-        let answer = self.ask(&[&words[..], &["-r", "4", "-w", "4"]].concat())?;
-        if answer.contains("success") { Ok(()) } else { Err(Failure(answer)) }
+    /// The name server knows no master, or the master refused.
+    pub(super) fn create_topic(&mut self) -> Outcome<Result<(), Failure>> {
+        let answer = self.ask(&["topic", CLUSTER, TOPIC])?;
+        Ok(answer.and_then(|lines| match lines.as_slice() {
+            [line] if line == "topic\t1" => Ok(()),
+            other => Err(Failure(format!("topic: {other:?}"))),
+        }))
     }
 
-    /// Each broker's address and the id it has in the name server: 0 is the master. A broker that cannot be
-    /// asked is left out.
-    pub(super) fn roles(&mut self) -> Outcome<Vec<(String, i64)>> {
-        let words = ["getBrokerEpoch", "-n", &self.namesrv.clone(), "-b", BROKER_SET];
-        Ok(parse_roles(&self.ask(&words)?))
+    /// What each broker is that the name server knows and that answers.
+    pub(super) fn roles(&mut self) -> Outcome<Vec<Role>> {
+        let answer = self.ask(&["roles", BROKER_SET])?.unwrap_or_default();
+        Ok(answer.iter().filter_map(|line| parse_role(line)).collect())
     }
 }
 
@@ -115,85 +121,74 @@ pub(super) fn finish_mqadmin(running: Run) -> Outcome<String> {
     running.finish(ANSWER_LIMIT).map(|(_, printed)| printed)
 }
 
-/// The value of the first line `key<TAB>value`.
-fn value<'a>(answer: &'a str, key: &str) -> Option<&'a str> {
-    answer.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('\t')).map(str::trim)
-}
-
-fn parse_state(answer: &str) -> Option<State> {
+fn parse_state(lines: &[String]) -> Option<State> {
+    let (first, replicas) = lines.split_first()?;
+    let mut words = first.strip_prefix("state\t")?.split('\t');
     let mut state = State {
-        master: value(answer, "#MasterBrokerId").and_then(|id| id.parse().ok()),
-        master_address: value(answer, "#MasterAddr").map(str::to_owned),
-        master_epoch: value(answer, "#MasterEpoch")?.parse().ok()?,
-        set_epoch: value(answer, "#SyncStateSetEpoch")?.parse().ok()?,
+        master: words.next()?.parse().ok(),
+        master_address: words
+            .next()
+            .filter(|address| !matches!(*address, "" | "null"))
+            .map(str::to_owned),
+        master_epoch: words.next()?.parse().ok()?,
+        set_epoch: words.next()?.parse().ok()?,
         ..State::default()
     };
-    for line in answer.lines() {
-        if let Some(replica) = line.strip_prefix("InSyncReplica:\t") {
-            state.in_sync.push(parse_replica(replica)?);
-        } else if let Some(replica) = line.strip_prefix("NotInSyncReplica:\t") {
-            state.behind.push(parse_replica(replica)?);
+    for line in replicas {
+        let words: Vec<&str> = line.split('\t').collect();
+        let &[kind, id, address, alive] = words.as_slice() else { return None };
+        let (id, address) = (id.parse().ok()?, address.to_owned());
+        let replica = Replica { id, address, is_alive: alive == "true" };
+        match kind {
+            "in" => state.in_sync.push(replica),
+            "behind" => state.behind.push(replica),
+            _ => return None,
         }
     }
     Some(state)
 }
 
-/// `ReplicaIdentity{brokerName='broker-a', brokerId=1, brokerAddress='127.0.0.1:30911', alive=true}`
-fn parse_replica(text: &str) -> Option<Replica> {
-    let field = |name: &str| {
-        let (_, rest) = text.split_once(name)?;
-        rest.split([',', '}']).next().map(|value| value.trim_matches('\''))
-    };
-    Some(Replica {
-        id: field("brokerId=")?.parse().ok()?,
-        address: field("brokerAddress=")?.to_owned(),
-        is_alive: field("alive=")? == "true",
-    })
-}
-
-fn parse_roles(answer: &str) -> Vec<(String, i64)> {
-    let mut roles = Vec::new();
-    let mut address = None;
-    for line in answer.lines() {
-        if let Some(told) = value(line, "#brokerAddr") {
-            address = Some(told.to_owned());
-        } else if let Some(id) = value(line, "#brokerId").and_then(|id| id.parse().ok()) {
-            roles.extend(address.take().map(|address| (address, id)));
-        }
-    }
-    roles
+fn parse_role(line: &str) -> Option<Role> {
+    let words: Vec<&str> = line.split('\t').collect();
+    let &["role", address, at_namesrv, itself] = words.as_slice() else { return None };
+    let address = address.to_owned();
+    Some(Role { address, is_master_at_namesrv: at_namesrv == "0", is_master_itself: itself == "0" })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Replica, parse_roles, parse_state, value};
+    use super::{Replica, Role, parse_role, parse_state};
 
-    fn recorded(name: &str) -> String {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors/mqadmin/");
-        std::fs::read_to_string(format!("{folder}{name}")).expect("it is recorded")
+    fn lines(text: &str) -> Vec<String> {
+        text.lines().map(|line| line.replace(' ', "\t")).collect()
     }
 
     #[test]
-    fn a_recorded_state_is_read() {
-        let state = parse_state(&recorded("10-getSyncStateSet-after.txt")).expect("it is complete");
-        assert_eq!((state.master, state.master_epoch, state.set_epoch), (Some(2), 6, 6));
-        assert_eq!(state.master_address.as_deref(), Some("127.0.0.1:30921"));
+    fn a_state_is_read() {
+        let state = parse_state(&lines(
+            "state 2 x:1 6 7\nin 2 x:1 true\nin 1 x:2 true\nbehind 3 x:3 false",
+        ));
+        let state = state.expect("it is complete");
+        assert_eq!((state.master, state.master_epoch, state.set_epoch), (Some(2), 6, 7));
+        assert_eq!(state.master_address.as_deref(), Some("x:1"));
         assert_eq!(state.ids(), [1, 2]);
-        let behind = Replica { id: 3, address: "127.0.0.1:30931".to_owned(), is_alive: true };
-        assert_eq!(state.behind, [behind]);
-        assert_eq!(parse_state(&recorded("04-getSyncStateSet-unknown.txt")), None);
+        assert_eq!(state.behind, [Replica { id: 3, address: "x:3".to_owned(), is_alive: false }]);
     }
 
     #[test]
-    fn a_recorded_leader_is_read() {
-        let answer = recorded("01-getControllerMetaData.txt");
-        assert_eq!(value(&answer, "#ControllerLeaderAddress"), Some("127.0.0.1:9878"));
+    fn a_set_without_master_is_read() {
+        let state = parse_state(&lines("state null null 3 4")).expect("it is complete");
+        assert_eq!((state.master, state.master_address), (None, None));
+        assert_eq!(parse_state(&lines("other")), None);
+        assert_eq!(parse_state(&[]), None);
     }
 
     #[test]
-    fn recorded_roles_are_read() {
-        let roles = parse_roles(&recorded("14-brokerEpoch.txt"));
-        let expected = [("127.0.0.1:30911".to_owned(), 1), ("127.0.0.1:30921".to_owned(), 0)];
-        assert_eq!(roles, expected);
+    fn roles_are_read() {
+        let role = parse_role("role\tx:1\t0\t2");
+        let address = "x:1".to_owned();
+        let expected = Role { address, is_master_at_namesrv: true, is_master_itself: false };
+        assert_eq!(role, Some(expected));
+        assert_eq!(parse_role("role\tx:1"), None);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 /// Pause between two looks at something that is expected to change.
-const POLL: Duration = Duration::from_millis(200);
+const POLL: Duration = Duration::from_millis(50);
 
 /// How often a long wait shows that it is still alive.
 const PROGRESS: Duration = Duration::from_secs(10);

@@ -3,7 +3,7 @@
 //! Each function does one thing and gives what was seen, or why it did not come to pass; what they prove together
 //! is in `scenario.rs`.
 
-use super::admin::{Admin, State};
+use super::admin::{Admin, Role, State};
 use super::clock::{Stopwatch, pause, until};
 use super::cluster::Cluster;
 use super::ports::address;
@@ -122,8 +122,11 @@ impl Stage {
         let what = format!("{broker} to be {}", if is_master { "master" } else { "a slave" });
         until(&what, CHANGE_LIMIT, || {
             let roles = self.admin.roles()?;
-            let role = roles.iter().find(|(address, _)| *address == broker);
-            Ok(role.filter(|(_, id)| (*id == 0) == is_master).map(|_| ()))
+            let role = roles.iter().find(|role| role.address == broker);
+            let is_so = |role: &Role| {
+                role.is_master_at_namesrv == is_master && role.is_master_itself == is_master
+            };
+            Ok(role.is_some_and(is_so).then_some(()))
         })
     }
 
@@ -131,7 +134,7 @@ impl Stage {
     pub(super) fn start_traffic(&mut self) -> Outcome<Status> {
         let admin = &mut self.admin;
         // The master has to reach the name server first.
-        until("the topic", START_LIMIT, || Ok(admin.create_topic().ok()))?;
+        until("the topic", START_LIMIT, || Ok(admin.create_topic()?.ok()))?;
         self.traffic = Some(Traffic::start(&self.cluster.setup)?);
         self.flow(START_LIMIT)
     }
