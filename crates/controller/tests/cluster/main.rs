@@ -21,4 +21,5 @@ mod script_leadership;
 mod script_requests;
 mod script_snapshots;
 mod script_start;
+mod simulation;
 mod world;

@@ -77,6 +77,7 @@ pub(crate) struct Node {
     has_turn: bool,
     wake: Option<u64>,
     pub(crate) frozen_until: u64,
+    pub(crate) frozen_in_all: u64,
     disk_free_at: u64,
     pub(crate) connections: u64,
     pub(crate) notes: Vec<(u64, Note)>,
@@ -398,7 +399,9 @@ impl World {
     /// Stops a process for a while: its sockets stay open, its clock runs on.
     pub(crate) fn freeze(&mut self, node: u64, ms: u64) {
         let until = self.now + ms * MS;
-        self.node(node).frozen_until = until;
+        let state = self.node(node);
+        state.frozen_until = until;
+        state.frozen_in_all += ms * MS;
     }
 
     pub(crate) fn wipe(&mut self, node: u64) {
