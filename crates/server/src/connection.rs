@@ -10,13 +10,18 @@ use crate::config::LiveChange;
 use crate::hello::{Hello, LINK_VERSION, unpack};
 use crate::refuse;
 use crate::shared::{Shared, live_settings};
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use controller::{Caller, ConnectionId, Event, Inspect, Instant, PeerId};
 use protocol::{Frame, HeaderEncoding, Request, Response, code, private};
 use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
 use std::io::ErrorKind;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
 
 /// Bytes read at once.
@@ -48,7 +53,7 @@ enum Kind {
 #[derive(Debug)]
 pub(crate) struct Connection {
     id: ConnectionId,
-    stream: TcpStream,
+    stream: OwnedWriteHalf,
     kind: Cell<Kind>,
     out: RefCell<BytesMut>,
     is_flushing: Cell<bool>,
@@ -63,8 +68,10 @@ pub(crate) struct Connection {
 struct Close(&'static str);
 
 impl Connection {
-    pub(crate) fn new(id: ConnectionId, stream: TcpStream, now: Instant) -> Self {
-        Self {
+    /// The connection, and the half from which [`serve`] reads it.
+    pub(crate) fn new(id: ConnectionId, stream: TcpStream, now: Instant) -> (Self, OwnedReadHalf) {
+        let (reading, stream) = stream.into_split();
+        let connection = Self {
             id,
             stream,
             kind: Cell::new(Kind::Client),
@@ -74,7 +81,8 @@ impl Connection {
             room: Notify::new(),
             last_active: Cell::new(now),
             partial_since: Cell::new(None),
-        }
+        };
+        (connection, reading)
     }
 
     /// Appends an answer; it leaves with [`Self::flush`]. One-way callers get nothing.
@@ -126,7 +134,8 @@ impl Connection {
         while !out.is_empty() {
             match self.stream.try_write(&out) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(written) => drop(out.split_to(written)),
+                Ok(written) if written == out.len() => out.clear(),
+                Ok(written) => out.advance(written),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
             }
@@ -142,7 +151,7 @@ impl Connection {
     /// Ends the connection: its reader sees the end of the stream.
     pub(crate) fn close(&self) {
         // It may be closed already; there is nothing else to do about an error.
-        drop(socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Both));
+        drop(socket2::SockRef::from(self.stream.as_ref()).shutdown(std::net::Shutdown::Both));
         self.room.notify_one();
     }
 
@@ -160,10 +169,10 @@ impl Connection {
 }
 
 /// Reads a connection to its end, then tells the core.
-pub(crate) async fn serve(shared: Rc<Shared>, connection: Rc<Connection>) {
+pub(crate) async fn serve(shared: Rc<Shared>, connection: Rc<Connection>, reading: OwnedReadHalf) {
     let id = connection.id;
     shared.connections.borrow_mut().insert(id, Rc::clone(&connection));
-    if let Some(Close(limit)) = read_all(&shared, &connection).await.err() {
+    if let Some(Close(limit)) = read_all(&shared, &connection, reading).await.err() {
         shared.metrics.refused(limit);
         tracing::debug!(connection = id.0, limit, "connection closed");
     }
@@ -180,44 +189,49 @@ pub(crate) async fn serve(shared: Rc<Shared>, connection: Rc<Connection>) {
     }
 }
 
-async fn read_all(shared: &Rc<Shared>, connection: &Rc<Connection>) -> Result<(), Close> {
+async fn read_all(
+    shared: &Rc<Shared>,
+    connection: &Rc<Connection>,
+    mut reading: OwnedReadHalf,
+) -> Result<(), Close> {
     let mut partial = BytesMut::new();
     loop {
         while !connection.has_room() {
             connection.room.notified().await;
-            if connection.stream.readable().await.is_err() {
-                return Ok(());
-            }
         }
-        if connection.stream.readable().await.is_err() {
+        let read =
+            poll_fn(|context| poll_read(shared, connection, &mut reading, &mut partial, context));
+        if read.await? == Read::End {
             return Ok(());
-        }
-        match read_some(shared, connection, &mut partial)? {
-            Read::End => return Ok(()),
-            Read::Some => {}
         }
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Read {
     Some,
     End,
 }
 
-/// One read and the frames in it. Nothing is awaited in here, so the shared buffer is ours meanwhile.
-fn read_some(
+/// One read and the frames in it.
+///
+/// The runtime's own `read_buf` knows that a read which did not fill the buffer emptied the socket; a hand-made loop
+/// of `readable` and `try_read` would ask the kernel once more for every request. The future is made anew at each
+/// poll, so that the shared buffer is borrowed only while it is polled.
+fn poll_read(
     shared: &Rc<Shared>,
     connection: &Rc<Connection>,
+    reading: &mut OwnedReadHalf,
     partial: &mut BytesMut,
-) -> Result<Read, Close> {
+    context: &mut Context<'_>,
+) -> Poll<Result<Read, Close>> {
     let mut scratch = shared.scratch.borrow_mut();
     let buffer = if partial.is_empty() { &mut *scratch } else { &mut *partial };
     buffer.reserve(READ_BYTES);
-    match connection.stream.try_read_buf(buffer) {
-        Ok(0) => return Ok(Read::End),
-        Ok(_some) => {}
-        Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Read::Some),
-        Err(_reset) => return Ok(Read::End),
+    match pin!(reading.read_buf(buffer)).poll(context) {
+        Poll::Pending => return Poll::Pending,
+        Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Ok(Read::End)),
+        Poll::Ready(Ok(_some)) => {}
     }
     let now = shared.clock.now();
     connection.last_active.set(now);
@@ -234,15 +248,15 @@ fn read_some(
         *partial = BytesMut::from(&scratch[..]);
     }
     scratch.clear();
-    connection.partial_since.set(match connection.partial_since.get() {
-        _ if partial.is_empty() => None,
-        Some(since) => Some(since),
-        None => Some(now),
-    });
-    if partial.is_empty() && partial.capacity() > 0 {
-        *partial = BytesMut::new();
+    if partial.is_empty() {
+        connection.partial_since.set(None);
+        if partial.capacity() > 0 {
+            *partial = BytesMut::new();
+        }
+    } else if connection.partial_since.get().is_none() {
+        connection.partial_since.set(Some(now));
     }
-    result.map(|()| Read::Some)
+    Poll::Ready(result.map(|()| Read::Some))
 }
 
 fn take_frame(

@@ -280,8 +280,10 @@ async fn accept(shared: Rc<Shared>, listener: TcpListener) {
         }
         // A socket without this option is slower and no less right.
         drop(stream.set_nodelay(true));
-        let connection = Connection::new(shared.next_connection(), stream, shared.clock.now());
-        tokio::task::spawn_local(connection::serve(Rc::clone(&shared), Rc::new(connection)));
+        let (connection, reading) =
+            Connection::new(shared.next_connection(), stream, shared.clock.now());
+        let serving = connection::serve(Rc::clone(&shared), Rc::new(connection), reading);
+        tokio::task::spawn_local(serving);
     }
 }
 

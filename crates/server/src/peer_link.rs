@@ -12,7 +12,7 @@ use crate::connection::OWN_ENCODING;
 use crate::hello::{BATCH_BYTES_MAX, Hello, LINK_VERSION, pack};
 use crate::outgoing::connect;
 use crate::shared::Shared;
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use controller::{Event, PeerId, PeerMessage};
 use protocol::{ExtFields, FLAG_ONE_WAY, Frame, Header, Response, private, response_code};
 use std::cell::{Cell, RefCell};
@@ -110,7 +110,8 @@ impl PeerLink {
         while !out.is_empty() {
             match stream.try_write(&out) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(written) => drop(out.split_to(written)),
+                Ok(written) if written == out.len() => out.clear(),
+                Ok(written) => out.advance(written),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
             }
