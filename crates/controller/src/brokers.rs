@@ -9,12 +9,12 @@ use crate::liveness::{BrokerIdentity, OWN_EAR_MS, Slot};
 use crate::peer::PeerMessage;
 use crate::respond;
 use crate::settings::UNHEARD_GRACE_MS;
+use crate::snapshots::Part;
 use crate::waiting::Full;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use bytes::Bytes;
-use consensus::{PeerId, Role};
+use consensus::{LogIndex, PeerId, Role};
 use protocol::{BrokerHeartbeat, RoleNotice, Text};
 use replicas::{Member, Outcome, RecordedMaster, Rejection};
 
@@ -24,8 +24,7 @@ impl Controller {
         &mut self,
         now: Instant,
         connection: Option<ConnectionId>,
-        id: i64,
-        beat: &BrokerHeartbeat,
+        (id, beat): (i64, &BrokerHeartbeat),
         effects: &mut Vec<Effect>,
     ) -> Result<(), Full> {
         let heard = self.liveness.heard(now, connection, id, beat);
@@ -65,12 +64,7 @@ impl Controller {
     }
 
     /// Another peer heard a broker.
-    fn heard_elsewhere(
-        &mut self,
-        now: Instant,
-        beat: &BrokerHeartbeat,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn heard_elsewhere(&mut self, now: Instant, beat: &BrokerHeartbeat, effects: &mut Vec<Effect>) {
         let cluster = beat.cluster_name.as_deref().unwrap_or_default();
         let set = beat.broker_name.as_deref().unwrap_or_default();
         let (true, Some(id)) = (self.is_leader(), beat.broker_id) else { return };
@@ -79,7 +73,7 @@ impl Controller {
         if known.is_some_and(|broker| now.since_ms(broker.heard) < OWN_EAR_MS) {
             return;
         }
-        if let Err(Full(limit)) = self.heard(now, None, id, beat, effects) {
+        if let Err(Full(limit)) = self.heard(now, None, (id, beat), effects) {
             effects.push(Effect::Note(Note::Refused(limit)));
         }
     }
@@ -281,7 +275,8 @@ impl Controller {
         let until = now.plus_ms(UNHEARD_GRACE_MS);
         for (name, set) in self.replicas.broker_sets() {
             let cluster = set.cluster().unwrap_or_default();
-            let master = set.master().filter(|id| self.liveness.slot(cluster, name, id.0).is_none());
+            let master =
+                set.master().filter(|id| self.liveness.slot(cluster, name, id.0).is_none());
             if let Some(master) = master {
                 self.elections.give_time(name, master.0, until);
             }
@@ -367,7 +362,7 @@ impl Controller {
             }
             PeerMessage::Founding(state) => self.founding_heard(peer, state, effects),
             PeerMessage::Forward { sequence, frame } => {
-                self.forwarded(now, peer, sequence, frame, effects);
+                self.forwarded(now, (peer, sequence), frame, effects);
             }
             PeerMessage::Answer { sequence, frame } => {
                 self.forward_answered(sequence, frame, effects);
@@ -383,10 +378,10 @@ impl Controller {
                 self.inquiries.answered(now, number, peer, objects);
             }
             PeerMessage::SnapshotRead { index, offset } => {
-                self.snapshot_read(now, peer, (index.0, offset), effects);
+                self.snapshot_read(now, peer, (index, offset), effects);
             }
             PeerMessage::SnapshotPart { index, offset, bytes } => {
-                self.snapshot_part(now, peer, (index.0, offset), &bytes, effects);
+                self.snapshot_part(now, &Part { from: peer, index, offset, bytes }, effects);
             }
         }
     }
@@ -395,16 +390,13 @@ impl Controller {
         &mut self,
         now: Instant,
         peer: PeerId,
-        (index, offset): (u64, u64),
+        (index, offset): (LogIndex, u64),
         effects: &mut Vec<Effect>,
     ) {
-        let (bytes, is_last): (Bytes, bool) = self.snapshots.part(now, peer, index, offset);
-        if is_last {
-            if let Some(driver) = self.driver_mut() {
-                driver.snapshot_reported(peer, true);
-            }
+        let (bytes, is_last) = self.snapshots.part(now, peer, index, offset);
+        if let (true, Some(driver)) = (is_last, self.driver_mut()) {
+            driver.snapshot_reported(peer, true);
         }
-        let index = consensus::LogIndex(index);
         let message = PeerMessage::SnapshotPart { index, offset, bytes };
         effects.push(Effect::Send { peer, message });
     }

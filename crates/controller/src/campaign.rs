@@ -17,6 +17,19 @@ struct Crash {
     left: u32,
 }
 
+/// What a peer sees of its cluster.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    pub(crate) leader: Option<PeerId>,
+    pub(crate) term: Term,
+    /// It is no candidate.
+    pub(crate) is_follower: bool,
+    /// The address of [`CrashCampaign::leader`] refused the last attempt to connect.
+    pub(crate) refuses: bool,
+    /// How many vote.
+    pub(crate) voters: u64,
+}
+
 /// Campaigns after a crash of the leader.
 #[derive(Debug, Default)]
 pub(crate) struct CrashCampaign {
@@ -33,22 +46,20 @@ impl CrashCampaign {
         }
     }
 
-    /// Whether to campaign now. It ends when `leader` is another peer, when the term rose although this peer is
-    /// no candidate (it granted a real vote), when the address does not refuse any more, or after
+    /// The leader that crashed.
+    pub(crate) fn leader(&self) -> Option<PeerId> {
+        self.crash.map(|crash| crash.leader)
+    }
+
+    /// Whether to campaign now. It ends when another peer leads, when the term rose although this peer is no
+    /// candidate (it granted a real vote), when the address does not refuse any more, or after
     /// [`CRASH_CAMPAIGNS_MAX`] rounds.
-    pub(crate) fn is_due(
-        &mut self,
-        now: Instant,
-        leader: Option<PeerId>,
-        term: Term,
-        is_follower: bool,
-        still_refuses: impl FnOnce(PeerId) -> bool,
-        voters: u64,
-    ) -> bool {
+    pub(crate) fn is_due(&mut self, now: Instant, seen: Seen) -> bool {
         let Some(crash) = self.crash.as_mut() else { return false };
-        let is_replaced = leader.is_some_and(|leader| leader != crash.leader);
-        let has_voted = term > crash.term && is_follower;
-        if is_replaced || has_voted || crash.left == 0 || !still_refuses(crash.leader) {
+        let is_replaced = seen.leader.is_some_and(|leader| leader != crash.leader);
+        let has_voted = seen.term > crash.term && seen.is_follower;
+        let is_over = is_replaced || has_voted;
+        if is_over || crash.left == 0 || !seen.refuses {
             self.crash = None;
             return false;
         }
@@ -56,7 +67,7 @@ impl CrashCampaign {
             return false;
         }
         crash.left -= 1;
-        crash.next = now.plus_ms(voters * CRASH_CAMPAIGN_STAGGER_MS);
+        crash.next = now.plus_ms(seen.voters * CRASH_CAMPAIGN_STAGGER_MS);
         true
     }
 

@@ -15,9 +15,11 @@ use crate::links::Links;
 use crate::liveness::Liveness;
 use crate::notices::{NoticeCounts, Notices};
 use crate::peer::PeerMessage;
+use crate::requests::Incoming;
 use crate::settings::{PAUSE_GRACE_MS, PAUSE_MS, PeerSettings, Settings};
-use crate::snapshots::{Fetched, Snapshots};
+use crate::snapshots::{Fetched, Part, Snapshots};
 use crate::waiting::{Forwards, Reads, Writes};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use consensus::{
@@ -29,6 +31,7 @@ use replicas::{Replicas, RestoreError};
 const FOUNDING_REPEAT_MS: u64 = 500;
 
 /// What the disk says at the start of a process.
+#[expect(clippy::large_enum_variant, reason = "made once in the life of a process")]
 #[derive(Debug)]
 pub enum Start {
     /// Nothing: new, or wiped.
@@ -123,7 +126,7 @@ pub(crate) enum Stage {
     /// The disk was wiped; the peer watches and serves nothing.
     Wiped,
     /// A member.
-    Member(Member),
+    Member(Box<Member>),
 }
 
 /// What only a member has.
@@ -196,7 +199,7 @@ impl Controller {
                     replicas = Replicas::restore(&bytes)?;
                     newest = Some((descriptor.clone(), bytes));
                 }
-                Stage::Member(member(now, &settings, restored)?)
+                Stage::Member(Box::new(member(now, &settings, restored)?))
             }
         };
         Ok(Self {
@@ -229,7 +232,7 @@ impl Controller {
         self.notice_pause(now);
         match event {
             Event::Request { caller, request, frame } => {
-                self.request(now, caller, request, frame, effects);
+                self.request(now, Incoming { caller, request, frame }, effects);
             }
             Event::Inspect { caller, question } => self.inspect(now, caller, question, effects),
             Event::ConnectionClosed { connection } => {
@@ -324,9 +327,7 @@ impl Controller {
     /// Whether this peer leads and may do what only a leader does of itself: ask, elect, tell.
     pub(crate) fn leads(&self) -> bool {
         match &self.stage {
-            Stage::Member(Member { driver, seen, .. }) => {
-                seen.is_settled && driver.role() == Role::Leader
-            }
+            Stage::Member(member) => member.seen.is_settled && member.driver.role() == Role::Leader,
             Stage::Founding { .. } | Stage::Wiped => false,
         }
     }
@@ -341,7 +342,8 @@ impl Controller {
 
     fn is_ready(&self) -> bool {
         match &self.stage {
-            Stage::Member(Member { driver, commit_at_start, .. }) => {
+            Stage::Member(member) => {
+                let Member { driver, commit_at_start, .. } = &**member;
                 driver.leader().is_some() && driver.applied().0 >= *commit_at_start
             }
             Stage::Founding { .. } | Stage::Wiped => false,
@@ -367,12 +369,10 @@ impl Controller {
     fn stop(&mut self, now: Instant) {
         let deadline = now.plus_ms(self.settings.election_timeout_ms);
         self.stop_by = Some(deadline);
-        if let Some(driver) = self.driver_mut() {
-            if driver.role() == Role::Leader {
-                if let Some(target) = driver.best_transfer_target() {
-                    driver.transfer_to(target);
-                }
-            }
+        let Some(driver) = self.driver_mut() else { return };
+        // Only a leader has a target.
+        if let Some(target) = driver.best_transfer_target() {
+            driver.transfer_to(target);
         }
     }
 
@@ -430,7 +430,7 @@ impl Controller {
                 entries: Vec::new(),
             };
             match member(now, &self.settings, restored) {
-                Ok(member) => self.stage = Stage::Member(member),
+                Ok(member) => self.stage = Stage::Member(Box::new(member)),
                 Err(error) => unreachable!("an empty log of sound voters starts: {error}"),
             }
             effects.push(Effect::Note(Note::Founded));
@@ -454,24 +454,16 @@ impl Controller {
 
     fn snapshot_failed(&mut self, descriptor: &SnapshotDescriptor) {
         self.snapshots.not_saved(descriptor);
-        if let Some(driver) = self.driver_mut() {
-            if descriptor.index > driver.applied() {
-                driver.snapshot_fetched(descriptor, false);
-            }
+        let Some(driver) = self.driver_mut() else { return };
+        if descriptor.index > driver.applied() {
+            driver.snapshot_fetched(descriptor, false);
         }
     }
 
-    pub(crate) fn snapshot_part(
-        &mut self,
-        now: Instant,
-        from: PeerId,
-        place: (u64, u64),
-        bytes: &Bytes,
-        effects: &mut Vec<Effect>,
-    ) {
-        match self.snapshots.take_part(now, from, place, bytes) {
+    pub(crate) fn snapshot_part(&mut self, now: Instant, part: &Part, effects: &mut Vec<Effect>) {
+        match self.snapshots.take_part(now, part) {
             Fetched::More(peer, offset) => {
-                let index = consensus::LogIndex(place.0);
+                let index = part.index;
                 let message = PeerMessage::SnapshotRead { index, offset };
                 effects.push(Effect::Send { peer, message });
             }

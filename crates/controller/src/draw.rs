@@ -1,6 +1,6 @@
 //! Draws of this peer's own, from a seed that is handed in (rule D19): the length of ticks and nothing else.
 
-/// SplitMix64. Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014.
+/// `SplitMix64`. Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014.
 #[derive(Debug, Clone)]
 pub(crate) struct Draw(u64);
 

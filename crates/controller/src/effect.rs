@@ -10,6 +10,7 @@ use consensus::{PeerId, Persist, SnapshotDescriptor};
 use protocol::{Response, RoleNotice};
 
 /// How far a controller has come in joining its cluster for the first time (rule M5 of CONSENSUS).
+#[expect(clippy::enum_variant_names, reason = "rule M5 calls the state in the middle so")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Founding {
     /// Nothing is on disk: the peer is new, or was wiped.
@@ -21,6 +22,7 @@ pub enum Founding {
 }
 
 /// How an election ended. Source: the label `election_result` of upstream's `election_total`.
+#[expect(clippy::enum_variant_names, reason = "they say what became of the master")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ElectionResult {
     /// Another broker is master now.

@@ -20,8 +20,8 @@ use crate::instant::Instant;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BinaryHeap};
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 use consensus::PeerId;
+use core::cmp::Reverse;
 use protocol::BrokerHeartbeat;
 use replicas::{Alive, BrokerId};
 
@@ -154,7 +154,10 @@ impl Liveness {
         let is_new = known.is_none();
         let index = match known {
             Some(index) => index,
-            None => self.insert(now, deadline, cluster, set, id)?,
+            None => {
+                let identity = BrokerIdentity { cluster: cluster.into(), set: set.into(), id };
+                self.insert(now, deadline, identity)?
+            }
         };
         let Some(broker) = self.brokers.get_mut(index).and_then(Option::as_mut) else {
             unreachable!("an index from `find` or `insert` is listed")
@@ -194,9 +197,8 @@ impl Liveness {
             return false;
         };
         let pause = u64::try_from(broker.timeout_ms / 3).unwrap_or_default().min(PASS_ON_MS);
-        let is_fresh = broker.passed_on.is_some_and(|(told, at)| {
-            told == leader && now.since_ms(at) < pause
-        });
+        let is_fresh =
+            broker.passed_on.is_some_and(|(told, at)| told == leader && now.since_ms(at) < pause);
         if !is_fresh {
             broker.passed_on = Some((leader, now));
         }
@@ -371,16 +373,14 @@ impl Liveness {
         &mut self,
         now: Instant,
         deadline: Instant,
-        cluster: &str,
-        set: &str,
-        id: i64,
+        identity: BrokerIdentity,
     ) -> Result<usize, TableFull> {
         if self.len() >= LIVE_BROKERS_MAX {
             return Err(TableFull);
         }
         self.generations += 1;
         let generation = self.generations;
-        let identity = BrokerIdentity { cluster: cluster.into(), set: set.into(), id };
+        let set = identity.set.clone();
         let alarm = deadline.min(now.plus_ms(SILENCE_MS));
         let broker = Broker {
             identity,
@@ -403,7 +403,7 @@ impl Liveness {
         } else if let Some(place) = self.brokers.get_mut(index) {
             *place = Some(broker);
         }
-        self.by_set.entry(set.into()).or_default().push(index);
+        self.by_set.entry(set).or_default().push(index);
         self.alarms.push(Reverse((alarm, index, generation)));
         Ok(index)
     }

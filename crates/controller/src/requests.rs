@@ -22,18 +22,21 @@ use protocol::{
 };
 use replicas::{Alive, BrokerId, Command, Evidence, limits, upstream_order};
 
+/// A request of a client.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub(crate) caller: Caller,
+    pub(crate) request: Request,
+    /// The bytes it was decoded from.
+    pub(crate) frame: Bytes,
+}
+
 impl Controller {
-    pub(crate) fn request(
-        &mut self,
-        now: Instant,
-        caller: Caller,
-        request: Request,
-        frame: Bytes,
-        effects: &mut Vec<Effect>,
-    ) {
+    pub(crate) fn request(&mut self, now: Instant, incoming: Incoming, effects: &mut Vec<Effect>) {
+        let Incoming { caller, request, frame } = incoming;
         match route(request) {
             Route::Now(response) => reply(caller, response, effects),
-            Route::Heartbeat(id, beat) => self.heartbeat(now, caller, id, &beat, effects),
+            Route::Heartbeat(id, beat) => self.heartbeat(now, caller, (id, &beat), effects),
             Route::Metadata => reply(caller, self.metadata(), effects),
             Route::Read(query) => self.read(now, Waiter::Client(caller), query, effects),
             Route::LeaderRead(query) if self.is_leader() => {
@@ -68,8 +71,7 @@ impl Controller {
     pub(crate) fn forwarded(
         &mut self,
         now: Instant,
-        peer: PeerId,
-        sequence: u64,
+        (peer, sequence): (PeerId, u64),
         frame: Bytes,
         effects: &mut Vec<Effect>,
     ) {
@@ -136,12 +138,11 @@ impl Controller {
         &mut self,
         now: Instant,
         caller: Caller,
-        id: i64,
-        beat: &BrokerHeartbeat,
+        named: (i64, &BrokerHeartbeat),
         effects: &mut Vec<Effect>,
     ) {
         self.counts.heartbeats += 1;
-        let response = match self.heard(now, Some(caller.connection), id, beat, effects) {
+        let response = match self.heard(now, Some(caller.connection), named, effects) {
             Ok(()) => respond::heartbeat(),
             Err(Full(limit)) => {
                 effects.push(Effect::Note(Note::Refused(limit)));

@@ -14,9 +14,7 @@ use protocol::response_code as code;
 use protocol::{
     ElectMasterBody, ExtFields, MemberGroup, ReplicasInfo, Response, SyncStateSetBody, Text,
 };
-use replicas::{
-    BrokerId, Member, Outcome, RecordedMaster, Rejection, ReplicaInfo, upstream_order,
-};
+use replicas::{BrokerId, Member, Outcome, RecordedMaster, Rejection, ReplicaInfo, upstream_order};
 
 /// An answer of `code` with nothing else.
 pub(crate) fn plain(code: i32) -> Response {

@@ -15,7 +15,7 @@
 use crate::instant::Instant;
 use alloc::collections::BTreeMap;
 use bytes::{Bytes, BytesMut};
-use consensus::{PeerId, SnapshotDescriptor};
+use consensus::{LogIndex, PeerId, SnapshotDescriptor};
 
 /// Largest part of a snapshot in one message, in bytes: well below a frame, and quick to send.
 pub const SNAPSHOT_PART_BYTES_MAX: usize = 256 * 1_024;
@@ -45,6 +45,15 @@ struct Fetch {
     descriptor: SnapshotDescriptor,
     bytes: BytesMut,
     deadline: Instant,
+}
+
+/// A part that arrived.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) from: PeerId,
+    pub(crate) index: LogIndex,
+    pub(crate) offset: u64,
+    pub(crate) bytes: Bytes,
 }
 
 /// What a part that arrived means.
@@ -121,10 +130,10 @@ impl Snapshots {
         &mut self,
         now: Instant,
         peer: PeerId,
-        index: u64,
+        index: LogIndex,
         offset: u64,
     ) -> (Bytes, bool) {
-        let newest = self.newest.as_ref().filter(|(newest, _)| newest.index.0 == index);
+        let newest = self.newest.as_ref().filter(|(newest, _)| newest.index == index);
         let Some((_, bytes)) = newest else { return (Bytes::new(), false) };
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
         let end = start.saturating_add(SNAPSHOT_PART_BYTES_MAX).min(bytes.len());
@@ -169,16 +178,11 @@ impl Snapshots {
     }
 
     /// A part has arrived.
-    pub(crate) fn take_part(
-        &mut self,
-        now: Instant,
-        from: PeerId,
-        (index, offset): (u64, u64),
-        part: &Bytes,
-    ) -> Fetched {
+    pub(crate) fn take_part(&mut self, now: Instant, part: &Part) -> Fetched {
+        let &Part { from, index, offset, bytes: ref part } = part;
         let Some(fetch) = self.fetch.as_mut() else { return Fetched::Ignored };
         let have = u64::try_from(fetch.bytes.len()).unwrap_or(u64::MAX);
-        if fetch.from != from || fetch.descriptor.index.0 != index || offset != have {
+        if fetch.from != from || fetch.descriptor.index != index || offset != have {
             return Fetched::Ignored;
         }
         let total = have.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));

@@ -4,6 +4,7 @@
 //! what was committed, notices, deadlines, the next wake. Elections that a commit makes due are proposed in the
 //! same turn.
 
+use crate::campaign::Seen;
 use crate::controller::{Controller, Leadership, Member, Stage};
 use crate::effect::{Effect, ElectionReason, Note};
 use crate::instant::Instant;
@@ -56,22 +57,21 @@ impl Controller {
         let tick_micros = self.settings.election_timeout_ms.saturating_mul(1_000) / 20;
         // The spread that keeps campaigns apart comes from here (rule D19): half to one and a half ticks.
         let drawn = self.draw.between(tick_micros / 2, tick_micros + tick_micros / 2);
-        let links = &self.links;
-        let Stage::Member(Member { driver, next_tick, .. }) = &mut self.stage else { return };
+        let Stage::Member(member) = &mut self.stage else { return };
+        let Member { driver, next_tick, .. } = &mut **member;
         if *next_tick <= now {
             driver.tick();
             *next_tick = now.plus_micros(drawn);
         }
-        let voters = u64::try_from(driver.membership().voters.len()).unwrap_or(u64::MAX);
-        let is_due = self.crash.is_due(
-            now,
-            driver.leader(),
-            driver.term(),
-            driver.role() == Role::Follower,
-            |leader| links.get(leader).is_some_and(|link| link.is_refused),
-            voters,
-        );
-        if is_due {
+        let crashed = self.crash.leader().and_then(|leader| self.links.get(leader));
+        let seen = Seen {
+            leader: driver.leader(),
+            term: driver.term(),
+            is_follower: driver.role() == Role::Follower,
+            refuses: crashed.is_some_and(|link| link.is_refused),
+            voters: u64::try_from(driver.membership().voters.len()).unwrap_or(u64::MAX),
+        };
+        if self.crash.is_due(now, seen) {
             driver.campaign_now();
         }
     }
@@ -194,7 +194,8 @@ impl Controller {
 
     /// Compares who leads with who led: at a change nothing of the old leadership runs on (rule D9).
     fn watch_leadership(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        let Stage::Member(Member { driver, seen, .. }) = &mut self.stage else { return };
+        let Stage::Member(member) = &mut self.stage else { return };
+        let Member { driver, seen, .. } = &mut **member;
         let (leader, term) = (driver.leader(), driver.term());
         let is_settled = driver.role() == Role::Leader && driver.applied_term() == term;
         let current = Leadership { leader, term, is_settled };
@@ -275,10 +276,9 @@ impl Controller {
         for forward in self.forwards.expired(now) {
             reply(forward.caller, respond::unknown_outcome(), effects);
         }
-        if let Some(descriptor) = self.snapshots.late_fetch(now) {
-            if let Some(driver) = self.driver_mut() {
-                driver.snapshot_fetched(&descriptor, false);
-            }
+        let late = self.snapshots.late_fetch(now);
+        if let (Some(descriptor), Some(driver)) = (late, self.driver_mut()) {
+            driver.snapshot_fetched(&descriptor, false);
         }
         for peer in self.snapshots.late_offers(now) {
             if let Some(driver) = self.driver_mut() {

@@ -1,6 +1,6 @@
 //! When a peer campaigns because the leader's address refuses.
 
-use super::CrashCampaign;
+use super::{CrashCampaign, Seen};
 use crate::instant::Instant;
 use crate::settings::{CRASH_CAMPAIGN_STAGGER_MS, CRASH_CAMPAIGNS_MAX};
 use consensus::{PeerId, Term};
@@ -12,20 +12,11 @@ fn at(ms: u64) -> Instant {
     Instant::from_micros(ms * 1_000)
 }
 
-/// What a peer sees of the cluster.
-#[derive(Clone, Copy)]
-struct Seen {
-    leader: Option<PeerId>,
-    term: Term,
-    is_follower: bool,
-    refuses: bool,
-}
-
-const CRASHED: Seen = Seen { leader: Some(LEADER), term: TERM, is_follower: true, refuses: true };
+const CRASHED: Seen =
+    Seen { leader: Some(LEADER), term: TERM, is_follower: true, refuses: true, voters: 3 };
 
 fn is_due(campaign: &mut CrashCampaign, ms: u64, seen: Seen) -> bool {
-    let Seen { leader, term, is_follower, refuses } = seen;
-    campaign.is_due(at(ms), leader, term, is_follower, |_| refuses, 3)
+    campaign.is_due(at(ms), seen)
 }
 
 fn refused(rank: u64) -> CrashCampaign {
@@ -85,7 +76,7 @@ fn what_ends_it() {
 fn its_own_candidacy_does_not_end_it() {
     let mut campaign = refused(0);
     assert!(is_due(&mut campaign, 100, CRASHED));
-    let candidate = Seen { leader: None, term: Term(9), is_follower: false, refuses: true };
+    let candidate = Seen { leader: None, term: Term(9), is_follower: false, ..CRASHED };
     assert!(!is_due(&mut campaign, 101, candidate));
     assert!(is_due(&mut campaign, 100 + 3 * CRASH_CAMPAIGN_STAGGER_MS, candidate));
 }

@@ -1,6 +1,8 @@
 //! The table alone: who is alive when, and what an alarm finds.
 
-use super::{LIVE_BROKERS_MAX, Liveness, PASS_ON_MS, Ring, SILENCE_AGAIN_MS, SILENCE_MS, TableFull};
+use super::{
+    LIVE_BROKERS_MAX, Liveness, PASS_ON_MS, Ring, SILENCE_AGAIN_MS, SILENCE_MS, TableFull,
+};
 use crate::event::ConnectionId;
 use crate::instant::Instant;
 use alloc::vec::Vec;

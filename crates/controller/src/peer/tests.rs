@@ -18,8 +18,11 @@ fn encoded(message: &PeerMessage) -> Bytes {
 }
 
 fn broker() -> impl Strategy<Value = BrokerIdentity> {
-    ("\\PC{0,40}", "\\PC{0,40}", any::<i64>())
-        .prop_map(|(cluster, set, id)| BrokerIdentity { cluster: cluster.into(), set: set.into(), id })
+    ("\\PC{0,40}", "\\PC{0,40}", any::<i64>()).prop_map(|(cluster, set, id)| BrokerIdentity {
+        cluster: cluster.into(),
+        set: set.into(),
+        id,
+    })
 }
 
 prop_compose! {

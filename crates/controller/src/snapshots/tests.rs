@@ -1,6 +1,6 @@
 //! Parts of a snapshot, as they come and as they must not come.
 
-use super::{Fetched, SNAPSHOT_BYTES_MAX, SNAPSHOT_PART_BYTES_MAX, Snapshots, checksum};
+use super::{Fetched, Part, SNAPSHOT_BYTES_MAX, SNAPSHOT_PART_BYTES_MAX, Snapshots, checksum};
 use crate::instant::Instant;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -30,6 +30,10 @@ fn sender(bytes: &Bytes) -> Snapshots {
     Snapshots::restored(Some((descriptor(bytes), bytes.clone())))
 }
 
+fn part(from: PeerId, index: u64, offset: u64, bytes: &Bytes) -> Part {
+    Part { from, index: LogIndex(index), offset, bytes: bytes.clone() }
+}
+
 #[test]
 fn checksums_are_those_of_the_standard() {
     // Source: RFC 9923, the test vectors of FNV-1a with 128 bits.
@@ -40,17 +44,17 @@ fn checksums_are_those_of_the_standard() {
 
 #[test]
 fn every_length_arrives() {
-    let part = SNAPSHOT_PART_BYTES_MAX;
-    for length in [0, 1, part - 1, part, part + 1, 2 * part, 2 * part + 7] {
+    let most = SNAPSHOT_PART_BYTES_MAX;
+    for length in [0, 1, most - 1, most, most + 1, 2 * most, 2 * most + 7] {
         let bytes = content(length);
         let mut from = sender(&bytes);
         let mut to = Snapshots::default();
         assert!(to.begin_fetch(at(0), PEER, descriptor(&bytes)));
         let (mut offset, mut parts) = (0, 0);
         let arrived = loop {
-            let (part, is_last) = from.part(at(0), PEER, 50, offset);
+            let (bytes_of_part, is_last) = from.part(at(0), PEER, LogIndex(50), offset);
             parts += 1;
-            match to.take_part(at(0), PEER, (50, offset), &part) {
+            match to.take_part(at(0), &part(PEER, 50, offset, &bytes_of_part)) {
                 Fetched::More(peer, next) => {
                     assert!(peer == PEER && next > offset && !is_last);
                     offset = next;
@@ -59,11 +63,11 @@ fn every_length_arrives() {
                     assert!(is_last && of == descriptor(&bytes));
                     break arrived;
                 }
-                other => panic!("{length}: {other:?}"),
+                other @ (Fetched::Failed(_) | Fetched::Ignored) => panic!("{length}: {other:?}"),
             }
         };
         assert_eq!(arrived, bytes);
-        assert_eq!(parts, length.div_ceil(part).max(1), "{length}");
+        assert_eq!(parts, length.div_ceil(most).max(1), "{length}");
         assert!(to.next_due().is_none(), "nothing is left of it");
     }
 }
@@ -75,14 +79,14 @@ fn damage_is_refused() {
     let long = content(1_001);
     let over = Bytes::from(alloc::vec![0; SNAPSHOT_PART_BYTES_MAX + 1]);
     let nothing = Bytes::new();
-    for (what, part) in
+    for (what, bytes_of_part) in
         [("other bytes", wrong), ("too much", long), ("a part too long", over), ("gone", nothing)]
     {
         let mut to = Snapshots::default();
         assert!(to.begin_fetch(at(0), PEER, descriptor(&bytes)));
-        let fetched = to.take_part(at(0), PEER, (50, 0), &part);
+        let fetched = to.take_part(at(0), &part(PEER, 50, 0, &bytes_of_part));
         assert!(matches!(fetched, Fetched::Failed(_)), "{what}: {fetched:?}");
-        let after = to.take_part(at(0), PEER, (50, 0), &bytes);
+        let after = to.take_part(at(0), &part(PEER, 50, 0, &bytes));
         assert!(matches!(after, Fetched::Ignored), "{what}");
     }
 }
@@ -93,13 +97,13 @@ fn what_was_not_asked_for_is_ignored() {
     let first = bytes.slice(..SNAPSHOT_PART_BYTES_MAX);
     let mut to = Snapshots::default();
     let ignored = |fetched: Fetched| matches!(fetched, Fetched::Ignored);
-    assert!(ignored(to.take_part(at(0), PEER, (50, 0), &first)), "nothing is fetched");
+    assert!(ignored(to.take_part(at(0), &part(PEER, 50, 0, &first))), "nothing is fetched");
     assert!(to.begin_fetch(at(0), PEER, descriptor(&bytes)));
-    assert!(ignored(to.take_part(at(0), PeerId(3), (50, 0), &first)), "another peer");
-    assert!(ignored(to.take_part(at(0), PEER, (49, 0), &first)), "another snapshot");
-    assert!(ignored(to.take_part(at(0), PEER, (50, 9), &first)), "another part");
-    assert!(matches!(to.take_part(at(0), PEER, (50, 0), &first), Fetched::More(..)));
-    assert!(ignored(to.take_part(at(0), PEER, (50, 0), &first)), "the same again");
+    assert!(ignored(to.take_part(at(0), &part(PeerId(3), 50, 0, &first))), "another peer");
+    assert!(ignored(to.take_part(at(0), &part(PEER, 49, 0, &first))), "another snapshot");
+    assert!(ignored(to.take_part(at(0), &part(PEER, 50, 9, &first))), "another part");
+    assert!(matches!(to.take_part(at(0), &part(PEER, 50, 0, &first)), Fetched::More(..)));
+    assert!(ignored(to.take_part(at(0), &part(PEER, 50, 0, &first))), "the same again");
 }
 
 #[test]
@@ -117,7 +121,7 @@ fn a_fetch_without_parts_fails_in_time() {
     assert!(to.begin_fetch(at(0), PEER, descriptor(&bytes)));
     assert!(to.late_fetch(at(1_999)).is_none());
     let first = bytes.slice(..SNAPSHOT_PART_BYTES_MAX);
-    to.take_part(at(1_999), PEER, (50, 0), &first);
+    to.take_part(at(1_999), &part(PEER, 50, 0, &first));
     assert!(to.late_fetch(at(3_998)).is_none(), "each part gives more time");
     assert_eq!(to.late_fetch(at(3_999)), Some(descriptor(&bytes)));
     assert!(to.late_fetch(at(9_999)).is_none());
@@ -129,23 +133,24 @@ fn who_does_not_come_for_it_is_reported_once() {
     let mut from = sender(&bytes);
     from.offered(at(0), PEER);
     assert!(from.late_offers(at(9_999)).is_empty());
-    from.part(at(9_999), PEER, 50, 0);
+    from.part(at(9_999), PEER, LogIndex(50), 0);
     assert!(from.late_offers(at(19_998)).is_empty());
     assert_eq!(from.late_offers(at(19_999)), [PEER]);
     assert!(from.late_offers(at(99_999)).is_empty());
     from.offered(at(0), PEER);
     assert!(from.withdraw(PEER) && !from.withdraw(PEER));
     from.offered(at(0), PEER);
-    let (_, is_last) = from.part(at(0), PEER, 50, u64::try_from(bytes.len()).unwrap() - 1);
+    let (_, is_last) =
+        from.part(at(0), PEER, LogIndex(50), u64::try_from(bytes.len()).unwrap() - 1);
     assert!(is_last && !from.withdraw(PEER), "it has all of it");
 }
 
 #[test]
 fn another_snapshot_than_the_newest_is_answered_with_nothing() {
     let mut from = sender(&content(10));
-    assert_eq!(from.part(at(0), PEER, 49, 0), (Bytes::new(), false));
-    assert_eq!(from.part(at(0), PEER, 50, u64::MAX).0, Bytes::new());
-    assert_eq!(Snapshots::default().part(at(0), PEER, 50, 0), (Bytes::new(), false));
+    assert_eq!(from.part(at(0), PEER, LogIndex(49), 0), (Bytes::new(), false));
+    assert_eq!(from.part(at(0), PEER, LogIndex(50), u64::MAX).0, Bytes::new());
+    assert_eq!(Snapshots::default().part(at(0), PEER, LogIndex(50), 0), (Bytes::new(), false));
 }
 
 #[test]
@@ -163,7 +168,10 @@ fn one_is_due_by_commands_or_bytes_and_never_two_at_once() {
     assert!(taker.bytes_of(&descriptor(&bytes)).is_none(), "not before it is durable");
     assert!(taker.saved(&descriptor(&content(4))).is_none(), "another one");
     assert_eq!(taker.saved(&descriptor(&bytes)), Some(bytes.clone()));
-    assert_eq!((taker.newest_index(), taker.bytes_of(&descriptor(&bytes))), (50, Some(bytes.clone())));
+    assert_eq!(
+        (taker.newest_index(), taker.bytes_of(&descriptor(&bytes))),
+        (50, Some(bytes.clone()))
+    );
     assert!(taker.is_due(100, 10));
     taker.begin_saving(descriptor(&bytes), bytes.clone());
     taker.not_saved(&descriptor(&bytes));

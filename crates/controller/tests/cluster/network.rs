@@ -131,7 +131,8 @@ impl World {
             }
             let incoming = self.links.get(&(other, node)).filter(|link| link.is_up);
             if let Some(generation) = incoming.map(|link| link.generation) {
-                let delay = if self.is_cut(node, other) { NOTICE_CUT_MS * MS } else { self.delay() };
+                let delay =
+                    if self.is_cut(node, other) { NOTICE_CUT_MS * MS } else { self.delay() };
                 self.after(delay, What::Broken { from: other, to: node, link: generation });
             }
         }

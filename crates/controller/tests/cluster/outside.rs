@@ -4,9 +4,7 @@ use crate::broker::{Broker, Door};
 use crate::request::{apply_id, elect, next_id, register};
 use crate::world::{Asked, Ending, MS, What, World};
 use bytes::{Bytes, BytesMut};
-use controller::{
-    AttemptId, Caller, ConnectionId, Event, Inspect, NoticeResult, ProbeResult,
-};
+use controller::{AttemptId, Caller, ConnectionId, Event, Inspect, NoticeResult, ProbeResult};
 use protocol::{FLAG_ONE_WAY, Frame, HeaderEncoding, Request, Response, RoleNotice};
 
 /// Until an attempt to connect to a silent host is given up, in ms.
@@ -56,6 +54,10 @@ impl World {
     pub(crate) fn requested(&mut self, asked: usize) {
         let now = self.now;
         let record = &mut self.asked[asked];
+        if record.ending.is_some() {
+            // The connection died with the process that it was made to.
+            return;
+        }
         let (node, frame) = (record.node, record.frame.clone());
         if self.nodes[&node].controller.is_none() {
             record.ending.get_or_insert((now, Ending::Refused));

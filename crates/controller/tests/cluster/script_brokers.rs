@@ -49,9 +49,10 @@ fn a_killed_master_is_replaced_in_milliseconds() {
         assert!(world.now - began <= 100 * MS, "seed {seed}: notices took too long");
         let leader = world.leader().unwrap();
         let reasons = deaths(&world, leader, "a", 1);
-        assert_eq!(reasons.iter().map(|(_, reason)| *reason).collect::<Vec<_>>(), [
-            DeathReason::Refused
-        ]);
+        assert_eq!(
+            reasons.iter().map(|(_, reason)| *reason).collect::<Vec<_>>(),
+            [DeathReason::Refused]
+        );
         world.run(15_000);
         assert_eq!(failovers(&world, "a").len(), 1, "seed {seed}");
     }
@@ -419,7 +420,8 @@ fn all_brokers_of_a_connection_are_noticed() {
         world.stop(master, Door::Refuses);
     }
     let (node, boot) = (1, world.nodes[&1].boot);
-    world.after(0, What::Tell { node, boot, event: Event::ConnectionClosed { connection: shared } });
+    world
+        .after(0, What::Tell { node, boot, event: Event::ConnectionClosed { connection: shared } });
     world.run(50);
     for set in ["a", "b", "c"] {
         assert_eq!(failovers(&world, set), [Some(2)], "{set}");

@@ -58,9 +58,9 @@ fn a_member_that_returns_is_elected_at_once() {
     assert_eq!(master_of(&mut world, "a"), None);
     let began = world.now;
     world.restart_broker(brokers[2]);
-    world.run_until(100, |world| world.brokers[brokers[2]].newest_notice().is_some_and(|notice| {
-        notice.master_broker_id == 3
-    }));
+    world.run_until(100, |world| {
+        world.brokers[brokers[2]].newest_notice().is_some_and(|notice| notice.master_broker_id == 3)
+    });
     assert!(world.now - began < 20 * MS);
     world.run(20_000);
     assert_eq!(master_of(&mut world, "a"), Some(3));
@@ -238,7 +238,10 @@ fn notices_are_retried_until_acknowledged() {
     world.kill_broker(brokers[0]);
     world.run(16_000);
     let told = world.brokers[brokers[2]].told.len() - before;
-    assert!((2..=4).contains(&told), "{told} times in 16 s: 5 s for each answer, and a growing pause");
+    assert!(
+        (2..=4).contains(&told),
+        "{told} times in 16 s: 5 s for each answer, and a growing pause"
+    );
     world.brokers[brokers[2]].is_deaf = false;
     world.run(12_000);
     let leader = world.leader().unwrap();

@@ -63,9 +63,10 @@ fn leader_silent() {
         world.heal();
         world.run(3_000);
         world.expect(old, info("a"), 0);
-        let roles = world.ids().into_iter().filter(|node| {
-            world.overview(*node).unwrap().role == Some(consensus::Role::Leader)
-        });
+        let roles = world
+            .ids()
+            .into_iter()
+            .filter(|node| world.overview(*node).unwrap().role == Some(consensus::Role::Leader));
         assert_eq!(roles.count(), 1, "seed {seed}");
     }
 }

@@ -144,10 +144,11 @@ fn one_way_requests_take_effect() {
 }
 
 /// One request that is wrong: what it is, its fields, its body, the code of the answer.
-type Row = (i32, &'static [(&'static str, &'static str)], &'static str, i32);
+type Row = (i32, Fields, &'static str, i32);
+
+type Fields = &'static [(&'static str, &'static str)];
 
 const ALTER: i32 = code::CONTROLLER_ALTER_SYNC_STATE_SET;
-const ELECT: i32 = code::CONTROLLER_ELECT_MASTER;
 const REGISTER: i32 = code::CONTROLLER_REGISTER_BROKER;
 const INFO: i32 = code::CONTROLLER_GET_REPLICA_INFO;
 const DATA: i32 = code::CONTROLLER_GET_SYNC_STATE_DATA;
@@ -303,14 +304,18 @@ fn odd_heartbeats() {
     world.add_set("a", 1);
     let leader = world.leader().unwrap();
     let beat = code::BROKER_HEARTBEAT;
-    let rows: [(&[(&str, &str)], i32); 6] = [
+    let rows: [(Fields, i32); 6] = [
         (&[("brokerName", "a"), ("clusterName", "cluster-a")], 2005),
         (&[("brokerName", "a"), ("brokerId", "x")], 2005),
         (&[("brokerName", "a"), ("brokerId", "5"), ("epoch", "-1"), ("maxOffset", "-7")], 0),
         (&[("brokerName", "a"), ("brokerId", "6"), ("heartbeatTimeoutMills", "0")], 0),
         (&[("brokerName", "a"), ("brokerId", "7"), ("heartbeatTimeoutMills", "-3")], 0),
         (
-            &[("brokerName", "a"), ("brokerId", "8"), ("heartbeatTimeoutMills", "9223372036854775807")],
+            &[
+                ("brokerName", "a"),
+                ("brokerId", "8"),
+                ("heartbeatTimeoutMills", "9223372036854775807"),
+            ],
             0,
         ),
     ];
