@@ -31,7 +31,7 @@ pub const READ_BATCH_TICKS_MAX: u64 = 40;
 /// Entries kept before the newest snapshot, so that a peer a little behind needs no snapshot.
 pub const CATCH_UP_ENTRIES: u64 = 8_192;
 /// Bytes of such entries at most.
-pub const CATCH_UP_BYTES: usize = 16 * 1_024 * 1_024;
+pub const CATCH_UP_BYTES: usize = 4 * 1_024 * 1_024;
 /// A peer that waits for a snapshot so many ticks without a report is offered one again (S6).
 pub const SNAPSHOT_PATIENCE_TICKS: u64 = 200;
 

@@ -41,8 +41,12 @@ pub(crate) const RECONCILE_MS: u64 = 5_000;
 /// A snapshot is taken after this many commands.
 pub(crate) const SNAPSHOT_COMMANDS: u64 = 100_000;
 
-/// A snapshot is taken after this many bytes of log.
-pub(crate) const SNAPSHOT_LOG_BYTES: u64 = 64 * 1024 * 1024;
+/// A snapshot is taken after this many bytes of log, or [`SNAPSHOT_LOG_TIMES`] the size of the last snapshot if that is
+/// more: a small state keeps a small log in memory, a large one is not written over and over.
+pub(crate) const SNAPSHOT_LOG_BYTES: u64 = 4 * 1024 * 1024;
+
+/// See [`SNAPSHOT_LOG_BYTES`].
+pub(crate) const SNAPSHOT_LOG_TIMES: u64 = 4;
 
 /// Stagger of campaigns after a crash of the leader, in ms (rule D23).
 pub(crate) const CRASH_CAMPAIGN_STAGGER_MS: u64 = 40;

@@ -213,6 +213,11 @@ impl Snapshots {
         fetch.into_iter().chain(self.offers.values().copied()).min()
     }
 
+    /// Size of the newest durable snapshot, 0 if there is none.
+    pub(crate) fn newest_bytes(&self) -> u64 {
+        self.newest.as_ref().map_or(0, |(newest, _)| newest.bytes)
+    }
+
     /// Index of the newest durable snapshot, 0 if there is none.
     pub(crate) fn newest_index(&self) -> u64 {
         self.newest.as_ref().map_or(0, |(newest, _)| newest.index.0)

@@ -11,7 +11,7 @@ use crate::instant::Instant;
 use crate::peer::PeerMessage;
 use crate::requests::reply;
 use crate::respond;
-use crate::settings::{SNAPSHOT_COMMANDS, SNAPSHOT_LOG_BYTES};
+use crate::settings::{SNAPSHOT_COMMANDS, SNAPSHOT_LOG_BYTES, SNAPSHOT_LOG_TIMES};
 use crate::snapshots::checksum;
 use crate::waiting::{Waiter, Write};
 use alloc::vec::Vec;
@@ -216,7 +216,9 @@ impl Controller {
     }
 
     fn take_snapshot(&mut self, effects: &mut Vec<Effect>) {
-        if !self.snapshots.is_due(SNAPSHOT_COMMANDS, SNAPSHOT_LOG_BYTES) {
+        let log_bytes =
+            self.snapshots.newest_bytes().saturating_mul(SNAPSHOT_LOG_TIMES).max(SNAPSHOT_LOG_BYTES);
+        if !self.snapshots.is_due(SNAPSHOT_COMMANDS, log_bytes) {
             return;
         }
         let Some(driver) = self.driver() else { return };

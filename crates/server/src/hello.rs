@@ -101,7 +101,8 @@ pub(crate) fn unpack(batch: &mut Bytes) -> Result<PeerMessage, LinkError> {
     if length > batch.len() {
         return Err(LinkError::Length);
     }
-    let bytes = batch.split_to(length);
+    // Copied, since log entries are kept for long and must not keep the whole batch they came in.
+    let bytes = Bytes::copy_from_slice(&batch.split_to(length));
     if crc32c::crc32c(&bytes) != checksum {
         return Err(LinkError::Checksum);
     }
