@@ -69,6 +69,20 @@ impl World {
         self.tell(node, Event::Request { caller, request, frame });
     }
 
+    /// A request whose answer nobody looks at, without a way over the wire.
+    pub(crate) fn tell_request(&mut self, node: u64, request: &Request) {
+        let caller = Caller {
+            connection: ConnectionId(u64::MAX),
+            opaque: 0,
+            encoding: HeaderEncoding::Json,
+            is_one_way: false,
+            code: request.code(),
+            received: self.instant(node),
+        };
+        let (request, frame) = (request.clone(), Bytes::new());
+        self.tell(node, Event::Request { caller, request, frame });
+    }
+
     fn caller(&self, asked: usize) -> Caller {
         let Asked { node, request, is_one_way, .. } = &self.asked[asked];
         Caller {

@@ -6,9 +6,8 @@ use crate::request::{
     sync_state_data, version,
 };
 use crate::world::World;
-use bytes::Bytes;
-use controller::{Caller, ConnectionId, Event, Inspect, Note};
-use protocol::{HeaderEncoding, ReplicasInfo, Request, Text, code};
+use controller::{Inspect, Note};
+use protocol::{ReplicasInfo, Request, Text, code};
 
 /// Every step of a broker set's life, asked of the leader and then of a follower.
 #[test]
@@ -361,19 +360,8 @@ fn forwards_have_a_limit() {
     let mut world = World::founded(3, 54);
     let (leader, follower) = (world.leader().unwrap(), world.follower());
     world.freeze(leader, 100);
-    let frame = raw(NEXT, &[], "");
-    let request = apply_id("a", 1, "x");
-    for opaque in 0..=LIMIT {
-        let caller = Caller {
-            connection: ConnectionId(u64::MAX),
-            opaque: i32::try_from(opaque).unwrap(),
-            encoding: HeaderEncoding::Json,
-            is_one_way: false,
-            code: request.code(),
-            received: world.instant(follower),
-        };
-        let (request, frame): (Request, Bytes) = (request.clone(), frame.clone());
-        world.tell(follower, Event::Request { caller, request, frame });
+    for _ in 0..=LIMIT {
+        world.tell_request(follower, &apply_id("a", 1, "x"));
     }
     world.run(1);
     let refused = Note::Refused("FORWARDS_WAITING_MAX");

@@ -14,7 +14,7 @@ use consensus::Role;
 use controller::Event;
 use protocol::Request;
 
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 120;
 
 /// How long the faults last, in ms.
 const FAULTS_MS: u64 = 8_000;
