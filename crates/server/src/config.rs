@@ -57,24 +57,6 @@ pub enum Durability {
     Async,
 }
 
-/// Whom brokers are told to ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LeaderNaming {
-    /// The leader, as upstream.
-    Leader,
-    /// A healthy peer each.
-    Spread,
-}
-
-/// How a read proves that it is not stale.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReadMode {
-    /// By a round among the peers.
-    ReadIndex,
-    /// By the leader's lease, which trusts clocks.
-    Lease,
-}
-
 /// Shape of the log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -126,10 +108,6 @@ pub struct SocketConfig {
     pub send_buffer_bytes: Option<u32>,
     /// Bytes of the receive buffer.
     pub receive_buffer_bytes: Option<u32>,
-    /// Unsent bytes of a connection at which reading from it stops.
-    pub write_high_water_bytes: Option<u32>,
-    /// Unsent bytes at which reading goes on.
-    pub write_low_water_bytes: Option<u32>,
 }
 
 /// Durations.
@@ -192,10 +170,6 @@ pub struct Config {
     pub metrics: MetricsConfig,
     /// When a write counts as durable.
     pub durability: Durability,
-    /// Whom brokers are told to ask.
-    pub leader_naming: LeaderNaming,
-    /// How reads are proved.
-    pub read_mode: ReadMode,
     /// Shape of log lines.
     pub log_format: LogFormat,
     /// Filter of log lines.
@@ -275,14 +249,6 @@ impl Config {
                 "async" => Durability::Async,
                 _ => Durability::Fsync,
             },
-            leader_naming: match settings.text("pitchover.leaderNaming") {
-                "spread" => LeaderNaming::Spread,
-                _ => LeaderNaming::Leader,
-            },
-            read_mode: match settings.text("pitchover.readMode") {
-                "lease" => ReadMode::Lease,
-                _ => ReadMode::ReadIndex,
-            },
             log_format: match settings.text("pitchover.log.format") {
                 "json" => LogFormat::Json,
                 _ => LogFormat::Text,
@@ -361,8 +327,6 @@ fn sockets(settings: &Settings) -> SocketConfig {
     SocketConfig {
         send_buffer_bytes: bytes("serverSocketSndBufSize"),
         receive_buffer_bytes: bytes("serverSocketRcvBufSize"),
-        write_high_water_bytes: bytes("writeBufferHighWaterMark"),
-        write_low_water_bytes: bytes("writeBufferLowWaterMark"),
     }
 }
 

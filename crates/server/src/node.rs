@@ -5,7 +5,7 @@
 
 use crate::admin::{self, Admin};
 use crate::clock::{Clock, wall_nanos};
-use crate::config::{Config, Durability, Exporter, Style};
+use crate::config::{Config, Durability, Exporter, SocketConfig, Style};
 use crate::connection::{self, Connection};
 use crate::core::{Core, End};
 use crate::hello::{Hello, LINK_VERSION};
@@ -27,7 +27,7 @@ use std::rc::Rc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 use thiserror::Error;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc::channel;
 use tokio::task::LocalSet;
 
@@ -187,7 +187,12 @@ fn core_settings(config: &Config, nonce: u64, version: &str, admin_address: &str
     let peers = config.peers.iter().map(|peer| PeerSettings {
         id: PeerId(peer.peer_id),
         name: peer.name.as_str().into(),
-        broker_address: peer.broker_address.as_str().into(),
+        // Every peer names itself as it wants to be called, and the others by their entries.
+        broker_address: if peer.peer_id == config.me.peer_id {
+            config.advertised_address.as_str().into()
+        } else {
+            peer.broker_address.as_str().into()
+        },
     });
     Settings {
         me: PeerId(config.me.peer_id),
@@ -278,13 +283,28 @@ async fn accept(shared: Rc<Shared>, listener: TcpListener) {
             shared.metrics.refused("CONNECTIONS_MAX");
             continue;
         }
-        // A socket without this option is slower and no less right.
-        drop(stream.set_nodelay(true));
+        if let Err(error) = tune(&stream, &shared.config.sockets) {
+            // A socket without these options is slower and no less right.
+            tracing::debug!(%error, "socket options not set");
+        }
         let (connection, reading) =
             Connection::new(shared.next_connection(), stream, shared.clock.now());
         let serving = connection::serve(Rc::clone(&shared), Rc::new(connection), reading);
         tokio::task::spawn_local(serving);
     }
+}
+
+fn tune(stream: &TcpStream, sockets: &SocketConfig) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = socket2::SockRef::from(stream);
+    let bytes = |bytes: u32| usize::try_from(bytes).unwrap_or(usize::MAX);
+    if let Some(size) = sockets.send_buffer_bytes {
+        socket.set_send_buffer_size(bytes(size))?;
+    }
+    if let Some(size) = sockets.receive_buffer_bytes {
+        socket.set_recv_buffer_size(bytes(size))?;
+    }
+    Ok(())
 }
 
 /// Closes connections that were silent too long, or hold an unfinished frame.

@@ -1,8 +1,6 @@
 //! Configuration at its border: what sources give which values, warnings and errors.
 
-use server::config::{
-    Config, ConfigFile, Durability, Exporter, LeaderNaming, Settings, Sources, Style, print,
-};
+use server::config::{Config, ConfigFile, Durability, Exporter, Settings, Sources, Style, print};
 
 const THREE: &str = "controllerDLegerGroup = group1\n\
     controllerDLegerPeers = n0-127.0.0.1:9878;n1-127.0.0.1:9868;n2-127.0.0.1:9858\n\
@@ -59,7 +57,6 @@ fn upstreams_sample_of_three() {
     assert!(!config.live.brokers.is_unclean_allowed);
     assert_eq!(config.live.idle_secs_max, 120);
     assert_eq!(config.durability, Durability::Fsync);
-    assert_eq!(config.leader_naming, LeaderNaming::Leader);
     assert!(!config.admin.is_explicit);
     assert_eq!(config.settings.text("listenPort"), "9878");
     // On disk for ever: this number must never change.
@@ -237,7 +234,7 @@ fn later_layers_win_and_say_who_they_are() {
         ("ROCKETMQ_CONTROLLER_J_RAFT_ELECTION_TIMEOUT_MS", "700"),
         ("ROCKETMQ_CONTROLLER_JRAFT_SNAPSHOT_INTERVAL_SECS", "9"),
         ("ROCKETMQ_CONTROLLER_SERVICE_HOST", "10.0.0.1"),
-        ("PITCHOVER_LEADER_NAMING", "spread"),
+        ("PITCHOVER_DURABILITY", "async"),
         ("PITCHOVER_LIMITS_CONNECTIONS_MAX", "12"),
         ("controllerStorePath", "/store"),
         ("ROCKETMQ_HOME", "/opt/rocketmq"),
@@ -247,7 +244,7 @@ fn later_layers_win_and_say_who_they_are() {
     let config = Config::load(&sources).unwrap();
     assert_eq!(config.timing.election_timeout_ms, 800);
     assert_eq!(config.timing.snapshot_interval_secs, 9);
-    assert_eq!(config.leader_naming, LeaderNaming::Spread);
+    assert_eq!(config.durability, Durability::Async);
     assert_eq!(config.limit("connectionsMax"), Some(12));
     assert_eq!(config.data_path.to_str(), Some("/store/pitchover-n0"));
     assert_eq!(config.serialize_type, "ROCKETMQ");
