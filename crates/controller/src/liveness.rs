@@ -310,12 +310,14 @@ impl Liveness {
         slot.and_then(|slot| self.get(slot)).is_some_and(|broker| self.counts(broker, now))
     }
 
-    /// The members of one broker set that are alive at `now`, in no order that may be relied on.
-    pub(crate) fn evidence(&self, now: Instant, cluster: &str, set: &str) -> Vec<Alive> {
+    /// The members of one broker set that are alive at `now`, under this name of the cluster or any, in no order
+    /// that may be relied on.
+    pub(crate) fn evidence(&self, now: Instant, cluster: Option<&str>, set: &str) -> Vec<Alive> {
         let mut alive: Vec<Alive> = Vec::new();
         for &index in self.by_set.get(set).into_iter().flatten() {
             let Some(broker) = self.brokers.get(index).and_then(Option::as_ref) else { continue };
-            if &*broker.identity.cluster == cluster && self.counts(broker, now) {
+            let is_member = cluster.is_none_or(|cluster| *cluster == *broker.identity.cluster);
+            if is_member && self.counts(broker, now) {
                 alive.push(Alive {
                     id: BrokerId(broker.identity.id),
                     epoch: broker.epoch,

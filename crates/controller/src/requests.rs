@@ -42,7 +42,9 @@ impl Controller {
             Route::LeaderRead(query) if self.is_leader() => {
                 self.read(now, Waiter::Client(caller), query, effects);
             }
-            Route::Write(draft) if self.is_leader() => {
+            // A leader that is not settled yet refuses, as upstream's does: it would take evidence without
+            // knowing whom to wait for.
+            Route::Write(draft) if self.leads() => {
                 self.propose(now, Waiter::Client(caller), *draft, effects);
             }
             Route::LeaderRead(_) | Route::Write(_) => self.forward(now, caller, frame, effects),
@@ -91,7 +93,7 @@ impl Controller {
         let is_leader = self.is_leader();
         match route(request) {
             Route::LeaderRead(query) if is_leader => self.read(now, waiter, query, effects),
-            Route::Write(draft) if is_leader => self.propose(now, waiter, *draft, effects),
+            Route::Write(draft) if self.leads() => self.propose(now, waiter, *draft, effects),
             Route::Now(response) => self.answer(waiter, response, effects),
             Route::LeaderRead(_)
             | Route::Write(_)
@@ -290,8 +292,9 @@ impl Controller {
         let known = self.replicas.broker_set(set);
         let cluster = match draft.evidence {
             EvidenceOf::Nobody => return,
-            EvidenceOf::RequestCluster => draft.echo.cluster.as_deref().unwrap_or_default(),
-            EvidenceOf::StoredCluster => known.and_then(|set| set.cluster()).unwrap_or_default(),
+            EvidenceOf::RequestCluster => Some(draft.echo.cluster.as_deref().unwrap_or_default()),
+            // A set that is not known may be made by a command that is not applied yet: whatever its cluster.
+            EvidenceOf::StoredCluster => known.map(|set| set.cluster().unwrap_or_default()),
         };
         let mut alive = self.liveness.evidence(now, cluster, set);
         let unheard = known.and_then(|set| set.master());

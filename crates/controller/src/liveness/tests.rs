@@ -158,7 +158,7 @@ fn after_a_pause_nobody_expires_for_a_while() {
 #[test]
 fn the_newest_connection_counts() {
     let offsets = |table: &Liveness| {
-        let evidence = table.evidence(at(1), CLUSTER, SET);
+        let evidence = table.evidence(at(1), Some(CLUSTER), SET);
         (evidence[0].epoch, evidence[0].max_offset)
     };
     let with = |epoch, max_offset| BrokerHeartbeat { epoch, max_offset, ..beat(10_000) };
@@ -235,11 +235,16 @@ fn evidence_is_of_one_cluster_and_of_the_living() {
     }
     let other = BrokerHeartbeat { cluster_name: Some(Text::from("d")), ..beat(9_000) };
     table.heard(at(0), on(1), 4, &other).unwrap();
-    let mut alive: Vec<i64> =
-        table.evidence(at(2_000), CLUSTER, SET).iter().map(|alive| alive.id.0).collect();
-    alive.sort_unstable();
-    assert_eq!(alive, [2, 3]);
-    assert!(table.evidence(at(0), CLUSTER, "other").is_empty());
+    let alive = |cluster| {
+        let alive = table.evidence(at(2_000), cluster, SET);
+        let mut alive: Vec<i64> = alive.iter().map(|alive| alive.id.0).collect();
+        alive.sort_unstable();
+        alive
+    };
+    assert_eq!(alive(Some(CLUSTER)), [2, 3]);
+    assert_eq!(alive(Some("d")), [4]);
+    assert_eq!(alive(None), [2, 3, 4]);
+    assert!(table.evidence(at(0), Some(CLUSTER), "other").is_empty());
 }
 
 #[test]

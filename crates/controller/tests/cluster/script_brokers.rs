@@ -319,6 +319,58 @@ fn a_new_leader_with_an_empty_table_gives_ten_seconds() {
     assert!((9_950..=10_100).contains(&took), "{took} ms");
 }
 
+/// The same in the moment in which a leader is elected and has not applied an entry of its own yet: it does not
+/// know whom to wait for.
+#[test]
+fn a_leader_that_is_not_ready_judges_nobody() {
+    for seed in 0..5 {
+        let (mut world, _) = with_set(1_165 + seed);
+        world.conditions.sync = (20_000, 20_000);
+        for node in world.ids() {
+            world.crash(node);
+        }
+        for broker in 0..3 {
+            world.stop(broker, Door::Accepts);
+        }
+        for node in world.ids() {
+            world.start(node);
+        }
+        world.run_until(5_000, |world| world.leader().is_some());
+        let leader = world.leader().unwrap();
+        let answer = world.ask(leader, elect("a", 2));
+        assert!([2007, 2011].contains(&answer.code), "seed {seed}: {answer:?}");
+        world.run(1_000);
+        assert_eq!(failovers(&world, "a"), [], "seed {seed}");
+    }
+}
+
+/// Requests that wait behind each other: the set does not exist yet when the evidence of its election is taken.
+#[test]
+fn evidence_of_a_set_that_is_just_being_made() {
+    let mut world = World::new(1, 1_168);
+    world.live.enable_elect_unclean_master = true;
+    world.start(1);
+    world.await_leader(3_000);
+    for id in 1..=2 {
+        world.add_broker(Broker::new("a", id));
+    }
+    world.run(100);
+    let requests = [
+        apply_id("a", 1, "a.1:30911"),
+        apply_id("a", 2, "a.2:30911"),
+        elect("a", 1),
+        elect("a", 2),
+    ];
+    world.freeze(1, 50);
+    let tickets = requests.map(|request| {
+        world.run(1);
+        world.send_request(1, request)
+    });
+    world.run(200);
+    let code = world.await_answer(tickets[3]).code;
+    assert_eq!((code, failovers(&world, "a")), (2011, vec![]), "1 is alive and stays");
+}
+
 /// U30: all controllers restart, and brokers return over 9 s. Nobody is failed over.
 #[test]
 fn a_cold_start_expires_nobody() {

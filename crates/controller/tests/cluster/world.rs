@@ -404,6 +404,16 @@ impl World {
         state.frozen_in_all += ms * MS;
     }
 
+    /// Ends [`Self::freeze`].
+    pub(crate) fn thaw(&mut self, node: u64) {
+        let boot = self.nodes[&node].boot;
+        let is_frozen = self.nodes[&node].frozen_until > self.now;
+        self.node(node).frozen_until = 0;
+        if is_frozen {
+            self.after(0, What::Turn { node, boot });
+        }
+    }
+
     pub(crate) fn wipe(&mut self, node: u64) {
         let state = self.node(node);
         assert!(state.controller.is_none(), "node {node} runs");
