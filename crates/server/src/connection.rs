@@ -57,6 +57,7 @@ pub(crate) struct Connection {
     kind: Cell<Kind>,
     out: RefCell<BytesMut>,
     is_flushing: Cell<bool>,
+    is_closed: Cell<bool>,
     in_flight: Cell<u32>,
     room: Notify,
     last_active: Cell<Instant>,
@@ -77,6 +78,7 @@ impl Connection {
             kind: Cell::new(Kind::Client),
             out: RefCell::default(),
             is_flushing: Cell::new(false),
+            is_closed: Cell::new(false),
             in_flight: Cell::new(0),
             room: Notify::new(),
             last_active: Cell::new(now),
@@ -148,8 +150,9 @@ impl Connection {
         Ok(true)
     }
 
-    /// Ends the connection: its reader sees the end of the stream.
+    /// Ends the connection: its reader sees the end of the stream, or is woken if it waits for room.
     pub(crate) fn close(&self) {
+        self.is_closed.set(true);
         // It may be closed already; there is nothing else to do about an error.
         drop(socket2::SockRef::from(self.stream.as_ref()).shutdown(std::net::Shutdown::Both));
         self.room.notify_one();
@@ -198,6 +201,10 @@ async fn read_all(
     loop {
         while !connection.has_room() {
             connection.room.notified().await;
+            if connection.is_closed.get() {
+                // What waits to be written never leaves any more, so there will never be room.
+                return Ok(());
+            }
         }
         let read =
             poll_fn(|context| poll_read(shared, connection, &mut reading, &mut partial, context));
