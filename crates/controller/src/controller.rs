@@ -23,7 +23,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use consensus::{
-    Driver, HardState, Membership, PeerId, Restored, Role, SnapshotDescriptor, StartError, Term,
+    Driver, HardState, LogIndex, Membership, PeerId, Restored, Role, SnapshotDescriptor,
+    StartError, Term,
 };
 use replicas::{Replicas, RestoreError};
 
@@ -56,6 +57,12 @@ pub enum ControllerStartError {
     /// The snapshot cannot be read by this version.
     #[error("the snapshot cannot be read: {0}")]
     Snapshot(#[from] RestoreError),
+    /// The log begins after a snapshot, whose bytes are not there.
+    #[error("the log begins after a snapshot at index {index}, which is missing")]
+    SnapshotMissing {
+        /// The last entry that it covers.
+        index: LogIndex,
+    },
 }
 
 /// What has been counted since the start of the process; only ever rises.
@@ -195,7 +202,10 @@ impl Controller {
             Start::Empty => first(Founding::Empty),
             Start::Founding => first(Founding::Founding),
             Start::Founded { restored, snapshot } => {
-                if let (Some(descriptor), Some(bytes)) = (&restored.snapshot, snapshot) {
+                if let Some(descriptor) = &restored.snapshot {
+                    let index = descriptor.index;
+                    let missing = ControllerStartError::SnapshotMissing { index };
+                    let bytes = snapshot.ok_or(missing)?;
                     replicas = Replicas::restore(&bytes)?;
                     newest = Some((descriptor.clone(), bytes));
                 }
@@ -268,8 +278,7 @@ impl Controller {
             (sets + 1, masters + usize::from(set.master().is_some()))
         });
         let driver = self.driver();
-        let index =
-            |of: fn(&Driver) -> consensus::LogIndex| driver.map_or(0, |driver| of(driver).0);
+        let index = |of: fn(&Driver) -> LogIndex| driver.map_or(0, |driver| of(driver).0);
         Overview {
             role: driver.map(Driver::role),
             term: driver.map_or(0, |driver| driver.term().0),

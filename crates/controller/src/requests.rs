@@ -11,6 +11,7 @@ use crate::respond;
 use crate::route::{Draft, EvidenceOf, Route, route};
 use crate::waiting::{Full, Query, Read, Waiter, Write};
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
@@ -218,9 +219,10 @@ impl Controller {
 
     fn sync_state_data(&self, now: Instant, names: Vec<Text>) -> Response {
         let mut sets: Vec<(Text, ReplicasOfSet)> = Vec::new();
+        let mut seen = BTreeSet::new();
         for name in names {
             let Some(set) = self.replicas.broker_set(&name) else { continue };
-            if sets.iter().any(|(other, _)| *other == name) {
+            if !seen.insert(name.clone()) {
                 continue;
             }
             let cluster = set.cluster().unwrap_or_default();

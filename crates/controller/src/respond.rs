@@ -12,7 +12,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use protocol::response_code as code;
 use protocol::{
-    ElectMasterBody, ExtFields, MemberGroup, ReplicasInfo, Response, SyncStateSetBody, Text,
+    BODY_BYTES_MAX, ElectMasterBody, ExtFields, MemberGroup, ReplicasInfo, Response,
+    SyncStateSetBody, Text,
 };
 use replicas::{BrokerId, Member, Outcome, RecordedMaster, Rejection, ReplicaInfo, upstream_order};
 
@@ -115,7 +116,11 @@ pub(crate) fn next_broker_id(cluster: Option<Text>, set: Text, next: BrokerId) -
 
 /// 1006
 pub(crate) fn sync_state_data(info: &ReplicasInfo) -> Response {
-    Response { body: info.to_bytes(), ..plain(code::SUCCESS) }
+    let body = info.to_bytes();
+    if body.len() > BODY_BYTES_MAX {
+        return limit_exceeded("body", "BODY_BYTES_MAX", BODY_BYTES_MAX);
+    }
+    Response { body, ..plain(code::SUCCESS) }
 }
 
 /// A question of our own tools, answered in JSON.

@@ -216,8 +216,11 @@ impl Controller {
     }
 
     fn take_snapshot(&mut self, effects: &mut Vec<Effect>) {
-        let log_bytes =
-            self.snapshots.newest_bytes().saturating_mul(SNAPSHOT_LOG_TIMES).max(SNAPSHOT_LOG_BYTES);
+        let log_bytes = self
+            .snapshots
+            .newest_bytes()
+            .saturating_mul(SNAPSHOT_LOG_TIMES)
+            .max(SNAPSHOT_LOG_BYTES);
         if !self.snapshots.is_due(SNAPSHOT_COMMANDS, log_bytes) {
             return;
         }

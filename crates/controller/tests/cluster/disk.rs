@@ -8,7 +8,7 @@ use controller::{Founding, SnapshotDescriptor, Start};
 use std::collections::VecDeque;
 
 /// One order to the disk.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Order {
     Persist(Persist),
     Identity(Founding, Vec<PeerId>),
@@ -16,7 +16,7 @@ pub(crate) enum Order {
 }
 
 /// A disk; what is in `orders` is not durable yet.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Disk {
     pub(crate) identity: Option<(Founding, Vec<PeerId>)>,
     hard_state: HardState,
@@ -26,6 +26,8 @@ pub(crate) struct Disk {
     /// After the snapshot, without gap.
     pub(crate) entries: VecDeque<Entry>,
     pub(crate) orders: VecDeque<Order>,
+    /// Snapshots cannot be saved.
+    pub(crate) is_full: bool,
 }
 
 impl Disk {
@@ -78,6 +80,7 @@ impl Disk {
                 assert!(old < Some(*state), "an identity goes back: {old:?} -> {state:?}");
                 self.identity = Some((*state, voters.clone()));
             }
+            Order::Snapshot(..) if self.is_full => {}
             Order::Snapshot(descriptor, bytes) => {
                 let snapshot = Some((descriptor.clone(), bytes.clone()));
                 let held = self.entry(descriptor.index.0).map(|entry| entry.term);

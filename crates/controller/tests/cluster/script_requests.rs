@@ -353,6 +353,26 @@ fn sync_state_data_of_ten_thousand_names() {
     world.expect(1, sync_state_data(&names), 1);
 }
 
+/// An answer that no frame could carry is an answer that says so: the client would cut the connection.
+#[test]
+fn sync_state_data_that_is_too_long() {
+    let mut world = World::founded(1, 56);
+    world.checks.is_shallow = true;
+    let name = |set: i64| format!("{}{set}", "n".repeat(245));
+    for set in 0..150 {
+        for id in 1..=75 {
+            world.tell_request(1, &apply_id(&name(set), id, &"y".repeat(1_000)));
+        }
+        world.run(5);
+    }
+    world.run(1_000);
+    let names: Vec<String> = (0..150).map(name).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    world.expect(1, sync_state_data(&names[..100]), 0);
+    let answer = world.expect(1, sync_state_data(&names), 1);
+    assert!(answer.remark.unwrap().contains("BODY_BYTES_MAX"));
+}
+
 /// A table that is full refuses, says so, and is empty again afterwards (L3, L5).
 #[test]
 fn forwards_have_a_limit() {

@@ -2,8 +2,9 @@
 
 use crate::request::{alter, apply_id, clean, info, version};
 use crate::world::World;
+use controller::{Controller, ControllerStartError, Instant, Start};
 
-/// Each of these is 16 KiB of log and refused without much work: 4,350 are more than SNAPSHOT_LOG_BYTES.
+/// Each of these is 16 KiB of log and refused without much work: 4,350 are more than `SNAPSHOT_LOG_BYTES`.
 fn fill(world: &mut World, node: u64, count: usize) {
     let request = clean("none", Some(&"x".repeat(16_000)), true);
     let before = world.overview(node).unwrap().counts.commands;
@@ -71,6 +72,64 @@ fn a_peer_far_behind_gets_a_snapshot() {
         let answer = world.expect(node, info("a"), 0);
         assert_eq!(version(&info("a"), &answer), Some((1, 3)));
     }
+}
+
+/// A journal that names a snapshot and does not hand it over: an empty state would be taken for the whole.
+#[test]
+fn a_snapshot_that_is_missing_is_no_start() {
+    let mut world = with_large_state(3_050);
+    let leader = world.leader().unwrap();
+    fill(&mut world, leader, 4_350);
+    assert!(taken(&world, leader) > 0);
+    let Start::Founded { restored, snapshot } = world.nodes[&leader].disk.start() else {
+        panic!("it is founded")
+    };
+    assert!(snapshot.is_some());
+    let settings = world.settings(leader, 1);
+    let start = Start::Founded { restored, snapshot: None };
+    let error = Controller::new(Instant::default(), settings, start).unwrap_err();
+    assert!(matches!(error, ControllerStartError::SnapshotMissing { .. }), "{error}");
+}
+
+/// A disk without room for snapshots: everything else goes on, and the next one is tried when the log has grown.
+#[test]
+fn a_full_disk_takes_its_snapshot_later() {
+    let mut world = with_large_state(3_060);
+    let leader = world.leader().unwrap();
+    for node in world.ids() {
+        world.node(node).disk.is_full = true;
+    }
+    fill(&mut world, leader, 4_350);
+    assert_eq!(taken(&world, leader), 0);
+    world.expect(leader, alter("a", (1, 1, 2), &[1]), 0);
+    for node in world.ids() {
+        world.node(node).disk.is_full = false;
+    }
+    world.run(5_000);
+    assert_eq!(taken(&world, leader), 0, "not in every turn");
+    fill(&mut world, leader, 4_350);
+    for node in world.ids() {
+        assert!(taken(&world, node) > 0, "node {node}");
+    }
+}
+
+/// A peer that was away cannot save the snapshot that it is sent; it is offered again until it can.
+#[test]
+fn a_full_disk_gets_its_snapshot_later() {
+    let mut world = with_large_state(3_070);
+    let leader = world.leader().unwrap();
+    let away = world.follower();
+    world.isolate(away);
+    fill(&mut world, leader, 4_350);
+    world.node(away).disk.is_full = true;
+    world.heal();
+    world.run(10_000);
+    assert_eq!(taken(&world, away), 0);
+    world.expect(leader, alter("a", (1, 1, 2), &[1]), 0);
+    world.node(away).disk.is_full = false;
+    world.run(15_000);
+    assert!(taken(&world, away) > 0);
+    world.expect(away, info("a"), 0);
 }
 
 /// The receiver dies at any moment of the transfer, and comes back; the sender dies; the link breaks.

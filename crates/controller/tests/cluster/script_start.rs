@@ -167,6 +167,35 @@ fn restarts_keep_everything() {
     world.checks.nothing_lost();
 }
 
+/// D21: a disk that is older than what the peer acknowledged. It says so, serves nothing, and does not loop.
+#[test]
+fn a_restored_backup_stops_the_peer() {
+    let mut world = World::founded(3, 18);
+    world.add_set("a", 2);
+    let (leader, follower) = (world.leader().unwrap(), world.follower());
+    world.run(2_000);
+    let mut backup = world.nodes[&follower].disk.clone();
+    backup.orders.clear();
+    world.add_set("b", 2);
+    world.run(2_000);
+    world.crash(follower);
+    world.node(follower).disk = backup;
+    world.checks.is_shallow = true;
+    world.start(follower);
+    world.run(3_000);
+    let lost = world.nodes[&follower].notes.iter().filter(|(_, note)| {
+        matches!(note, Note::Consensus(controller::ConsensusNote::DataLost { .. }))
+    });
+    assert_eq!(lost.count(), 1);
+    world.expect(follower, info("a"), 2007);
+    world.expect(follower, apply_id("c", 1, "x"), 2007);
+    world.expect(leader, info("b"), 0);
+    // It does not vote either: the third peer alone leads nobody.
+    world.crash(leader);
+    world.run(6_000);
+    assert_eq!(world.leader(), None);
+}
+
 #[test]
 fn a_request_to_a_dead_node_is_refused_and_one_in_its_hands_is_unknown() {
     let mut world = World::founded(3, 15);

@@ -325,6 +325,9 @@ impl World {
         let event = match order.expect("one order for each moment") {
             Order::Persist(group) => Event::Persisted { number: group.number },
             Order::Identity(..) => Event::IdentityWritten,
+            Order::Snapshot(descriptor, _) if self.nodes[&node].disk.is_full => {
+                Event::SnapshotFailed { descriptor }
+            }
             Order::Snapshot(descriptor, _) => Event::SnapshotSaved { descriptor },
         };
         self.tell(node, event);
@@ -351,7 +354,7 @@ impl World {
         }
     }
 
-    fn settings(&self, node: u64, nonce: u64) -> Settings {
+    pub(crate) fn settings(&self, node: u64, nonce: u64) -> Settings {
         let peer = |id: u64| PeerSettings {
             id: PeerId(id),
             name: format!("n{id}").into(),
