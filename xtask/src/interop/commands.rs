@@ -13,6 +13,7 @@ use super::process::Run;
 use super::report::{Outcome, Report, Stop};
 use super::setup::Target;
 use super::stage::Stage;
+use super::traffic::Traffic;
 use std::path::Path;
 use std::time::Duration;
 
@@ -53,6 +54,8 @@ const THIRD: usize = 2;
 /// The cluster does not get where the next commands need it.
 pub(super) fn play(stage: &mut Stage, report: &mut Report) -> Result<(), Stop> {
     report_all(stage, report, &BEFORE_ELECTION);
+    let held = stage.traffic().and_then(Traffic::hold);
+    report.prove("the producer holds on", held.map(|_| String::new()))?;
     report_all(stage, report, &[(election(stage), Mask::Exact)]);
     report.prove("the designated broker is master, and the old one follows", designated(stage))?;
     report.note("kill -9 of broker 3");
@@ -106,16 +109,23 @@ fn start(stage: &Stage, name: &str) -> Outcome<(Recorded, Run)> {
     Ok((recorded, running))
 }
 
-/// Broker 3 may stay behind here, and leaves next anyway: a follower that registers with the name server before the
-/// new master did is told the old one's replication address, and then copies from a follower (upstream's brokers; the
-/// recording caught it, too).
+/// Two defects of upstream's brokers show when a live master is replaced, and have nothing to do with who the
+/// controllers are:
+///
+/// - The old master takes a follower whose replication connection breaks out of its own sync-state set before any
+///   controller agreed (`AutoSwitchHAService#removeConnection` of 5.5.0), so it can acknowledge messages that the
+///   broker elected in its place does not have. Hence the producer holds on until the old one follows.
+/// - A follower that registers with the name server before the new master did is told the old one's replication address,
+///   and copies from a follower from then on. Broker 3 may stay behind that way (the recording caught it, too); it leaves next
+///   anyway.
 fn designated(stage: &mut Stage) -> Outcome<String> {
     stage.role(1, true)?;
+    stage.role(0, false)?;
+    stage.traffic()?.go()?;
     let what = "brokers 1 and 2 in sync under 2";
     let state = stage.state(what, ELECTION_LIMIT, |state| {
         state.master == Some(2) && [1, 2].iter().all(|id| state.ids().contains(id))
     })?;
-    stage.role(0, false)?;
     stage.flow(ELECTION_LIMIT)?;
     Ok(format!("epoch {}", state.master_epoch))
 }

@@ -44,6 +44,16 @@ impl Traffic {
         self.ask("mark", ANSWER_LIMIT)
     }
 
+    /// Stops sending; when this returns, nothing is on its way. The consumer goes on.
+    pub(super) fn hold(&mut self) -> Outcome<Status> {
+        self.ask("hold", ANSWER_LIMIT)
+    }
+
+    /// Sends again, and starts a new longest pause.
+    pub(super) fn go(&mut self) -> Outcome<Status> {
+        self.ask("go", ANSWER_LIMIT)
+    }
+
     /// Ends the producer and waits until the consumer has everything.
     pub(super) fn stop(&mut self) -> Outcome<Status> {
         self.ask("stop", STOP_LIMIT)

@@ -9,6 +9,7 @@ import java.util.Collection;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import org.apache.rocketmq.client.ClientConfig;
@@ -26,9 +27,10 @@ import org.apache.rocketmq.common.message.Message;
  * acknowledged and each consumed message.
  *
  * Arguments: name server, topic, file for the ids. On standard input, one word a line: {@code status} answers
- * with the counts and the longest pause between two acknowledgements since {@code mark}; {@code stop} ends the
- * producer, waits until everything acknowledged was consumed, and answers with what is missing. The file holds
- * one line per acknowledged id, written before it is counted.
+ * with the counts and the longest pause between two acknowledgements since {@code mark}; {@code hold} answers when
+ * nothing is being sent any more, {@code go} starts sending again; {@code stop} ends the producer, waits until everything
+ * acknowledged was consumed, and answers with what is missing. The file holds one line per acknowledged id, written
+ * before it is counted.
  *
  * A message counts as acknowledged only with SEND_OK: any other status, an error or a time-out promises nothing,
  * and that id is never sent again.
@@ -50,6 +52,8 @@ public final class Traffic {
     private final AtomicLong longestPauseMs = new AtomicLong();
     private volatile long lastAcknowledgedAt = System.nanoTime();
     private volatile boolean isStopping;
+    /** Held by the sender for each message, and by {@code hold} until {@code go}. */
+    private final Semaphore turn = new Semaphore(1, true);
 
     private Traffic(String namesrv, String topic, PrintWriter ids) {
         this.namesrv = namesrv;
@@ -76,13 +80,25 @@ public final class Traffic {
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         // The end of input is a stop too: nobody is left to hear the answer.
         for (String word = in.readLine(); word != null && !word.equals("stop"); word = in.readLine()) {
-            if (word.equals("mark")) {
-                longestPauseMs.set(0);
-                lastAcknowledgedAt = System.nanoTime();
+            switch (word) {
+                case "hold":
+                    turn.acquire();
+                    break;
+                case "go":
+                    turn.release();
+                    mark();
+                    break;
+                case "mark":
+                    mark();
+                    break;
+                default:
+                    break;
             }
             System.out.println("status " + counts());
         }
         isStopping = true;
+        // It may have been on hold.
+        turn.release();
         sender.join();
         String missing = missing();
         System.out.println("result " + counts() + " " + missing);
@@ -90,8 +106,14 @@ public final class Traffic {
         consumer.shutdown();
     }
 
+    private void mark() {
+        longestPauseMs.set(0);
+        lastAcknowledgedAt = System.nanoTime();
+    }
+
     private void send(DefaultMQProducer producer) {
         for (long id = 0; !isStopping; id++) {
+            turn.acquireUninterruptibly();
             boolean isAcknowledged = false;
             try {
                 byte[] body = Long.toString(id).getBytes(StandardCharsets.UTF_8);
@@ -105,11 +127,11 @@ public final class Traffic {
                 acknowledged.add(id);
                 longestPauseMs.accumulateAndGet(pauseMs(), Math::max);
                 lastAcknowledgedAt = System.nanoTime();
-                sleep(SEND_PAUSE_MS);
             } else {
                 failed.incrementAndGet();
-                sleep(FAILURE_PAUSE_MS);
             }
+            turn.release();
+            sleep(isAcknowledged ? SEND_PAUSE_MS : FAILURE_PAUSE_MS);
         }
     }
 
