@@ -129,6 +129,15 @@ pub fn split(buffer: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
     Ok(Some(buffer.split_to(prefix.frame_bytes).freeze()))
 }
 
+/// Whether the first frame in `buffer` is there to the end of its header, so that only body is missing.
+///
+/// `false` too for bytes that [`split`] refuses.
+#[must_use]
+pub fn has_header(buffer: &[u8]) -> bool {
+    let prefix = Prefix::read(buffer).ok().flatten();
+    prefix.is_some_and(|prefix| buffer.len() >= PREFIX_BYTES.saturating_add(prefix.header_bytes))
+}
+
 /// What the first bytes of a frame say, checked as far as they are there.
 struct Prefix {
     /// Of the whole frame, length bytes included.

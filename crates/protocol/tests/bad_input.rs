@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use protocol::{
     EXT_FIELDS_MAX, FRAME_BYTES_MAX, Frame, FrameError, HEADER_BYTES_MAX, HeaderEncoding, Language,
-    Request, code, split,
+    Request, code, has_header, split,
 };
 
 /// A frame of `kind` whose lengths are true.
@@ -69,6 +69,16 @@ fn b1_to_b6_frames_are_refused_at_the_byte_that_is_wrong() {
         buffer.put_u32(header | u32::from(*kind) << 24);
         assert_eq!(split(&mut buffer).err(), *expected, "{length} {kind} {header}");
     }
+}
+
+#[test]
+fn b7_a_header_is_complete_with_its_last_byte() {
+    let frame = framed(0, b"{\"code\":1005}", b"body").freeze();
+    let header_end = frame.len() - 4;
+    for length in 0..=frame.len() {
+        assert_eq!(has_header(&frame[..length]), length >= header_end, "{length}");
+    }
+    assert!(!has_header(&[0, 0, 0, 1, 0, 0, 0, 1, 0]), "no frame at all");
 }
 
 #[test]

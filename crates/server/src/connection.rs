@@ -6,7 +6,7 @@
 //!
 //! A connection is a client's until its first frame is a peer's hello ([`crate::hello`]); then it carries batches.
 
-use crate::config::LiveChange;
+use crate::config::{Config, LiveChange};
 use crate::hello::{Hello, LINK_VERSION, unpack};
 use crate::refuse;
 use crate::shared::{Shared, live_settings};
@@ -36,6 +36,9 @@ const OUT_BYTES_MAX: usize = 1_024 * 1_024;
 /// An output buffer that is kept when it is empty, in bytes: one usual answer.
 const OUT_BYTES_KEPT: usize = 1_024;
 
+/// The header of a frame must be complete this long after the frame's first byte, in ms.
+const HEADER_DEADLINE_MS: u64 = 5_000;
+
 /// A frame must be complete this long after its first byte, in ms.
 const FRAME_DEADLINE_MS: u64 = 15_000;
 
@@ -61,7 +64,30 @@ pub(crate) struct Connection {
     in_flight: Cell<u32>,
     room: Notify,
     last_active: Cell<Instant>,
-    partial_since: Cell<Option<Instant>>,
+    partial: Cell<Option<Partial>>,
+}
+
+/// The beginning of a frame that waits for its rest.
+#[derive(Debug, Clone, Copy)]
+struct Partial {
+    since: Instant,
+    has_header: bool,
+}
+
+/// How long frames may take, from `pitchover.limits.*` or by default.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadlines {
+    header_ms: u64,
+    frame_ms: u64,
+}
+
+impl Deadlines {
+    pub(crate) fn of(config: &Config) -> Self {
+        Self {
+            header_ms: config.limit("headerDeadlineMs").unwrap_or(HEADER_DEADLINE_MS),
+            frame_ms: config.limit("frameDeadlineMs").unwrap_or(FRAME_DEADLINE_MS),
+        }
+    }
 }
 
 /// Why a connection is closed from this end.
@@ -82,7 +108,7 @@ impl Connection {
             in_flight: Cell::new(0),
             room: Notify::new(),
             last_active: Cell::new(now),
-            partial_since: Cell::new(None),
+            partial: Cell::new(None),
         };
         (connection, reading)
     }
@@ -158,12 +184,23 @@ impl Connection {
         self.room.notify_one();
     }
 
-    /// Whether it has been silent too long, or an unfinished frame too old.
-    pub(crate) fn is_overdue(&self, now: Instant, idle_secs: u32) -> bool {
+    /// The limit that it broke: silent too long, or an unfinished frame too old.
+    pub(crate) fn overdue(
+        &self,
+        now: Instant,
+        idle_secs: u32,
+        deadlines: Deadlines,
+    ) -> Option<&'static str> {
         let idle_ms = u64::from(idle_secs) * 1_000;
-        let is_idle = idle_ms > 0 && now.since_ms(self.last_active.get()) > idle_ms;
-        let is_slow = |since| now.since_ms(since) > FRAME_DEADLINE_MS;
-        is_idle || self.partial_since.get().is_some_and(is_slow)
+        if idle_ms > 0 && now.since_ms(self.last_active.get()) > idle_ms {
+            return Some("serverChannelMaxIdleTimeSeconds");
+        }
+        let partial = self.partial.get()?;
+        let age_ms = now.since_ms(partial.since);
+        if age_ms > deadlines.header_ms && !partial.has_header {
+            return Some("headerDeadlineMs");
+        }
+        (age_ms > deadlines.frame_ms).then_some("frameDeadlineMs")
     }
 
     fn has_room(&self) -> bool {
@@ -243,9 +280,13 @@ fn poll_read(
     let now = shared.clock.now();
     connection.last_active.set(now);
     let mut result = Ok(());
+    let mut has_frame = false;
     while result.is_ok() {
         match protocol::split(buffer) {
-            Ok(Some(frame)) => result = take_frame(shared, connection, now, frame),
+            Ok(Some(frame)) => {
+                has_frame = true;
+                result = take_frame(shared, connection, now, frame);
+            }
             Ok(None) => break,
             Err(_malformed) => result = Err(Close("malformed frame")),
         }
@@ -255,14 +296,14 @@ fn poll_read(
         *partial = BytesMut::from(&scratch[..]);
     }
     scratch.clear();
-    if partial.is_empty() {
-        connection.partial_since.set(None);
-        if partial.capacity() > 0 {
-            *partial = BytesMut::new();
-        }
-    } else if connection.partial_since.get().is_none() {
-        connection.partial_since.set(Some(now));
+    if partial.is_empty() && partial.capacity() > 0 {
+        *partial = BytesMut::new();
     }
+    // A busy connection may end every read in the middle of a frame; what counts is the age of that one.
+    let older = connection.partial.get().filter(|_| !has_frame);
+    let since = older.map_or(now, |older| older.since);
+    let has_header = protocol::has_header(partial);
+    connection.partial.set((!partial.is_empty()).then_some(Partial { since, has_header }));
     Poll::Ready(result.map(|()| Read::Some))
 }
 

@@ -314,7 +314,8 @@ async fn sweep(shared: Rc<Shared>) {
         let now = shared.clock.now();
         let idle_secs = shared.live.get().idle_secs_max;
         for connection in shared.connections.borrow().values() {
-            if connection.is_overdue(now, idle_secs) {
+            if let Some(limit) = connection.overdue(now, idle_secs, shared.deadlines) {
+                shared.metrics.refused(limit);
                 connection.close();
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::config::{Config, ConfigStore, Live};
-use crate::connection::Connection;
+use crate::connection::{Connection, Deadlines};
 use crate::hello::Hello;
 use crate::metrics::Metrics;
 use bytes::BytesMut;
@@ -33,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) store: RefCell<ConfigStore>,
     pub(crate) live: Cell<Live>,
+    pub(crate) deadlines: Deadlines,
     pub(crate) metrics: Metrics,
     pub(crate) hello: Hello,
     pub(crate) inbox: Inbox,
@@ -52,6 +53,7 @@ impl Shared {
             clock,
             store: RefCell::new(ConfigStore::new(&config)),
             live: Cell::new(config.live),
+            deadlines: Deadlines::of(&config),
             config,
             metrics,
             hello,
