@@ -243,6 +243,9 @@ async fn read_all(
                 return Ok(());
             }
         }
+        while shared.has_urgent_backlog() {
+            tokio::task::yield_now().await;
+        }
         let read =
             poll_fn(|context| poll_read(shared, connection, &mut reading, &mut partial, context));
         if read.await? == Read::End {
@@ -400,18 +403,15 @@ fn update_config(shared: &Rc<Shared>, body: &[u8]) -> Response {
         let grace = shared.config.timing.broker_close_grace_ms;
         shared.tell(Event::Configured(live_settings(&live, grace)));
     }
-    refuse::config_updated(answer.code, answer.remark.map(Into::into))
+    refuse::config_updated(answer.outcome)
 }
 
 fn apply_change(live: &mut crate::config::Live, change: LiveChange) {
     match change {
         LiveChange::UncleanElection(value) => live.brokers.is_unclean_allowed = value,
         LiveChange::NotifyBrokers(value) => live.brokers.is_notified = value,
-        LiveChange::ElectRetriesMax(value) => live.elect_retries_max = value,
-        LiveChange::ScanInactiveMasterMs(value) => live.scan_inactive_master_ms = value,
         LiveChange::IdleSecsMax(value) => live.idle_secs_max = value,
         LiveChange::ShutdownGracefully(value) => live.is_shutdown_graceful = value,
-        LiveChange::ShutdownWaitSecs(value) => live.shutdown_wait_secs = value,
     }
 }
 
@@ -438,8 +438,12 @@ fn take_private(
             return Some(refuse::code_not_supported(other));
         }
     };
-    shared.tell(Event::Inspect { caller, question });
-    None
+    // In the lane of requests, since anybody may ask.
+    if shared.ask(Event::Inspect { caller, question }, false) {
+        return None;
+    }
+    shared.metrics.refused("INBOX_EVENTS_MAX");
+    Some(refuse::busy())
 }
 
 /// A peer opens a link (rule N1). From here on the connection carries its batches, and an older one is retired.

@@ -14,7 +14,7 @@
 
 use crate::notes;
 use crate::outgoing::Outgoing;
-use crate::peer_link::PeerLink;
+use crate::peer_link::{PeerLink, Pushed};
 use crate::shared::Shared;
 use crate::writer::{Done, Order};
 use controller::{ConnectionId, Controller, Effect, Event, Founding, Instant, PeerId};
@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Sleep, sleep};
 
-/// Events of one turn; the rest waits for the next (rule D1).
+/// Requests of one turn, beside everything urgent; the rest waits for the next (rule D1).
 const TURN_EVENTS_MAX: usize = 4_096;
 
 /// Why the loop ended.
@@ -90,7 +90,7 @@ impl Core {
                 }
             }
             for link in self.links.values() {
-                link.flush();
+                link.flush(&shared);
             }
             while let Some(connection) = replied.pop_first() {
                 if let Some(connection) = shared.connection(connection) {
@@ -101,6 +101,8 @@ impl Core {
                 return End::Stopped;
             }
             self.gauges.publish_if_due(now, &self.controller, &shared.metrics);
+            // A turn that always leaves work for the next must not keep sockets and timers waiting for ever.
+            tokio::task::coop::consume_budget().await;
         }
     }
 
@@ -139,10 +141,13 @@ impl Core {
             }
             Effect::Send { peer, message } => {
                 let Some(link) = self.links.get(&peer) else { return };
-                if !link.push(&message) {
-                    self.shared.metrics.refused("PEER_QUEUE_BYTES_MAX");
-                    self.shared.tell(Event::PeerUnreachable { peer, is_refused: false });
-                    self.shared.tell(Event::PeerReachable { peer });
+                match link.push(&message) {
+                    Pushed::Taken => {}
+                    Pushed::Full => {
+                        self.shared.metrics.refused("PEER_QUEUE_BYTES_MAX");
+                        self.shared.tell(Event::PeerUnreachable { peer, is_refused: false });
+                    }
+                    Pushed::TooLong => self.shared.metrics.refused("BATCH_BYTES_MAX"),
                 }
             }
             Effect::Persist(persist) => self.order(Order::Persist(persist)),

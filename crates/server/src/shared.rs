@@ -15,6 +15,10 @@ use tokio::sync::Notify;
 /// Requests that may wait for the core; beyond it all but heartbeats are refused as busy.
 pub(crate) const INBOX_EVENTS_MAX: usize = 65_536;
 
+/// Urgent events that may wait for the core; beyond it nothing is read from any connection. One batch of a peer may
+/// exceed it by what a frame holds.
+pub(crate) const URGENT_EVENTS_MAX: usize = 65_536;
+
 /// Connections accepted at once, peers included; more are closed at once.
 pub(crate) const CONNECTIONS_MAX: usize = 100_000;
 
@@ -71,6 +75,11 @@ impl Shared {
     pub(crate) fn tell(&self, event: Event) {
         self.inbox.urgent.borrow_mut().push(event);
         self.wake.notify_one();
+    }
+
+    /// Whether so much is urgent that connections wait with reading until the core has taken it.
+    pub(crate) fn has_urgent_backlog(&self) -> bool {
+        self.inbox.urgent.borrow().len() >= URGENT_EVENTS_MAX
     }
 
     /// Hands a request to the core. `false` if the inbox is full and it is no heartbeat.
