@@ -42,7 +42,7 @@ pub use peer::{PEERS_MAX, PeerConfig, Style};
 pub use report::{ConfigError, ConfigErrors, Invalid, Oddity, Origin, Warning};
 pub use settings::{Setting, Settings};
 pub use source::{ConfigFile, Sources};
-pub use store::{ConfigStore, UpdateAnswer};
+pub use store::{ConfigStore, UpdateAnswer, UpdateOutcome};
 
 /// Bounds of `jRaftElectionTimeoutMs`: below, a disk's hiccup deposes the leader; above, nobody
 /// waits that long for a new one.
@@ -71,11 +71,11 @@ pub enum LogFormat {
 pub enum Exporter {
     /// None.
     Disable,
-    /// Pushed; this version does not, and says so at start.
+    /// Pushed; this version does not, which is a warning at start.
     OtlpGrpc,
     /// A page of its own at [`MetricsConfig::prom_address`].
     Prom,
-    /// Logged; this version does not, and says so at start.
+    /// Logged; this version does not, which is a warning at start.
     Log,
 }
 
@@ -97,8 +97,6 @@ pub struct MetricsConfig {
     pub prom_address: (String, u16),
     /// Labels on every series of upstream's set: the pairs of `metricsLabel`.
     pub labels: Vec<(String, String)>,
-    /// Adds the label `aggregation="delta"`.
-    pub is_in_delta: bool,
 }
 
 /// Socket buffers; `None` leaves the system's choice.
@@ -115,12 +113,6 @@ pub struct SocketConfig {
 pub struct Timing {
     /// Campaign time-out E.
     pub election_timeout_ms: u64,
-    /// Grace for brokers after a new leader, if longer than ours.
-    pub leader_grace_ms: u64,
-    /// Upper bound between snapshots.
-    pub snapshot_interval_secs: u64,
-    /// Upper bound of the scan for brokers that fell silent.
-    pub scan_not_active_broker_ms: u64,
     /// Grace after a broker's connection closed.
     pub broker_close_grace_ms: u64,
     /// For connections to brokers.
@@ -150,9 +142,8 @@ pub struct Config {
     pub peer_port: u16,
     /// The text given to brokers as this peer's address.
     pub advertised_address: String,
-    /// The folder that peers of one host may share.
-    pub store_path: PathBuf,
-    /// Ours alone: `pitchover-<self id>` below it.
+    /// Ours alone: `pitchover-<self id>` below `controllerStorePath`, which peers of one host may
+    /// share.
     pub data_path: PathBuf,
     /// Durations.
     pub timing: Timing,
@@ -219,11 +210,13 @@ impl Config {
         let peer_port = peer::port(&me.peer_address).expect("peer::read checked the port");
         let group = settings.text(group_key).to_owned();
         let cluster_id = cluster_id(&group, &peers.list);
-        let (store_path, data_path) = derive(&mut settings, &me, broker_port, &mut warnings);
+        let data_path = derive(&mut settings, &me, broker_port, &mut warnings);
         let advertised = settings.text("pitchover.advertisedAddr");
         let advertised_address =
             if advertised.is_empty() { &me.broker_address } else { advertised }.to_owned();
         warnings.extend(warn_of_loopback(&settings, &advertised_address, peers.list.len()));
+        let metrics = metrics(&settings);
+        warnings.extend(warn_of_exporter(&settings, metrics.exporter));
 
         Ok(Self {
             group,
@@ -236,7 +229,6 @@ impl Config {
             broker_port,
             peer_port,
             advertised_address,
-            store_path,
             data_path,
             timing: timing(&settings),
             live: Live::of(&settings),
@@ -244,7 +236,7 @@ impl Config {
             sockets: sockets(&settings),
             serialize_type: serialize_type(&settings),
             admin,
-            metrics: metrics(&settings),
+            metrics,
             durability: match settings.text("pitchover.durability") {
                 "async" => Durability::Async,
                 _ => Durability::Fsync,
@@ -266,8 +258,12 @@ impl Config {
     }
 
     /// The value of `pitchover.limits.<name>`, if set.
+    ///
+    /// # Panics
+    /// If `name` is not in [`field::LIMIT_NAMES`], since setting it would be reported as unknown.
     #[must_use]
     pub fn limit(&self, name: &str) -> Option<u64> {
+        assert!(field::LIMIT_NAMES.contains(&name), "name is in LIMIT_NAMES: {name}");
         self.settings.limits().get(name).copied()
     }
 }
@@ -283,13 +279,14 @@ fn cluster_id(group: &str, peers: &[PeerConfig]) -> u64 {
     text.bytes().fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
 }
 
-/// Fills in what follows from the peers, so that 1010 shows what is in force. Returns the paths.
+/// Fills in what follows from the peers, so that 1010 shows what is in force. Returns the folder
+/// of the data.
 fn derive(
     settings: &mut Settings,
     me: &PeerConfig,
     broker_port: u16,
     warnings: &mut Vec<Warning>,
-) -> (PathBuf, PathBuf) {
+) -> PathBuf {
     if settings.text("controllerStorePath").is_empty() {
         let default = settings.default_store_path();
         settings.set("controllerStorePath", Some(default), Origin::Default);
@@ -308,15 +305,12 @@ fn derive(
         warnings.push(Warning { origin, key, oddity: Oddity::Note(text) });
     }
     settings.set("listenPort", Some(listen_port), Origin::Derived("the own peer entry"));
-    (store_path, data_path)
+    data_path
 }
 
 fn timing(settings: &Settings) -> Timing {
     Timing {
         election_timeout_ms: settings.amount("jRaftElectionTimeoutMs"),
-        leader_grace_ms: settings.amount("jRaftScanWaitTimeoutMs"),
-        snapshot_interval_secs: settings.amount("jRaftSnapshotIntervalSecs"),
-        scan_not_active_broker_ms: settings.amount("scanNotActiveBrokerInterval"),
         broker_close_grace_ms: settings.amount("pitchover.brokerCloseGraceMs"),
         connect_timeout_ms: settings.amount("connectTimeoutMillis"),
     }
@@ -351,7 +345,6 @@ fn metrics(settings: &Settings) -> MetricsConfig {
         },
         prom_address: (host.to_owned(), port),
         labels: labels.filter(|(key, _)| !key.is_empty()).collect(),
-        is_in_delta: settings.is_true("metricsInDelta"),
     }
 }
 
@@ -403,5 +396,21 @@ fn warn_of_loopback(settings: &Settings, advertised: &str, peers: usize) -> Opti
         origin: settings.get("pitchover.advertisedAddr").origin.clone(),
         key: "pitchover.advertisedAddr".to_owned(),
         oddity: Oddity::Note(format!("brokers on other hosts cannot reach {advertised}")),
+    })
+}
+
+/// Whoever asks for an exporter must not believe that it runs.
+fn warn_of_exporter(settings: &Settings, exporter: Exporter) -> Option<Warning> {
+    let name = match exporter {
+        Exporter::Disable | Exporter::Prom => return None,
+        Exporter::OtlpGrpc => "OTLP_GRPC",
+        Exporter::Log => "LOG",
+    };
+    let key = "metricsExporterType";
+    let text = format!("this version does not export to {name}; metrics are at PROM and /metrics");
+    Some(Warning {
+        origin: settings.get(key).origin.clone(),
+        key: key.to_owned(),
+        oddity: Oddity::Note(text),
     })
 }

@@ -419,15 +419,12 @@ impl Metrics {
 
 /// Upstream's common labels. `address` is the own peer address, in both styles.
 fn java_labels(config: &Config) -> Vec<(Cow<'static, str>, Cow<'static, str>)> {
-    let mut labels = vec![
+    let labels = [
         ("address", config.me.peer_address.clone()),
         ("group", config.group.clone()),
         ("peer_id", config.me.name.clone()),
         ("otel_scope_name", "controller".to_owned()),
     ];
-    if config.metrics.is_in_delta {
-        labels.push(("aggregation", "delta".to_owned()));
-    }
     let common = labels.into_iter().map(|(key, value)| (Cow::from(key), Cow::from(value)));
     let pairs = config.metrics.labels.iter();
     let extra = pairs.map(|(key, value)| (Cow::from(label_name(key)), Cow::from(value.clone())));

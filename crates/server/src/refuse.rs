@@ -2,6 +2,7 @@
 //!
 //! Requests that reach it are answered by `controller/src/respond.rs`, and by nobody else.
 
+use crate::config::UpdateOutcome;
 use bytes::Bytes;
 use protocol::{ExtFields, Response, Text, response_code as code};
 
@@ -32,9 +33,17 @@ pub(crate) fn config_listing(listing: String) -> Response {
     answer(code::SUCCESS, None, Bytes::from(listing))
 }
 
-/// 1009: what came of a change of settings.
-pub(crate) fn config_updated(code: i32, remark: Option<Text>) -> Response {
-    answer(code, remark, Bytes::new())
+/// 1009: what came of a change of settings. Source: upstream
+/// `ControllerRequestProcessor#handleUpdateControllerConfig`.
+pub(crate) fn config_updated(outcome: UpdateOutcome) -> Response {
+    let (code, remark) = match outcome {
+        UpdateOutcome::Done => (code::SUCCESS, None),
+        UpdateOutcome::Malformed => (code::SYSTEM_ERROR, Some("string2Properties error")),
+        UpdateOutcome::BlackListed => {
+            (code::NO_PERMISSION, Some("Can not update config in black list."))
+        }
+    };
+    answer(code, remark.map(Into::into), Bytes::new())
 }
 
 /// A peer's hello that is not accepted.
@@ -45,4 +54,23 @@ pub(crate) fn hello_refused(why: &str) -> Response {
 /// A peer's hello that is accepted; `body` is the hello of this peer.
 pub(crate) fn hello_accepted(body: Bytes) -> Response {
     answer(code::SUCCESS, None, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::config_updated;
+    use crate::config::UpdateOutcome;
+
+    #[test]
+    fn changes_of_settings_are_answered_as_in_java() {
+        let rows = [
+            (UpdateOutcome::Done, 0, None),
+            (UpdateOutcome::Malformed, 1, Some("string2Properties error")),
+            (UpdateOutcome::BlackListed, 16, Some("Can not update config in black list.")),
+        ];
+        for (outcome, code, remark) in rows {
+            let response = config_updated(outcome);
+            assert_eq!((response.code, response.remark.as_deref()), (code, remark));
+        }
+    }
 }

@@ -50,7 +50,7 @@ fn upstreams_sample_of_three() {
     assert_eq!(config.peers_text, "n0:127.0.0.1:9878;n1:127.0.0.1:9868;n2:127.0.0.1:9858");
     assert_eq!((config.broker_port, config.peer_port), (9878, 9878));
     assert_eq!(config.advertised_address, "127.0.0.1:9878");
-    assert_eq!(config.store_path.to_str(), Some("/home/u/PitchoverController"));
+    assert_eq!(config.settings.text("controllerStorePath"), "/home/u/PitchoverController");
     assert_eq!(config.data_path.to_str(), Some("/home/u/PitchoverController/pitchover-n0"));
     assert_eq!(config.timing.election_timeout_ms, 1000);
     assert!(config.live.brokers.is_notified);
@@ -218,7 +218,7 @@ fn what_java_ignores_gives_a_warning() {
     assert_eq!(warnings(&config), expected);
     // `true ` is false, and a number with a blank leaves the default.
     assert!(!config.live.brokers.is_unclean_allowed);
-    assert_eq!(config.timing.scan_not_active_broker_ms, 5000);
+    assert_eq!(config.settings.number("scanNotActiveBrokerInterval"), 5000);
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn later_layers_win_and_say_who_they_are() {
         ("ROCKETMQ_CONTROLLER_JRAFT_SNAPSHOT_INTERVAL_SECS", "9"),
         ("ROCKETMQ_CONTROLLER_SERVICE_HOST", "10.0.0.1"),
         ("PITCHOVER_DURABILITY", "async"),
-        ("PITCHOVER_LIMITS_CONNECTIONS_MAX", "12"),
+        ("PITCHOVER_LIMITS_SEGMENT_BYTES", "12"),
         ("controllerStorePath", "/store"),
         ("ROCKETMQ_HOME", "/opt/rocketmq"),
     ]));
@@ -243,9 +243,9 @@ fn later_layers_win_and_say_who_they_are() {
         pairs(&[("jRaftElectionTimeoutMs", "800"), ("pitchover.adminAddr", "0.0.0.0:1")]);
     let config = Config::load(&sources).unwrap();
     assert_eq!(config.timing.election_timeout_ms, 800);
-    assert_eq!(config.timing.snapshot_interval_secs, 9);
+    assert_eq!(config.settings.number("jRaftSnapshotIntervalSecs"), 9);
     assert_eq!(config.durability, Durability::Async);
-    assert_eq!(config.limit("connectionsMax"), Some(12));
+    assert_eq!(config.limit("segmentBytes"), Some(12));
     assert_eq!(config.data_path.to_str(), Some("/store/pitchover-n0"));
     assert_eq!(config.serialize_type, "ROCKETMQ");
     assert!(config.admin.is_explicit);
@@ -292,12 +292,42 @@ fn the_operators_pod_name_gives_the_id() {
 fn metrics_settings() {
     let config = load(&format!(
         "{THREE}metricsExporterType=2\nmetricsLabel=instance_id:x, uid : y,odd\n\
-         metricsInDelta=TRUE\nmetricsPromExporterHost=127.0.0.1\nmetricsPromExporterPort=1\n"
+         metricsPromExporterHost=127.0.0.1\nmetricsPromExporterPort=1\n"
     ));
     assert_eq!(config.metrics.exporter, Exporter::Prom);
     assert_eq!(config.metrics.prom_address, ("127.0.0.1".to_owned(), 1));
     assert_eq!(config.metrics.labels, pairs(&[("instance_id", "x"), ("uid", "y")]));
-    assert!(config.metrics.is_in_delta);
+}
+
+#[test]
+fn keys_that_do_nothing_say_so() {
+    let config = load(&format!(
+        "{THREE}scanNotActiveBrokerInterval=1\nelectMasterMaxRetryCount=1\n\
+         scanInactiveMasterInterval=1\njRaftScanWaitTimeoutMs=1\nshutdownWaitTimeSeconds=1\n\
+         jRaftSnapshotIntervalSecs=1\nmetricsExporterType=LOG\npitchover.limits.nodes=1\n\
+         pitchover.limits.frameDeadlineMs=1\nmetricsInDelta=true\npitchover.adminAddr=1.2.3.4:5\n\
+         pitchover.advertisedAddr=h:1\n"
+    ));
+    let expected = [
+        "c.conf:4: scanNotActiveBrokerInterval has no effect here",
+        "c.conf:5: electMasterMaxRetryCount has no effect here",
+        "c.conf:6: scanInactiveMasterInterval has no effect here",
+        "c.conf:7: jRaftScanWaitTimeoutMs has no effect here",
+        "c.conf:8: shutdownWaitTimeSeconds has no effect here",
+        "c.conf:9: jRaftSnapshotIntervalSecs has no effect here",
+        "c.conf:11: pitchover.limits.nodes: no such limit; there are segmentBytes, \
+         headerDeadlineMs, frameDeadlineMs",
+        "c.conf:13: metricsInDelta is accepted, but this version does not act on it",
+        "c.conf:10: metricsExporterType: this version does not export to LOG; metrics are at PROM \
+         and /metrics",
+    ];
+    assert_eq!(warnings(&config), expected);
+    assert_eq!(config.metrics.exporter, Exporter::Log);
+    assert_eq!(config.limit("frameDeadlineMs"), Some(1));
+    let refused = refusal(&format!("{THREE}pitchover.limits.segmentBytes=x\n"));
+    let expected = "pitchover.limits.segmentBytes=x (c.conf:4): not a value of this key; \
+        allowed: a whole number";
+    assert_eq!(refused, expected);
 }
 
 #[test]

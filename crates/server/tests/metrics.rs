@@ -213,12 +213,12 @@ fn roles_as_java_exports_them() {
 #[test]
 fn labels_of_the_configuration() {
     let metrics = metrics(
-        "metricsLabel=instance id:x,9a:\"quoted\\\\\\nline\"\nmetricsInDelta=true\n\
+        "metricsLabel=instance id:x,9a:\"quoted\\\\\\nline\"\n\
          pitchover.durability=async\n",
     );
     metrics.set_role(Role::Leader);
     let page = metrics.text();
-    let labels = [("aggregation", "delta"), ("instance_id", "x"), ("address", "127.0.0.1:9858")];
+    let labels = [("instance_id", "x"), ("address", "127.0.0.1:9858")];
     assert_eq!(value(&page, "role", &labels), Some(1.0));
     // Escaped: a label cannot break out of its line.
     assert!(page.contains(r#"_9a="\"quoted\\\nline\"""#), "{page}");

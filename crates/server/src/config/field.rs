@@ -115,6 +115,10 @@ pub const OPEN_PREFIXES: &[&str] = &["pitchover.audit.", "pitchover.otlp.", LIMI
 /// Limits by name: `pitchover.limits.<name>`, whole numbers.
 pub const LIMITS_PREFIX: &str = "pitchover.limits.";
 
+/// The names below [`LIMITS_PREFIX`] that act: bytes of a journal's segment, and how long the
+/// beginning and the whole of a frame may take. Any other name is reported and not kept.
+pub const LIMIT_NAMES: [&str; 3] = ["segmentBytes", "headerDeadlineMs", "frameDeadlineMs"];
+
 /// A line that Java lists for a field without a usable value; never an unknown key when read back.
 pub const JRAFT_CONFIG_LINE: &str = "jraftConfig";
 
@@ -123,11 +127,8 @@ use Initial::{Home, Null, Processors, Value};
 use Kind::{Boolean, Choice, ExporterType, Int, Long, Secret, Text, Within};
 use Owner::{Access, Client, Controller, Jraft, Pitchover, Remoting, Server};
 
-const DEADLINES: Effect = Differs("each broker has a deadline; the value is an upper bound only");
-const RETRIES: Effect = Differs("retries of an election that could not be committed");
 const STORE: Effect = Differs("default ~/PitchoverController; ours in a sub-folder of its own");
 const QUEUE: Effect = Differs("our admission limit if lower than ours");
-const GRACE: Effect = Differs("grace after a new leader, if longer than ours");
 const FRAME: Effect = Differs("the limit is fixed at 16777216");
 const LISTEN_PORT: Effect = Differs("the port of the own peer entry is used");
 
@@ -151,7 +152,7 @@ pub const FIELDS: &[Field] = &[
     row(Controller, "rocketmqHome", Text, Null, Acts),
     row(Controller, "configStorePath", Text, Home("controller/controller.properties"), Acts),
     row(Controller, "controllerType", Text, Value("DLedger"), Acts),
-    row(Controller, "scanNotActiveBrokerInterval", Long, Value("5000"), DEADLINES),
+    row(Controller, "scanNotActiveBrokerInterval", Long, Value("5000"), Ignored),
     row(Controller, "controllerThreadPoolNums", Int, Value("16"), Ignored),
     row(Controller, "controllerRequestThreadPoolQueueCapacity", Int, Value("50000"), QUEUE),
     row(Controller, "controllerDLegerGroup", Text, Null, Acts),
@@ -159,11 +160,11 @@ pub const FIELDS: &[Field] = &[
     row(Controller, "controllerDLegerSelfId", Text, Null, Acts),
     row(Controller, "mappedFileSize", Int, Value("1073741824"), Ignored),
     row(Controller, "controllerStorePath", Text, Value(""), STORE),
-    row(Controller, "electMasterMaxRetryCount", Int, Value("3"), RETRIES),
+    row(Controller, "electMasterMaxRetryCount", Int, Value("3"), Ignored),
     row(Controller, "enableElectUncleanMaster", Boolean, Value("false"), Acts),
     shown(row(Controller, "processReadEvent", Boolean, Value("false"), Ignored), "isProcessReadEvent"),
     row(Controller, "notifyBrokerRoleChanged", Boolean, Value("true"), Acts),
-    row(Controller, "scanInactiveMasterInterval", Long, Value("5000"), Acts),
+    row(Controller, "scanInactiveMasterInterval", Long, Value("5000"), Ignored),
     row(Controller, "metricsExporterType", ExporterType, Value("DISABLE"), Acts),
     row(Controller, "metricsGrpcExporterTarget", Text, Value(""), Planned),
     row(Controller, "metricsGrpcExporterHeader", Text, Value(""), Planned),
@@ -177,8 +178,8 @@ pub const FIELDS: &[Field] = &[
     row(Controller, "configBlackList", Text, Value("configBlackList;configStorePath"), Acts),
 
     row(Jraft, "jRaftElectionTimeoutMs", Int, Value("1000"), Acts),
-    row(Jraft, "jRaftScanWaitTimeoutMs", Int, Value("1000"), GRACE),
-    row(Jraft, "jRaftSnapshotIntervalSecs", Int, Value("3600"), Planned),
+    row(Jraft, "jRaftScanWaitTimeoutMs", Int, Value("1000"), Ignored),
+    row(Jraft, "jRaftSnapshotIntervalSecs", Int, Value("3600"), Ignored),
     row(Jraft, "jRaftGroupId", Text, Value("jRaft-Controller"), Acts),
     row(Jraft, "jRaftServerId", Text, Value("localhost:9880"), Acts),
     row(Jraft, "jRaftInitConf", Text, Value("localhost:9880,localhost:9881,localhost:9882"), Acts),
@@ -200,7 +201,7 @@ pub const FIELDS: &[Field] = &[
     row(Server, "serverNettyWorkerGroupEnable", Boolean, Value("true"), Ignored),
     row(Server, "serverPooledByteBufAllocatorEnable", Boolean, Value("true"), Ignored),
     row(Server, "enableShutdownGracefully", Boolean, Value("false"), Acts),
-    row(Server, "shutdownWaitTimeSeconds", Int, Value("30"), Acts),
+    row(Server, "shutdownWaitTimeSeconds", Int, Value("30"), Ignored),
     row(Server, "useEpollNativeSelector", Boolean, Value("false"), Ignored),
 
     row(Client, "clientWorkerThreads", Int, Value("4"), Ignored),

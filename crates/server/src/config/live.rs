@@ -19,16 +19,10 @@ pub struct BrokerPolicy {
 pub struct Live {
     /// How brokers are treated.
     pub brokers: BrokerPolicy,
-    /// `electMasterMaxRetryCount`.
-    pub elect_retries_max: u32,
-    /// `scanInactiveMasterInterval`, at least 1.
-    pub scan_inactive_master_ms: u64,
     /// `serverChannelMaxIdleTimeSeconds`, for new connections; 0 is never.
     pub idle_secs_max: u32,
     /// `enableShutdownGracefully`.
     pub is_shutdown_graceful: bool,
-    /// `shutdownWaitTimeSeconds`.
-    pub shutdown_wait_secs: u32,
 }
 
 /// One setting that changed, with its new value.
@@ -38,33 +32,24 @@ pub enum LiveChange {
     UncleanElection(bool),
     /// `notifyBrokerRoleChanged`.
     NotifyBrokers(bool),
-    /// `electMasterMaxRetryCount`.
-    ElectRetriesMax(u32),
-    /// `scanInactiveMasterInterval`.
-    ScanInactiveMasterMs(u64),
     /// `serverChannelMaxIdleTimeSeconds`.
     IdleSecsMax(u32),
     /// `enableShutdownGracefully`.
     ShutdownGracefully(bool),
-    /// `shutdownWaitTimeSeconds`.
-    ShutdownWaitSecs(u32),
 }
 
 impl Live {
     /// Reads the live settings; negative numbers count as 0.
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
-        let small = |key| u32::try_from(settings.amount(key)).unwrap_or(u32::MAX);
+        let idle_secs = settings.amount("serverChannelMaxIdleTimeSeconds");
         Self {
             brokers: BrokerPolicy {
                 is_unclean_allowed: settings.is_true("enableElectUncleanMaster"),
                 is_notified: settings.is_true("notifyBrokerRoleChanged"),
             },
-            elect_retries_max: small("electMasterMaxRetryCount"),
-            scan_inactive_master_ms: settings.amount("scanInactiveMasterInterval").max(1),
-            idle_secs_max: small("serverChannelMaxIdleTimeSeconds"),
+            idle_secs_max: u32::try_from(idle_secs).unwrap_or(u32::MAX),
             is_shutdown_graceful: settings.is_true("enableShutdownGracefully"),
-            shutdown_wait_secs: small("shutdownWaitTimeSeconds"),
         }
     }
 
@@ -81,22 +66,10 @@ impl Live {
                 old_brokers.is_notified != brokers.is_notified,
                 LiveChange::NotifyBrokers(brokers.is_notified),
             ),
-            (
-                self.elect_retries_max != new.elect_retries_max,
-                LiveChange::ElectRetriesMax(new.elect_retries_max),
-            ),
-            (
-                self.scan_inactive_master_ms != new.scan_inactive_master_ms,
-                LiveChange::ScanInactiveMasterMs(new.scan_inactive_master_ms),
-            ),
             (self.idle_secs_max != new.idle_secs_max, LiveChange::IdleSecsMax(new.idle_secs_max)),
             (
                 self.is_shutdown_graceful != new.is_shutdown_graceful,
                 LiveChange::ShutdownGracefully(new.is_shutdown_graceful),
-            ),
-            (
-                self.shutdown_wait_secs != new.shutdown_wait_secs,
-                LiveChange::ShutdownWaitSecs(new.shutdown_wait_secs),
             ),
         ];
         candidates.into_iter().filter(|(is_changed, _)| *is_changed).map(|(_, new)| new).collect()

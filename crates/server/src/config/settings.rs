@@ -10,14 +10,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::field::{self, Effect, FIELDS, Field, Initial, JRAFT_CONFIG_LINE, Kind, LIMITS_PREFIX};
+use super::field::{self, Effect, FIELDS, Field, Initial, JRAFT_CONFIG_LINE, Kind};
+use super::field::{LIMIT_NAMES, LIMITS_PREFIX};
 use super::report::{ConfigError, ConfigErrors, Invalid, Oddity, Origin, Warning};
 use super::source::{ConfigFile, Sources};
 use super::value;
 use crate::properties;
-
-/// Limits that may be set by name. There are about forty; a longer list is a mistake.
-pub const LIMITS_COUNT_MAX: usize = 1000;
 
 /// One value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +32,7 @@ pub struct Settings {
     values: BTreeMap<&'static str, Setting>,
     /// Keys of the `-c` file as they stand there, known or not; a repeated key has its last value.
     verbatim: BTreeMap<String, String>,
-    limits: BTreeMap<String, u64>,
+    limits: BTreeMap<&'static str, u64>,
     home: String,
 }
 
@@ -42,6 +40,8 @@ pub struct Settings {
 enum Applied {
     Set(&'static Field),
     Limit,
+    UnknownLimit,
+    UnparsableLimit,
     Unparsable(&'static Field),
     Unknown,
 }
@@ -183,7 +183,7 @@ impl Settings {
 
     /// Limits by name, without their prefix.
     #[must_use]
-    pub fn limits(&self) -> &BTreeMap<String, u64> {
+    pub fn limits(&self) -> &BTreeMap<&'static str, u64> {
         &self.limits
     }
 
@@ -214,14 +214,12 @@ impl Settings {
 
     fn apply(&mut self, key: &str, raw: &str, origin: Origin) -> Applied {
         if let Some(name) = key.strip_prefix(LIMITS_PREFIX) {
-            let number = raw.trim().parse::<u64>();
-            return match number {
-                Ok(number) if self.limits.len() < LIMITS_COUNT_MAX => {
-                    self.limits.insert(name.to_owned(), number);
-                    Applied::Limit
-                }
-                _ => Applied::Unknown,
+            let Some(known) = LIMIT_NAMES.into_iter().find(|known| *known == name) else {
+                return Applied::UnknownLimit;
             };
+            let Ok(number) = raw.trim().parse() else { return Applied::UnparsableLimit };
+            self.limits.insert(known, number);
+            return Applied::Limit;
         }
         let Some(field) = field::find(key) else { return Applied::Unknown };
         if self.convert(field, raw, origin) {
@@ -269,17 +267,20 @@ impl Reader<'_> {
 
     fn apply(&mut self, key: &str, raw: &str, origin: Origin) {
         match self.settings.apply(key, raw, origin.clone()) {
-            Applied::Set(field) => match field.effect {
-                Effect::Acts => {}
-                Effect::Differs(how) => self.warn(origin, key, Oddity::Note(how.to_owned())),
-                Effect::Ignored => self.warn(origin, key, Oddity::NoEffect),
-                Effect::Planned => self.warn(origin, key, Oddity::NotYet),
-            },
+            Applied::Set(field) => {
+                if let Some(oddity) = oddity_of(field.effect) {
+                    self.warn(origin, key, oddity);
+                }
+            }
             Applied::Limit => {}
             Applied::Unparsable(field) => self.unparsable(field, raw, origin),
             Applied::Unknown if key == JRAFT_CONFIG_LINE => {}
-            Applied::Unknown if key.starts_with(LIMITS_PREFIX) => {
+            Applied::UnparsableLimit => {
                 self.invalid(key, raw, origin, "a whole number".to_owned());
+            }
+            Applied::UnknownLimit => {
+                let names = LIMIT_NAMES.join(", ");
+                self.warn(origin, key, Oddity::Note(format!("no such limit; there are {names}")));
             }
             Applied::Unknown if field::is_known(key) => self.warn(origin, key, Oddity::NotYet),
             Applied::Unknown => self.warn(origin, key, Oddity::Unknown(nearest(key))),
@@ -305,6 +306,16 @@ impl Reader<'_> {
 
     fn warn(&mut self, origin: Origin, key: &str, oddity: Oddity) {
         self.warnings.push(Warning { origin, key: key.to_owned(), oddity });
+    }
+}
+
+/// What there is to say about a key with this effect that was set to a good value.
+pub(super) fn oddity_of(effect: Effect) -> Option<Oddity> {
+    match effect {
+        Effect::Acts => None,
+        Effect::Differs(how) => Some(Oddity::Note(how.to_owned())),
+        Effect::Ignored => Some(Oddity::NoEffect),
+        Effect::Planned => Some(Oddity::NotYet),
     }
 }
 

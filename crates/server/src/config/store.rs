@@ -30,7 +30,7 @@ use super::field::{self, FIELDS, JRAFT_CONFIG_LINE, Kind, Owner};
 use super::live::{Live, LiveChange};
 use super::print::{SECRET, shown_value};
 use super::report::{Oddity, Origin, Warning};
-use super::settings::Settings;
+use super::settings::{Settings, oddity_of};
 use super::value;
 use crate::properties;
 
@@ -50,18 +50,22 @@ const BLACK_LIST_IDENTITY: [&str; 9] = [
     "pitchover.advertisedAddr",
 ];
 
-/// Response codes of 1009. Source: upstream `ResponseCode`.
-const SUCCESS: i32 = 0;
-const SYSTEM_ERROR: i32 = 1;
-const NO_PERMISSION: i32 = 16;
+/// What became of a request 1009; `refuse.rs` turns it into a code and a remark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpdateOutcome {
+    /// Taken, whatever the keys and values are.
+    Done,
+    /// The body is no property file; nothing changed.
+    Malformed,
+    /// A key of the body is on the black list; nothing changed.
+    BlackListed,
+}
 
-/// The answer to 1009 and what follows from it.
+/// The outcome of 1009 and what follows from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpdateAnswer {
-    /// Response code.
-    pub code: i32,
-    /// Remark, if the code is not 0.
-    pub remark: Option<&'static str>,
+    /// What became of it.
+    pub outcome: UpdateOutcome,
     /// What changed for the running server.
     pub changes: Vec<LiveChange>,
     /// What the caller should log.
@@ -110,19 +114,17 @@ impl ConfigStore {
     /// `body` is a property file. An error of the disk is a warning only, as in Java.
     pub fn update(&mut self, body: &[u8]) -> UpdateAnswer {
         let mut answer =
-            UpdateAnswer { code: SUCCESS, remark: None, changes: vec![], warnings: vec![] };
+            UpdateAnswer { outcome: UpdateOutcome::Done, changes: vec![], warnings: vec![] };
         if body.is_empty() {
             return answer;
         }
         // Java decodes UTF-8, encodes again and then reads the bytes as ISO-8859-1.
         let Ok(pairs) = properties::load(String::from_utf8_lossy(body).as_bytes()) else {
-            answer.code = SYSTEM_ERROR;
-            answer.remark = Some("string2Properties error");
+            answer.outcome = UpdateOutcome::Malformed;
             return answer;
         };
         if pairs.iter().any(|pair| self.black_list.contains(&pair.key)) {
-            answer.code = NO_PERMISSION;
-            answer.remark = Some("Can not update config in black list.");
+            answer.outcome = UpdateOutcome::BlackListed;
             return answer;
         }
         let before = Live::of(&self.settings);
@@ -150,7 +152,9 @@ impl ConfigStore {
         // The setter's name counts, so `isProcessReadEvent` finds no field here.
         let updatable = |owner| matches!(owner, Owner::Controller | Owner::Server);
         match FIELDS.iter().find(|field| field.key == key && updatable(field.owner)) {
-            Some(field) if self.settings.convert(field, raw, Origin::Update) => None,
+            Some(field) if self.settings.convert(field, raw, Origin::Update) => {
+                oddity_of(field.effect)
+            }
             Some(field) => Some(Oddity::Unparsable {
                 value: raw.to_owned(),
                 allowed: value::allowed(field.kind),
