@@ -48,6 +48,19 @@ pub(crate) struct PeerLink {
     batch: RefCell<BytesMut>,
     out: RefCell<BytesMut>,
     is_flushing: Cell<bool>,
+    /// More was to be sent than the queue holds; nothing is taken until it is empty.
+    is_full: Cell<bool>,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    /// It stands in the batch, or there is no link and it was dropped: the engine sends again what matters.
+    Taken,
+    /// It was dropped, since the queue is full. Said once; the peer is reachable again when the queue is empty.
+    Full,
+    /// It was dropped, since no frame would hold it.
+    TooLong,
 }
 
 impl PeerLink {
@@ -59,24 +72,31 @@ impl PeerLink {
             batch: RefCell::default(),
             out: RefCell::default(),
             is_flushing: Cell::new(false),
+            is_full: Cell::new(false),
         }
     }
 
-    /// Puts a message in the batch of this turn. `false` if the queue is full and it was dropped.
-    pub(crate) fn push(&self, message: &PeerMessage) -> bool {
-        if self.stream.borrow().is_none() {
-            return true;
+    /// Puts a message in the batch of this turn.
+    pub(crate) fn push(&self, message: &PeerMessage) -> Pushed {
+        if self.stream.borrow().is_none() || self.is_full.get() {
+            return Pushed::Taken;
         }
         let mut batch = self.batch.borrow_mut();
-        if batch.len() + self.out.borrow().len() > PEER_QUEUE_BYTES_MAX {
-            return false;
+        let start = batch.len();
+        if start + self.out.borrow().len() > PEER_QUEUE_BYTES_MAX {
+            self.is_full.set(true);
+            return Pushed::Full;
         }
         pack(message, &mut batch);
-        true
+        if batch.len() > BATCH_BYTES_MAX {
+            batch.truncate(start);
+            return Pushed::TooLong;
+        }
+        Pushed::Taken
     }
 
     /// Sends the batch of this turn, as far as the socket takes it; a task sends the rest.
-    pub(crate) fn flush(self: &Rc<Self>) {
+    pub(crate) fn flush(self: &Rc<Self>, shared: &Rc<Shared>) {
         let mut batch = self.batch.borrow_mut();
         if batch.is_empty() {
             return;
@@ -92,19 +112,42 @@ impl PeerLink {
         if self.is_flushing.get() {
             return;
         }
-        if let Ok(false) = self.write_some(&stream) {
-            self.is_flushing.set(true);
-            let this = Rc::clone(self);
-            tokio::task::spawn_local(async move {
-                while let (Ok(()), Ok(false)) = (stream.writable().await, this.write_some(&stream))
-                {
-                }
-                this.is_flushing.set(false);
-            });
+        match self.write_some(&stream) {
+            Ok(true) => self.emptied(shared),
+            Ok(false) => {
+                self.is_flushing.set(true);
+                let (this, shared) = (Rc::clone(self), Rc::clone(shared));
+                tokio::task::spawn_local(async move { this.flush_rest(&shared, &stream).await });
+            }
+            // The reader of the link notices, too.
+            Err(_broken) => {}
         }
     }
 
-    /// Whether everything was written. On an error the reader of the link notices too.
+    async fn flush_rest(&self, shared: &Shared, stream: &Rc<TcpStream>) {
+        let is_current =
+            || self.stream.borrow().as_ref().is_some_and(|current| Rc::ptr_eq(current, stream));
+        // If it is not, or breaks, the queue is that of the next link, which begins anew.
+        while stream.writable().await.is_ok() && is_current() {
+            match self.write_some(stream) {
+                Ok(false) => {}
+                Ok(true) => {
+                    self.is_flushing.set(false);
+                    return self.emptied(shared);
+                }
+                Err(_broken) => return,
+            }
+        }
+    }
+
+    /// Everything was written; a queue that was full takes messages again.
+    fn emptied(&self, shared: &Shared) {
+        if self.is_full.replace(false) {
+            shared.tell(Event::PeerReachable { peer: self.peer });
+        }
+    }
+
+    /// Whether everything was written.
     fn write_some(&self, stream: &TcpStream) -> std::io::Result<bool> {
         let mut out = self.out.borrow_mut();
         while !out.is_empty() {
@@ -187,6 +230,8 @@ impl PeerLink {
         let stream = Rc::new(stream);
         self.batch.borrow_mut().clear();
         self.out.borrow_mut().clear();
+        self.is_flushing.set(false);
+        self.is_full.set(false);
         *self.stream.borrow_mut() = Some(Rc::clone(&stream));
         shared.tell(Event::PeerReachable { peer: self.peer });
         let mut byte = [0];
