@@ -42,6 +42,12 @@ const HEADER_DEADLINE_MS: u64 = 5_000;
 /// A frame must be complete this long after its first byte, in ms.
 const FRAME_DEADLINE_MS: u64 = 15_000;
 
+/// Longest body of a client's request, in bytes. The longest honest one lists a sync-state set.
+const REQUEST_BODY_BYTES_MAX: usize = 64 * 1_024;
+
+/// Longest body of a client's request that is a list of its own, in bytes: 1006 and 1009.
+const LIST_BODY_BYTES_MAX: usize = 1_024 * 1_024;
+
 /// Longest name of a broker set that our own tools may ask for, in bytes.
 const DESCRIBE_BYTES_MAX: usize = 255;
 
@@ -334,9 +340,13 @@ fn take_frame(
         received: now,
     };
     connection.in_flight.set(connection.in_flight.get() + 1);
-    let answer = match Request::decode(&frame) {
-        Some(request) => take_request(shared, caller, &frame, request, bytes),
-        None => take_private(shared, connection, caller, &frame),
+    let answer = if let Some((limit, maximum)) = body_limit_broken(&frame) {
+        shared.metrics.refused(limit);
+        Some(refuse::body_too_long(limit, maximum))
+    } else if let Some(request) = Request::decode(&frame) {
+        take_request(shared, caller, &frame, request, bytes)
+    } else {
+        take_private(shared, connection, caller, &frame)
     };
     if let Some(response) = answer {
         shared.metrics.answered(&caller, response.code, now);
@@ -344,6 +354,21 @@ fn take_frame(
         connection.flush();
     }
     Ok(())
+}
+
+/// The limit that the body of a client's request breaks. What passes still fits a batch between peers when it is
+/// sent on to the leader.
+fn body_limit_broken(frame: &Frame) -> Option<(&'static str, usize)> {
+    let is_list = matches!(
+        frame.header.code,
+        code::CONTROLLER_GET_SYNC_STATE_DATA | code::UPDATE_CONTROLLER_CONFIG
+    );
+    let limit = if is_list {
+        ("LIST_BODY_BYTES_MAX", LIST_BODY_BYTES_MAX)
+    } else {
+        ("REQUEST_BODY_BYTES_MAX", REQUEST_BODY_BYTES_MAX)
+    };
+    (frame.body.len() > limit.1).then_some(limit)
 }
 
 /// A request that every controller answers. `Some` if it is answered here and now.

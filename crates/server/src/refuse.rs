@@ -23,6 +23,12 @@ pub(crate) fn busy() -> Response {
     answer(code::SYSTEM_BUSY, Some(remark.into()), Bytes::new())
 }
 
+/// The body is longer than any that this request has; upstream has no such limit.
+pub(crate) fn body_too_long(limit: &str, maximum: usize) -> Response {
+    let remark = format!("the body exceeds {limit} ({maximum})");
+    answer(code::SYSTEM_ERROR, Some(remark.into()), Bytes::new())
+}
+
 /// This process is stopping. Source: upstream `NettyRemotingAbstract`, `enableShutdownGracefully`.
 pub(crate) fn go_away() -> Response {
     answer(code::GO_AWAY, Some("please go away".into()), Bytes::new())
