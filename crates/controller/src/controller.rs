@@ -23,8 +23,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use consensus::{
-    Driver, HardState, LogIndex, Membership, PeerId, Restored, Role, SnapshotDescriptor,
-    StartError, Term,
+    Driver, HardState, LogIndex, Membership, PeerId, PeerProgress, Restored, Role,
+    SnapshotDescriptor, StartError, Term,
 };
 use replicas::{Replicas, RestoreError};
 
@@ -297,6 +297,19 @@ impl Controller {
             counts: self.counts,
             notices: self.notices.counts,
         }
+    }
+
+    /// Entries of the log that every other peer is not known to have, by the peer's name; empty where this peer does
+    /// not lead.
+    pub fn peer_lags(&self) -> Vec<(&str, u64)> {
+        let Some(driver) = self.driver() else { return Vec::new() };
+        let last = driver.last_index().0;
+        let others = driver.peers().into_iter().filter(|progress| progress.peer != driver.me());
+        let lag = |progress: PeerProgress| {
+            let peer = self.settings.peers.iter().find(|peer| peer.id == progress.peer)?;
+            Some((&*peer.name, last.saturating_sub(progress.matched.0)))
+        };
+        others.filter_map(lag).collect()
     }
 
     /// Living brokers by cluster and broker set, for the metric of that name; in no order that may be relied on.

@@ -130,24 +130,13 @@ impl RequestKind {
     }
 }
 
-/// Who sent a request.
+/// What became of a command that the leader proposed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequestOrigin {
-    /// A broker or a tool, to this peer.
-    Direct,
-    /// Another peer passed it on.
-    Forwarded,
-}
-
-/// How a request or an operation ended, in upstream's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// Without exception; an error code is a success.
-    Success,
-    /// With an exception, which is code 1 on the wire.
-    Failed,
-    /// Not within its time.
-    Timeout,
+pub enum AppendResult {
+    /// It is in the log for good.
+    Committed,
+    /// Not within its time, or leadership went: it may still be committed.
+    Undecided,
 }
 
 /// How an election ended.
@@ -172,34 +161,15 @@ pub enum ElectionReason {
     MasterLost,
 }
 
-/// Steps of a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// Until it is proposed.
-    Propose,
-    /// Until it is written.
-    Append,
-    /// Until it is synced.
-    Sync,
-    /// Until a quorum has it.
-    Replicate,
-    /// Until it is committed.
-    Commit,
-    /// Until it is applied.
-    Apply,
-    /// Until its answer is handed to the connection.
-    Reply,
-}
-
-/// What became of a role notice.
+/// What happened to a role notice. One notice may be retried several times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoticeResult {
     /// The broker answered.
-    Delivered,
-    /// The broker could not be reached, or said no.
-    Failed,
-    /// A newer notice took its place.
-    Superseded,
+    Acknowledged,
+    /// It was sent again.
+    Retried,
+    /// It ended without an answer: superseded, the broker dead, or leadership lost.
+    GivenUp,
 }
 
 /// Why a broker counts as dead.
@@ -207,8 +177,8 @@ pub enum NoticeResult {
 pub enum ExpiryReason {
     /// No heartbeat in time.
     Silent,
-    /// Its connection closed, and the grace passed.
-    Closed,
+    /// Its connection closed, and its own address refused a new one.
+    Refused,
 }
 
 /// What this peer is in its quorum.
@@ -233,18 +203,15 @@ pub struct Snapshot {
     pub commit_index: u64,
     /// Applied index.
     pub applied_index: u64,
-    /// Entries that each other peer lacks, by the peer's name; on the leader only.
+    /// Entries that each other peer is not known to have, by the peer's name; on the leader only.
     pub peer_lag_entries: Vec<(String, u64)>,
-    /// Bytes of the journal's files.
+    /// Bytes of the journal's files, which are all there is in the folder of the data: upstream's
+    /// disk usage too. 0 until the journal has told.
     pub journal_bytes: u64,
-    /// Bytes of the whole store folder; `None` if it does not exist.
-    pub store_bytes: Option<u64>,
     /// One element per broker set.
     pub broker_sets: Vec<BrokerSetGauges>,
     /// Depth of each queue.
     pub queue_depths: Vec<(&'static str, u64)>,
-    /// Seconds until the certificate ends, if there is one.
-    pub certificate_expiry_seconds: Option<i64>,
 }
 
 /// Gauges of one broker set.
@@ -316,28 +283,14 @@ impl Metrics {
 
     /// One request of a broker or a tool was answered with `code` after `micros`.
     pub fn request(&self, kind: RequestKind, code: i32, micros: u64) {
-        self.request_from(RequestOrigin::Direct, kind, code, micros);
-    }
-
-    /// As [`Metrics::request`], for any origin.
-    pub fn request_from(&self, origin: RequestOrigin, kind: RequestKind, code: i32, micros: u64) {
-        /// Upstream answers an exception with it.
-        const SYSTEM_ERROR: i32 = 1;
-        let status = if code == SYSTEM_ERROR { Status::Failed } else { Status::Success };
-        self.records().request(origin, kind, (status, code), micros);
-    }
-
-    /// One request got its answer because its time was over: the outcome is unknown.
-    pub fn request_timed_out(&self, kind: RequestKind, code: i32, micros: u64) {
-        let answer = (Status::Timeout, code);
-        self.records().request(RequestOrigin::Direct, kind, answer, micros);
+        self.records().request(kind, code, micros);
     }
 
     /// One command went through the log, or did not; the leader counts.
-    pub fn append(&self, status: Status, micros: u64) {
-        self.records().appends[status as usize].add();
+    pub fn append(&self, result: AppendResult, micros: u64) {
+        self.records().appends[result as usize].add();
         // Upstream takes the time of successes only.
-        if status == Status::Success {
+        if result == AppendResult::Committed {
             self.records().append_latencies.observe(micros);
         }
     }
@@ -354,11 +307,6 @@ impl Metrics {
         self.records().elections.add(Election { cluster, broker_set, result, reason });
     }
 
-    /// One step of a write took `micros`.
-    pub fn stage(&self, stage: Stage, micros: u64) {
-        self.records().stages[stage as usize].observe(micros);
-    }
-
     /// One sync of the journal took `micros`.
     pub fn journal_sync(&self, micros: u64) {
         self.records().journal_syncs.observe(micros);
@@ -369,7 +317,7 @@ impl Metrics {
         self.records().refusals.add(limit);
     }
 
-    /// One role notice ended.
+    /// This happened to one role notice.
     pub fn notice(&self, result: NoticeResult) {
         self.records().notices[result as usize].add();
     }

@@ -6,8 +6,8 @@
 use crate::admin::{Probe, Source, Verdict};
 use crate::config::Config;
 use crate::metrics::{
-    BrokerSetGauges, ElectionReason, ElectionResult, ExpiryReason, Metrics, NoticeResult,
-    RequestKind, Role, Snapshot, Status,
+    AppendResult, BrokerSetGauges, ElectionReason, ElectionResult, ExpiryReason, Metrics,
+    NoticeResult, RequestKind, Role, Snapshot,
 };
 use crate::shared::Shared;
 use controller::{Caller, Controller, DeathReason, Instant, Note, NoticeCounts, Overview};
@@ -50,7 +50,7 @@ pub(crate) fn take(shared: &Shared, note: &Note) {
             tracing::info!(%cluster, broker_set = %set, id, ?reason, "broker dead");
             metrics.broker_expired(match reason {
                 DeathReason::Deadline => ExpiryReason::Silent,
-                DeathReason::Refused => ExpiryReason::Closed,
+                DeathReason::Refused => ExpiryReason::Refused,
             });
         }
         Note::Election { cluster, set, master, result, reason } => {
@@ -68,7 +68,9 @@ pub(crate) fn take(shared: &Shared, note: &Note) {
             metrics.election(cluster, set, result, reason);
         }
         Note::Proposal { is_committed, micros } => {
-            metrics.append(if *is_committed { Status::Success } else { Status::Timeout }, *micros);
+            let result =
+                if *is_committed { AppendResult::Committed } else { AppendResult::Undecided };
+            metrics.append(result, *micros);
         }
         Note::UnknownCommand { index } => {
             tracing::error!(index, "an entry of the log cannot be read: it is of a newer version");
@@ -160,14 +162,15 @@ impl Gauges {
             alive,
             sync_state_set_size: sizes.get(set).copied().unwrap_or_default(),
         });
+        let lags = core.peer_lags();
+        let lags = lags.into_iter().map(|(name, entries)| (name.to_owned(), entries));
         let depth = |depth: usize| u64::try_from(depth).unwrap_or(u64::MAX);
         metrics.publish(Snapshot {
             term: overview.term,
             commit_index: overview.commit,
             applied_index: overview.applied,
-            peer_lag_entries: Vec::new(),
+            peer_lag_entries: lags.collect(),
             journal_bytes: self.journal_bytes,
-            store_bytes: Some(self.journal_bytes),
             broker_sets: broker_sets.collect(),
             queue_depths: vec![
                 ("writes", depth(overview.writes_waiting)),
@@ -175,7 +178,6 @@ impl Gauges {
                 ("forwards", depth(overview.forwards_waiting)),
                 ("notices", depth(overview.notices_waiting)),
             ],
-            certificate_expiry_seconds: None,
         });
         let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
         *published = Published { overview: Some(overview), at: now };
@@ -184,9 +186,9 @@ impl Gauges {
     fn count_notices(&mut self, counts: NoticeCounts, metrics: &Metrics) {
         let before = std::mem::replace(&mut self.notices, counts);
         for (now, before, result) in [
-            (counts.acknowledged, before.acknowledged, NoticeResult::Delivered),
-            (counts.retried, before.retried, NoticeResult::Failed),
-            (counts.given_up, before.given_up, NoticeResult::Superseded),
+            (counts.acknowledged, before.acknowledged, NoticeResult::Acknowledged),
+            (counts.retried, before.retried, NoticeResult::Retried),
+            (counts.given_up, before.given_up, NoticeResult::GivenUp),
         ] {
             for _ in before..now {
                 metrics.notice(result);

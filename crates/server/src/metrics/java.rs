@@ -10,7 +10,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
 use super::page::{Labels, Unit, counters, gauges, histograms, number};
-use super::{ElectionResult, RequestKind, Shared, Status};
+use super::{ElectionResult, RequestKind, Shared};
 
 /// Upstream's set.
 #[derive(Debug)]
@@ -19,6 +19,13 @@ pub(super) struct Java(pub(super) Arc<Shared>);
 /// The odd capital is part of the name.
 const OPERATION: (&str, &str) = ("dledger_operation", "append");
 const OPERATION_STATUS: &str = "dLedger_operation_status";
+
+/// Upstream's words for requests without and with an exception. Its third, `timeout`, has no
+/// use here: a request that was not decided in time is answered with code 1, which is a failure.
+const REQUEST_STATUSES: [&str; 2] = ["success", "failed"];
+
+/// Upstream's words for operations, in the order of `AppendResult`.
+const OPERATION_STATUSES: [&str; 2] = ["success", "timeout"];
 
 impl Collector for Java {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -36,16 +43,16 @@ impl Java {
         let kinds = RequestKind::ALL.into_iter().filter(|kind| *kind != RequestKind::Other);
         let kinds: Vec<RequestKind> = kinds.collect();
         let totals = kinds.iter().flat_map(|kind| {
-            Status::ALL.into_iter().map(|status| {
+            let statuses = REQUEST_STATUSES.into_iter().zip(&records.statuses[*kind as usize]);
+            statuses.map(|(status, count)| {
                 let labels =
-                    vec![("request_type", kind.label()), ("request_handle_status", status.label())];
-                (labels, records.statuses[*kind as usize][status as usize].get())
+                    vec![("request_type", kind.label()), ("request_handle_status", status)];
+                (labels, count.get())
             })
         });
         counters(encoder, ("request", "total request num"), totals.collect())?;
         let latencies = kinds.iter().map(|kind| {
-            let [direct, forwarded] = &records.latencies[*kind as usize];
-            (vec![("request_type", kind.label())], direct.read().and(&forwarded.read()))
+            (vec![("request_type", kind.label())], records.latencies[*kind as usize].read())
         });
         let names = ("request_latency_microseconds", "request latency");
         histograms(encoder, names, Unit::Microseconds, latencies.collect())
@@ -53,12 +60,11 @@ impl Java {
 
     fn operations(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let records = &self.0.records;
-        let totals = Status::ALL.into_iter().map(|status| {
-            let labels = vec![OPERATION, (OPERATION_STATUS, status.label())];
-            (labels, records.appends[status as usize].get())
-        });
+        let totals = OPERATION_STATUSES.into_iter().zip(&records.appends);
+        let totals = totals
+            .map(|(status, count)| (vec![OPERATION, (OPERATION_STATUS, status)], count.get()));
         counters(encoder, ("dledger_op", "total dledger operation num"), totals.collect())?;
-        let labels = vec![OPERATION, (OPERATION_STATUS, Status::Success.label())];
+        let labels = vec![OPERATION, (OPERATION_STATUS, OPERATION_STATUSES[0])];
         let latency = vec![(labels, records.append_latencies.read())];
         let names = ("dledger_op_latency_microseconds", "dledger operation latency");
         histograms(encoder, names, Unit::Microseconds, latency)
@@ -90,7 +96,8 @@ impl Java {
         let role = i64::from(self.0.role());
         let role = (role > 0).then(|| (vec![], role - 2));
         gauges(encoder, ("role", "role of current node"), role.into_iter().collect())?;
-        let usage = snapshot.store_bytes.map(|bytes| (vec![], number(bytes)));
+        let is_known = snapshot.journal_bytes > 0;
+        let usage = is_known.then(|| (vec![], number(snapshot.journal_bytes)));
         let names = ("dledger_disk_usage_bytes", "disk usage of dledger");
         gauges(encoder, names, usage.into_iter().collect())?;
         let alive = snapshot.broker_sets.iter().map(|set| {
@@ -98,18 +105,6 @@ impl Java {
             (labels, number(set.alive))
         });
         gauges(encoder, ("active_broker_num", "now active brokers num"), alive.collect())
-    }
-}
-
-impl Status {
-    const ALL: [Self; 3] = [Self::Success, Self::Failed, Self::Timeout];
-
-    fn label(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::Failed => "failed",
-            Self::Timeout => "timeout",
-        }
     }
 }
 

@@ -15,10 +15,8 @@ use super::{ElectionReason, RequestKind, Shared};
 pub(super) struct Own(pub(super) Arc<Shared>);
 
 /// Labels in the order of the enums' variants.
-const ORIGINS: [&str; 2] = ["direct", "forwarded"];
-const STAGES: [&str; 7] = ["propose", "append", "sync", "replicate", "commit", "apply", "reply"];
-const NOTICES: [&str; 3] = ["delivered", "failed", "superseded"];
-const EXPIRIES: [&str; 2] = ["silent", "closed"];
+const NOTICES: [&str; 3] = ["acknowledged", "retried", "given_up"];
+const EXPIRIES: [&str; 2] = ["silent", "refused"];
 
 impl Collector for Own {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -41,18 +39,11 @@ impl Own {
             })
         });
         counters(encoder, ("pitchover_requests", "Requests by answer"), totals.collect())?;
-        let latencies = RequestKind::ALL.into_iter().flat_map(|kind| {
-            let latencies = ORIGINS.into_iter().zip(&records.latencies[kind as usize]);
-            latencies.map(move |(origin, latencies)| {
-                (vec![("type", kind.label()), ("origin", origin)], latencies.read())
-            })
-        });
+        let latencies = RequestKind::ALL
+            .into_iter()
+            .map(|kind| (vec![("type", kind.label())], records.latencies[kind as usize].read()));
         let names = ("pitchover_request_seconds", "Time to answer");
-        histograms(encoder, names, Unit::Seconds, latencies.collect())?;
-        let stages = STAGES.into_iter().zip(&records.stages);
-        let stages = stages.map(|(stage, latencies)| (vec![("stage", stage)], latencies.read()));
-        let names = ("pitchover_stage_seconds", "Time of a write's steps");
-        histograms(encoder, names, Unit::Seconds, stages.collect())
+        histograms(encoder, names, Unit::Seconds, latencies.collect())
     }
 
     fn events(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -108,10 +99,7 @@ impl Own {
         gauges(encoder, ("pitchover_peer_lag_entries", "Entries a peer lacks"), lags.collect())?;
         let depths = snapshot.queue_depths.iter();
         let depths = depths.map(|(queue, depth)| (vec![("queue", *queue)], number(*depth)));
-        gauges(encoder, ("pitchover_queue_depth", "Waiting in a queue"), depths.collect())?;
-        let expiry = snapshot.certificate_expiry_seconds.map(|seconds| (vec![], seconds));
-        let names = ("pitchover_certificate_expiry_seconds", "Time until the certificate ends");
-        gauges(encoder, names, expiry.into_iter().collect())
+        gauges(encoder, ("pitchover_queue_depth", "Waiting in a queue"), depths.collect())
     }
 
     fn brokers(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -9,10 +9,11 @@
 //! scrape mends, and no number ever falls. The count of a histogram is the sum of its buckets, so
 //! those two never contradict each other.
 
+use protocol::response_code::SYSTEM_ERROR;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{ElectionReason, ElectionResult, RequestKind, RequestOrigin, Status};
+use super::{ElectionReason, ElectionResult, RequestKind};
 
 /// Upper bounds of the latency buckets, in microseconds: upstream's, from a fast answer out of
 /// memory to over its time-out of 5 s.
@@ -39,13 +40,13 @@ const KINDS: usize = RequestKind::ALL.len();
 /// All numbers.
 #[derive(Debug)]
 pub(super) struct Records {
-    pub(super) statuses: [[Count; 3]; KINDS],
+    /// By kind: without and with an exception.
+    pub(super) statuses: [[Count; 2]; KINDS],
     pub(super) codes: [[Count; CODES.len()]; KINDS],
-    /// By kind and origin.
-    pub(super) latencies: [[Latencies; 2]; KINDS],
-    pub(super) appends: [Count; 3],
+    pub(super) latencies: [Latencies; KINDS],
+    /// In the order of `AppendResult`.
+    pub(super) appends: [Count; 2],
     pub(super) append_latencies: Latencies,
-    pub(super) stages: [Latencies; 7],
     pub(super) journal_syncs: Latencies,
     pub(super) refusals: Named,
     pub(super) notices: [Count; 3],
@@ -60,10 +61,9 @@ impl Records {
         Self {
             statuses: from_fn(|_| from_fn(|_| Count::default())),
             codes: from_fn(|_| from_fn(|_| Count::default())),
-            latencies: from_fn(|_| from_fn(|_| Latencies::default())),
+            latencies: Default::default(),
             appends: Default::default(),
             append_latencies: Latencies::default(),
-            stages: Default::default(),
             journal_syncs: Latencies::default(),
             refusals: Named::new(),
             notices: Default::default(),
@@ -73,18 +73,12 @@ impl Records {
         }
     }
 
-    pub(super) fn request(
-        &self,
-        origin: RequestOrigin,
-        kind: RequestKind,
-        answer: (Status, i32),
-        micros: u64,
-    ) {
-        let (status, code) = answer;
+    pub(super) fn request(&self, kind: RequestKind, code: i32, micros: u64) {
         let row = kind as usize;
-        self.statuses[row][status as usize].add();
+        // Upstream answers an exception with this code; any other is a success to its metrics.
+        self.statuses[row][usize::from(code == SYSTEM_ERROR)].add();
         self.codes[row][code_position(code)].add();
-        self.latencies[row][origin as usize].observe(micros);
+        self.latencies[row].observe(micros);
     }
 }
 
@@ -125,7 +119,7 @@ impl Latencies {
     }
 }
 
-/// A histogram at one moment; readings of several add up.
+/// A histogram at one moment.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Reading {
     pub(super) buckets: [u64; BOUNDS_US.len() + 1],
@@ -135,14 +129,6 @@ pub(super) struct Reading {
 impl Reading {
     pub(super) fn count(&self) -> u64 {
         self.buckets.iter().sum()
-    }
-
-    pub(super) fn and(mut self, other: &Self) -> Self {
-        for (bucket, more) in self.buckets.iter_mut().zip(&other.buckets) {
-            *bucket += more;
-        }
-        self.sum_us += other.sum_us;
-        self
     }
 }
 
@@ -240,7 +226,6 @@ mod tests {
         assert_eq!(reading.count(), 7);
         assert_eq!(reading.buckets[..3], [2, 2, 0]);
         assert_eq!(reading.buckets[BOUNDS_US.len() - 1..], [1, 2]);
-        assert_eq!(reading.and(&reading).count(), 14);
     }
 
     #[test]
