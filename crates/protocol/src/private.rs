@@ -11,7 +11,7 @@ pub const PEER_BATCH: i32 = 24_002;
 pub const PEER_SNAPSHOT_READ: i32 = 24_003;
 /// What a node thinks of itself, for tools.
 pub const STATUS: i32 = 24_010;
-/// Version, limits and settings of a node, for tools.
+/// One broker set and why it is as it is, for tools; the body is its name.
 pub const DESCRIBE: i32 = 24_011;
 /// Changes of membership and leadership, for tools.
 pub const CONTROL: i32 = 24_012;
