@@ -42,6 +42,10 @@ const HEADER_DEADLINE_MS: u64 = 5_000;
 /// A frame must be complete this long after its first byte, in ms.
 const FRAME_DEADLINE_MS: u64 = 15_000;
 
+/// Bytes of unfinished frames that all clients together may make us keep; who is in the middle of one when there are
+/// more is closed.
+const INBOUND_BYTES_MAX: usize = 256 * 1_024 * 1_024;
+
 /// Longest body of a client's request, in bytes. The longest honest one lists a sync-state set.
 const REQUEST_BODY_BYTES_MAX: usize = 64 * 1_024;
 
@@ -71,6 +75,8 @@ pub(crate) struct Connection {
     room: Notify,
     last_active: Cell<Instant>,
     partial: Cell<Option<Partial>>,
+    /// Bytes that its unfinished frame occupies.
+    held_bytes: Cell<usize>,
 }
 
 /// The beginning of a frame that waits for its rest.
@@ -80,16 +86,21 @@ struct Partial {
     has_header: bool,
 }
 
-/// How long frames may take, from `pitchover.limits.*` or by default.
+/// How long unfinished frames may take, and how much room, from `pitchover.limits.*` or by default.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Deadlines {
+pub(crate) struct InboundLimits {
     header_ms: u64,
     frame_ms: u64,
+    bytes_max: usize,
 }
 
-impl Deadlines {
+impl InboundLimits {
     pub(crate) fn of(config: &Config) -> Self {
+        let bytes_max = config.limit("inboundBytesMax");
         Self {
+            bytes_max: bytes_max.map_or(INBOUND_BYTES_MAX, |bytes| {
+                usize::try_from(bytes).unwrap_or(usize::MAX)
+            }),
             header_ms: config.limit("headerDeadlineMs").unwrap_or(HEADER_DEADLINE_MS),
             frame_ms: config.limit("frameDeadlineMs").unwrap_or(FRAME_DEADLINE_MS),
         }
@@ -115,6 +126,7 @@ impl Connection {
             room: Notify::new(),
             last_active: Cell::new(now),
             partial: Cell::new(None),
+            held_bytes: Cell::new(0),
         };
         (connection, reading)
     }
@@ -195,7 +207,7 @@ impl Connection {
         &self,
         now: Instant,
         idle_secs: u32,
-        deadlines: Deadlines,
+        limits: InboundLimits,
     ) -> Option<&'static str> {
         let idle_ms = u64::from(idle_secs) * 1_000;
         if idle_ms > 0 && now.since_ms(self.last_active.get()) > idle_ms {
@@ -203,10 +215,10 @@ impl Connection {
         }
         let partial = self.partial.get()?;
         let age_ms = now.since_ms(partial.since);
-        if age_ms > deadlines.header_ms && !partial.has_header {
+        if age_ms > limits.header_ms && !partial.has_header {
             return Some("headerDeadlineMs");
         }
-        (age_ms > deadlines.frame_ms).then_some("frameDeadlineMs")
+        (age_ms > limits.frame_ms).then_some("frameDeadlineMs")
     }
 
     fn has_room(&self) -> bool {
@@ -223,6 +235,7 @@ pub(crate) async fn serve(shared: Rc<Shared>, connection: Rc<Connection>, readin
         tracing::debug!(connection = id.0, limit, "connection closed");
     }
     connection.close();
+    shared.inbound_bytes.update(|bytes| bytes - connection.held_bytes.take());
     shared.connections.borrow_mut().remove(&id);
     match connection.kind.get() {
         Kind::Client => shared.tell(Event::ConnectionClosed { connection: id }),
@@ -313,6 +326,14 @@ fn poll_read(
     let since = older.map_or(now, |older| older.since);
     let has_header = protocol::has_header(partial);
     connection.partial.set((!partial.is_empty()).then_some(Partial { since, has_header }));
+    let held_bytes = partial.capacity();
+    let before = connection.held_bytes.replace(held_bytes);
+    let inbound_bytes = shared.inbound_bytes.get() + held_bytes - before;
+    shared.inbound_bytes.set(inbound_bytes);
+    let is_client = connection.kind.get() == Kind::Client;
+    if is_client && held_bytes > 0 && inbound_bytes > shared.inbound_limits.bytes_max {
+        result = result.and(Err(Close("inboundBytesMax")));
+    }
     Poll::Ready(result.map(|()| Read::Some))
 }
 

@@ -314,7 +314,7 @@ async fn sweep(shared: Rc<Shared>) {
         let now = shared.clock.now();
         let idle_secs = shared.live.get().idle_secs_max;
         for connection in shared.connections.borrow().values() {
-            if let Some(limit) = connection.overdue(now, idle_secs, shared.deadlines) {
+            if let Some(limit) = connection.overdue(now, idle_secs, shared.inbound_limits) {
                 shared.metrics.refused(limit);
                 connection.close();
             }

@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::config::{Config, ConfigStore, Live};
-use crate::connection::{Connection, Deadlines};
+use crate::connection::{Connection, InboundLimits};
 use crate::hello::Hello;
 use crate::metrics::Metrics;
 use bytes::BytesMut;
@@ -37,7 +37,9 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) store: RefCell<ConfigStore>,
     pub(crate) live: Cell<Live>,
-    pub(crate) deadlines: Deadlines,
+    pub(crate) inbound_limits: InboundLimits,
+    /// Bytes of unfinished frames that all connections keep.
+    pub(crate) inbound_bytes: Cell<usize>,
     pub(crate) metrics: Metrics,
     pub(crate) hello: Hello,
     pub(crate) inbox: Inbox,
@@ -57,7 +59,8 @@ impl Shared {
             clock,
             store: RefCell::new(ConfigStore::new(&config)),
             live: Cell::new(config.live),
-            deadlines: Deadlines::of(&config),
+            inbound_limits: InboundLimits::of(&config),
+            inbound_bytes: Cell::new(0),
             config,
             metrics,
             hello,

@@ -117,7 +117,8 @@ pub const LIMITS_PREFIX: &str = "pitchover.limits.";
 
 /// The names below [`LIMITS_PREFIX`] that act: bytes of a journal's segment, and how long the
 /// beginning and the whole of a frame may take. Any other name is reported and not kept.
-pub const LIMIT_NAMES: [&str; 3] = ["segmentBytes", "headerDeadlineMs", "frameDeadlineMs"];
+pub const LIMIT_NAMES: [&str; 4] =
+    ["segmentBytes", "headerDeadlineMs", "frameDeadlineMs", "inboundBytesMax"];
 
 /// A line that Java lists for a field without a usable value; never an unknown key when read back.
 pub const JRAFT_CONFIG_LINE: &str = "jraftConfig";
