@@ -1,5 +1,6 @@
 //! Configuration at its border: what sources give which values, warnings and errors.
 
+use server::config::field::LIMIT_NAMES;
 use server::config::{Config, ConfigFile, Durability, Exporter, Settings, Sources, Style, print};
 
 const THREE: &str = "controllerDLegerGroup = group1\n\
@@ -308,6 +309,7 @@ fn keys_that_do_nothing_say_so() {
          pitchover.limits.frameDeadlineMs=1\nmetricsInDelta=true\npitchover.adminAddr=1.2.3.4:5\n\
          pitchover.advertisedAddr=h:1\n"
     ));
+    let limits = LIMIT_NAMES.join(", ");
     let expected = [
         "c.conf:4: scanNotActiveBrokerInterval has no effect here",
         "c.conf:5: electMasterMaxRetryCount has no effect here",
@@ -315,8 +317,7 @@ fn keys_that_do_nothing_say_so() {
         "c.conf:7: jRaftScanWaitTimeoutMs has no effect here",
         "c.conf:8: shutdownWaitTimeSeconds has no effect here",
         "c.conf:9: jRaftSnapshotIntervalSecs has no effect here",
-        "c.conf:11: pitchover.limits.nodes: no such limit; there are segmentBytes, \
-         headerDeadlineMs, frameDeadlineMs",
+        &format!("c.conf:11: pitchover.limits.nodes: no such limit; there are {limits}"),
         "c.conf:13: metricsInDelta is accepted, but this version does not act on it",
         "c.conf:10: metricsExporterType: this version does not export to LOG; metrics are at PROM \
          and /metrics",
