@@ -202,6 +202,12 @@ impl Controller {
         for dead in ring.dead {
             self.died(dead.identity, DeathReason::Deadline, effects);
         }
+        for broker in self.inquiries.take_unaccepted(now) {
+            match self.liveness.slot(&broker.cluster, &broker.set, broker.id) {
+                Some(slot) => self.ask(now, slot, Why::Remember),
+                None => self.inquiries.forget(&broker),
+            }
+        }
         if !self.leads() {
             return;
         }

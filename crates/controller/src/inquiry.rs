@@ -32,6 +32,12 @@ pub(crate) const ROUND_MS: u64 = 50;
 /// Pause before a broker that accepted is asked again, in ms.
 pub(crate) const ASK_AGAIN_MS: u64 = 1_000;
 
+/// Pause before an address that did not accept is tried again, in ms; doubled up to [`REMEMBER_AGAIN_MS_MAX`].
+pub(crate) const REMEMBER_AGAIN_MS_MIN: u64 = 500;
+
+/// Longest pause between two such attempts, in ms.
+pub(crate) const REMEMBER_AGAIN_MS_MAX: u64 = 60_000;
+
 /// Addresses remembered to have accepted; beyond it none is added, so refusals there count as no answer.
 pub(crate) const REMEMBERED_MAX: usize = 200_000;
 
@@ -99,6 +105,10 @@ pub(crate) struct Inquiries {
     again_at: BTreeMap<BrokerIdentity, Instant>,
     /// The same in the order of time.
     again: BTreeSet<(Instant, BrokerIdentity)>,
+    /// Brokers whose address did not accept when it was to be remembered, and the pause before the next attempt.
+    unaccepted: BTreeMap<BrokerIdentity, u64>,
+    /// When those are asked next, once each.
+    remember_at: BTreeSet<(Instant, BrokerIdentity)>,
     next_number: u64,
 }
 
@@ -150,6 +160,7 @@ impl Inquiries {
         match result {
             ProbeResult::Accepted => {
                 let address = inquiry.address.clone();
+                self.unaccepted.remove(&broker);
                 if self.remembered.len() < REMEMBERED_MAX {
                     self.remembered.insert(address);
                 }
@@ -162,6 +173,10 @@ impl Inquiries {
             }
             ProbeResult::Refused | ProbeResult::NoAnswer => {
                 self.open.remove(&broker);
+                if why == Why::Remember {
+                    self.remember_later(now, broker);
+                    return Finding::Nothing;
+                }
                 if !is_closed {
                     return Finding::Nothing;
                 }
@@ -237,9 +252,37 @@ impl Inquiries {
         due
     }
 
+    /// A broker heartbeats before its own port is open (upstream starts in that order), so an address that does not
+    /// accept is asked again until it does.
+    fn remember_later(&mut self, now: Instant, broker: BrokerIdentity) {
+        let pause = self.unaccepted.entry(broker.clone()).or_insert(REMEMBER_AGAIN_MS_MIN);
+        let due = now.plus_ms(*pause);
+        *pause = pause.saturating_mul(2).min(REMEMBER_AGAIN_MS_MAX);
+        self.remember_at.insert((due, broker));
+    }
+
+    /// The brokers whose address is to be tried again, to be remembered.
+    pub(crate) fn take_unaccepted(&mut self, now: Instant) -> Vec<BrokerIdentity> {
+        let mut due = Vec::new();
+        while let Some((at, broker)) = self.remember_at.pop_first() {
+            if at > now {
+                self.remember_at.insert((at, broker));
+                break;
+            }
+            due.push(broker);
+        }
+        due
+    }
+
+    /// The broker left the table: its address is of no interest until it comes again.
+    pub(crate) fn forget(&mut self, broker: &BrokerIdentity) {
+        self.unaccepted.remove(broker);
+    }
+
     /// When something is due next.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         let again = self.again.first().map(|(at, _)| *at);
+        let again = again.into_iter().chain(self.remember_at.first().map(|(at, _)| *at)).min();
         let round = self.rounds.values().map(|round| round.deadline).min();
         again.into_iter().chain(round).min()
     }

@@ -217,3 +217,26 @@ fn only_questions_of_the_leader_end_with_leadership() {
     let found = inquiries.probed(at(3), probes[0].0, ProbeResult::Refused);
     assert!(matches!(found, Finding::AskPeers(..)), "{found:?}");
 }
+
+/// An unmodified broker heartbeats before its own port is open: refused at first, remembered soon after.
+#[test]
+fn an_address_that_did_not_accept_is_tried_again_until_it_does() {
+    let mut inquiries = Inquiries::default();
+    inquiries.ask(at(0), &broker(1), "x:1", Why::Remember);
+    let attempt = only_probe(&mut inquiries);
+    assert_eq!(inquiries.probed(at(1), attempt, ProbeResult::Refused), Finding::Nothing);
+    assert_eq!(inquiries.next_due(), Some(at(501)));
+    assert!(inquiries.take_unaccepted(at(500)).is_empty());
+    assert_eq!(inquiries.take_unaccepted(at(501)), [broker(1)]);
+    inquiries.ask(at(501), &broker(1), "x:1", Why::Remember);
+    let attempt = only_probe(&mut inquiries);
+    assert_eq!(inquiries.probed(at(502), attempt, ProbeResult::NoAnswer), Finding::Nothing);
+    assert_eq!(inquiries.next_due(), Some(at(1_502)), "the pause doubles");
+    assert_eq!(inquiries.take_unaccepted(at(1_502)), [broker(1)]);
+    inquiries.ask(at(1_502), &broker(1), "x:1", Why::Remember);
+    let attempt = only_probe(&mut inquiries);
+    assert_eq!(inquiries.probed(at(1_503), attempt, ProbeResult::Accepted), Finding::Nothing);
+    assert_eq!(inquiries.next_due(), None);
+    inquiries.ask(at(2_000), &broker(1), "x:1", Why::Remember);
+    assert!(inquiries.take_probes().is_empty(), "remembered");
+}
