@@ -173,6 +173,42 @@ fn an_objection_keeps_a_broker_alive() {
     assert!(world.now - began <= 1_100 * MS, "{} us", world.now - began);
 }
 
+/// A refusal that no quorum of peers confirms is no death: those who do not answer may hear the broker.
+#[test]
+fn a_refusal_without_a_quorum_of_answers_is_a_grace() {
+    let (mut world, brokers) = with_set(1_108);
+    let leader = world.leader().unwrap();
+    for node in world.ids() {
+        if node != leader {
+            world.freeze(node, 300);
+        }
+    }
+    let began = world.now;
+    world.kill_broker(brokers[0]);
+    world.run(3_000);
+    // As soon as they answer it is one.
+    let (at, reason) = deaths(&world, leader, "a", 1)[0];
+    let took = (at - began) / MS;
+    assert!((300..=320).contains(&took), "{took} ms");
+    assert_eq!(reason, DeathReason::Refused);
+}
+
+/// One silent peer blocks nothing: the questions take 50 ms.
+#[test]
+fn a_silent_peer_does_not_block_a_failover() {
+    for seed in 0..5 {
+        let (mut world, brokers) = with_set(1_240 + seed);
+        let (leader, slow) = (world.leader().unwrap(), world.follower());
+        world.freeze(slow, 500);
+        let began = world.now;
+        world.kill_broker(brokers[0]);
+        world.run(500);
+        let (at, _) = deaths(&world, leader, "a", 1)[0];
+        let took = (at - began) / MS;
+        assert!((50..=54).contains(&took), "seed {seed}: {took} ms");
+    }
+}
+
 /// A host that vanishes: its connections stay open, and its deadline decides.
 #[test]
 fn a_silent_death_is_noticed_at_the_deadline() {
@@ -189,6 +225,27 @@ fn a_silent_death_is_noticed_at_the_deadline() {
         world.run_until(3_000, |world| !failovers(world, "a").is_empty());
         let late = world.now - (last + 10_000 * MS);
         assert!(late <= 10 * MS, "seed {seed}: {late} us after its deadline");
+    }
+}
+
+/// The last sign of a broker reaches the leader by way of a slow follower too: it is not heard twice.
+#[test]
+fn slow_peers_do_not_put_a_death_off() {
+    for seed in 0..4 {
+        let (mut world, brokers) = with_set(1_125 + seed);
+        world.conditions.delay = (1_000, 150_000);
+        world.run(3_000);
+        let leader = world.leader().unwrap();
+        let pause = world.random.below(1_000);
+        world.run(pause);
+        world.silence_broker(brokers[0]);
+        world.run(200);
+        let last = world.heard[&(leader, brokers[0])];
+        world.run(12_000);
+        assert_eq!(world.leader(), Some(leader), "seed {seed}");
+        let (at, _) = deaths(&world, leader, "a", 1)[0];
+        let late = at - (last + 10_000 * MS);
+        assert!(late <= 5 * MS, "seed {seed}: {late} us after its deadline");
     }
 }
 
@@ -293,6 +350,9 @@ fn a_long_campaign_timeout_is_no_pause() {
     world.silence_broker(brokers[0]);
     world.run(12_000);
     assert_eq!(failovers(&world, "a"), [None]);
+    // And the core is woken for a deadline, however far apart the ticks are.
+    let late = deaths(&world, 1, "a", 1)[0].0 - (world.heard[&(1, brokers[0])] + 10_000 * MS);
+    assert!(late < MS, "{late} us");
 }
 
 /// All controllers restart while the master is dead: it had 10 s to be heard, then a replica takes over.
@@ -317,6 +377,22 @@ fn a_new_leader_with_an_empty_table_gives_ten_seconds() {
     world.run_until(300, |world| !failovers(world, "a").is_empty());
     let took = (world.now - began) / MS;
     assert!((9_950..=10_100).contains(&took), "{took} ms");
+}
+
+/// Who was heard has no time to be heard any more: its death counts at once.
+#[test]
+fn a_master_that_returned_and_died_is_replaced_at_once() {
+    let (mut world, brokers) = with_set(1_161);
+    for node in world.ids() {
+        world.crash(node);
+    }
+    for node in world.ids() {
+        world.start(node);
+    }
+    world.await_leader(5_000);
+    world.run(2_000);
+    world.kill_broker(brokers[0]);
+    world.run_until(100, |world| !failovers(world, "a").is_empty());
 }
 
 /// The same in the moment in which a leader is elected and has not applied an entry of its own yet: it does not

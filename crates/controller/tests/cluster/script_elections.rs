@@ -120,6 +120,26 @@ fn only_an_unclean_election_takes_a_replica_that_is_behind() {
     assert_eq!(version_of(&mut world, "a"), Some((3, 2)));
 }
 
+/// The first master of a set is not the controller's to choose, not even an unclean one.
+#[test]
+fn nobody_is_elected_before_a_broker_asks() {
+    let mut world = World::new(3, 2_004);
+    world.live.enable_elect_unclean_master = true;
+    for node in world.ids() {
+        world.start(node);
+    }
+    world.await_leader(5_000);
+    let leader = world.leader().unwrap();
+    for id in 1..=2 {
+        world.add_broker(Broker::new("a", id));
+        world.expect(leader, apply_id("a", id, &crate::broker::address("a", id)), 0);
+    }
+    world.run(15_000);
+    assert_eq!(version_of(&mut world, "a"), Some((0, 0)));
+    world.expect(leader, elect("a", 2), 0);
+    assert_eq!(master_of(&mut world, "a"), Some(2));
+}
+
 /// The best of those in sync: by epoch, then offset, then priority, then id.
 #[test]
 fn the_most_advanced_member_is_elected() {

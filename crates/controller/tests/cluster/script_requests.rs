@@ -92,6 +92,33 @@ fn forward_once() {
     assert_eq!(world.overview(leader).unwrap().counts.taken, 20);
 }
 
+/// A peer that starts again counts its forwards from 1 again: they are taken, and answers to what it asked before
+/// are not mistaken for answers to them (P64).
+#[test]
+fn forwards_of_a_peer_that_started_again() {
+    for seed in 22..26 {
+        let mut world = World::founded(3, seed);
+        let (leader, follower) = (world.leader().unwrap(), world.follower());
+        for id in 1..=3 {
+            world.expect(follower, apply_id("a", id, "x"), 0);
+        }
+        world.conditions.sync = (400_000, 0);
+        let before = world.overview(leader).unwrap().counts.taken;
+        world.send_request(follower, apply_id("b", 1, "x"));
+        world.run(5);
+        assert_eq!(world.overview(leader).unwrap().counts.taken, before + 1);
+        world.crash(follower);
+        world.start(follower);
+        world.run_until(300, |world| world.overview(follower).unwrap().leader.is_some());
+        // The first forward of the new process, while the old one's is not decided.
+        world.run(60);
+        let ticket = world.send_request(follower, elect("none", 1));
+        world.conditions.sync = (300, 700);
+        assert_eq!(world.await_answer(ticket).code, 2010, "seed {seed}");
+        assert_eq!(world.leader(), Some(leader));
+    }
+}
+
 /// A read that begins after a write has ended shows it, on every node (K1, K2, R9).
 #[test]
 fn followers_answer_reads_at_least_as_new() {
