@@ -55,6 +55,9 @@ const LIST_BODY_BYTES_MAX: usize = 1_024 * 1_024;
 /// Longest name of a broker set that our own tools may ask for, in bytes.
 const DESCRIBE_BYTES_MAX: usize = 255;
 
+/// Log lines about the keys of one request 1009: whoever reaches the port can send them.
+const WARNINGS_LOGGED_MAX: usize = 20;
+
 /// What a connection carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -98,9 +101,8 @@ impl InboundLimits {
     pub(crate) fn of(config: &Config) -> Self {
         let bytes_max = config.limit("inboundBytesMax");
         Self {
-            bytes_max: bytes_max.map_or(INBOUND_BYTES_MAX, |bytes| {
-                usize::try_from(bytes).unwrap_or(usize::MAX)
-            }),
+            bytes_max: bytes_max
+                .map_or(INBOUND_BYTES_MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
             header_ms: config.limit("headerDeadlineMs").unwrap_or(HEADER_DEADLINE_MS),
             frame_ms: config.limit("frameDeadlineMs").unwrap_or(FRAME_DEADLINE_MS),
         }
@@ -436,8 +438,11 @@ fn take_request(
 
 fn update_config(shared: &Rc<Shared>, body: &[u8]) -> Response {
     let answer = shared.store.borrow_mut().update(body);
-    for warning in &answer.warnings {
+    for warning in answer.warnings.iter().take(WARNINGS_LOGGED_MAX) {
         tracing::warn!(%warning, "setting not understood");
+    }
+    if let Some(more) = answer.warnings.len().checked_sub(WARNINGS_LOGGED_MAX).filter(|&n| n > 0) {
+        tracing::warn!(more, "further settings not understood");
     }
     if !answer.changes.is_empty() {
         let mut live = shared.live.get();

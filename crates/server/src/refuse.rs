@@ -48,6 +48,9 @@ pub(crate) fn config_updated(outcome: UpdateOutcome) -> Response {
         UpdateOutcome::BlackListed => {
             (code::NO_PERMISSION, Some("Can not update config in black list."))
         }
+        UpdateOutcome::TooManyKeys => {
+            (code::SYSTEM_ERROR, Some("more keys than UPDATE_KEYS_MAX (1000)"))
+        }
     };
     answer(code, remark.map(Into::into), Bytes::new())
 }
@@ -73,6 +76,7 @@ mod tests {
             (UpdateOutcome::Done, 0, None),
             (UpdateOutcome::Malformed, 1, Some("string2Properties error")),
             (UpdateOutcome::BlackListed, 16, Some("Can not update config in black list.")),
+            (UpdateOutcome::TooManyKeys, 1, Some("more keys than UPDATE_KEYS_MAX (1000)")),
         ];
         for (outcome, code, remark) in rows {
             let response = config_updated(outcome);

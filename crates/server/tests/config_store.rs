@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use proptest::prelude::{ProptestConfig, any, prop_assert, proptest};
 use server::config::{
-    Config, ConfigFile, ConfigStore, LiveChange, Sources, UpdateAnswer, UpdateOutcome,
+    Config, ConfigFile, ConfigStore, LiveChange, Sources, UPDATE_KEYS_MAX, UpdateAnswer,
+    UpdateOutcome,
 };
 use server::properties;
 
@@ -130,6 +131,9 @@ fn refusals_in_upstreams_order() {
         let body = format!("notifyBrokerRoleChanged=false\n{key}=/x\n");
         assert_eq!(case.store.update(body.as_bytes()), black, "{key}");
     }
+    let many: String = (0..=UPDATE_KEYS_MAX).map(|at| format!("key{at}=1\n")).collect();
+    assert_eq!(case.store.update(many.as_bytes()), plain(UpdateOutcome::TooManyKeys));
+    assert_eq!(case.store.update(format!("{many}configStorePath=/x").as_bytes()), black);
     assert_eq!(case.store.listing(), before);
     assert!(case.file("").is_none(), "a refusal stores nothing");
 }

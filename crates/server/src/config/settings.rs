@@ -328,10 +328,12 @@ pub fn nearest(key: &str) -> Option<&'static str> {
         return None;
     }
     let wanted = key.to_ascii_lowercase();
-    let scored = FIELDS.iter().map(|field| {
+    let limit = (key.len() / 5).min(3);
+    // Each letter too many or too few is an edit: most keys are out of the question by their length.
+    let alike = FIELDS.iter().filter(|field| field.key.len().abs_diff(key.len()) <= limit);
+    let scored = alike.map(|field| {
         (edits(wanted.as_bytes(), field.key.to_ascii_lowercase().as_bytes()), field.key)
     });
-    let limit = (key.len() / 5).min(3);
     scored.min().filter(|(distance, _)| *distance <= limit).map(|(_, near)| near)
 }
 

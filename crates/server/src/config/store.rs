@@ -11,6 +11,7 @@
 //!
 //! | Differs from Java | Why |
 //! |---|---|
+//! | more than [`UPDATE_KEYS_MAX`] keys are refused with 1 | the core waits meanwhile, and there are not that many keys |
 //! | peer and identity keys are always black-listed | changing them under a running quorum is never meant |
 //! | the stored file is escaped, written aside, synced and renamed | it reads back, and a crash leaves one whole file |
 //!
@@ -50,6 +51,9 @@ const BLACK_LIST_IDENTITY: [&str; 9] = [
     "pitchover.advertisedAddr",
 ];
 
+/// Keys of one change. All that there are, several times; tools send one.
+pub const UPDATE_KEYS_MAX: usize = 1_000;
+
 /// What became of a request 1009; `refuse.rs` turns it into a code and a remark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpdateOutcome {
@@ -59,6 +63,8 @@ pub enum UpdateOutcome {
     Malformed,
     /// A key of the body is on the black list; nothing changed.
     BlackListed,
+    /// The body has more than [`UPDATE_KEYS_MAX`] keys; nothing changed.
+    TooManyKeys,
 }
 
 /// The outcome of 1009 and what follows from it.
@@ -125,6 +131,10 @@ impl ConfigStore {
         };
         if pairs.iter().any(|pair| self.black_list.contains(&pair.key)) {
             answer.outcome = UpdateOutcome::BlackListed;
+            return answer;
+        }
+        if pairs.len() > UPDATE_KEYS_MAX {
+            answer.outcome = UpdateOutcome::TooManyKeys;
             return answer;
         }
         let before = Live::of(&self.settings);
