@@ -1,7 +1,8 @@
 //! One controller process, from its configuration to its end.
 //!
-//! The order of the start: journal (recovery), core, listener, peer links, admin pages. The port is open before
-//! there is a quorum, since orchestrators probe it by TCP; readiness is another question (`/readyz`).
+//! The order of the start: ports (bound), journal (recovery), core, listener, peer links, admin pages. What is in use by
+//! somebody else is found out before the disk is touched. The port is open before there is a quorum, since
+//! orchestrators probe it by TCP; readiness is another question (`/readyz`).
 
 use crate::admin::{self, Admin};
 use crate::clock::{Clock, wall_nanos};
@@ -22,7 +23,7 @@ use controller::{
 use journal::{Founding, Journal, JournalError, OpenError, Options, RealDisk, Recovered};
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::ToSocketAddrs;
 use std::rc::Rc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
@@ -87,10 +88,11 @@ pub fn run(config: Config, version: &str, on_start: impl FnOnce()) -> Result<(),
 async fn serve(config: Config, version: &str, on_start: impl FnOnce()) -> Result<(), NodeError> {
     let clock = Clock::start();
     let me = PeerId(config.me.peer_id);
+    let sockets = bind_all(&config)?;
+    let pages = bind_pages(&config).await?;
     let (journal, recovered) = open_journal(&config, me)?;
     let nonce = draw_nonce();
-    let listeners = listen(&config)?;
-    let pages = bind_pages(&config).await?;
+    let listeners = listen(sockets)?;
     let admin_text = pages.first().map_or_else(String::new, |page| page.address().to_string());
     let settings = core_settings(&config, nonce, version, &admin_text);
     let controller = Controller::new(clock.now(), settings, start_of(recovered))?;
@@ -245,27 +247,42 @@ fn draw_nonce() -> u64 {
     wall_nanos() ^ u64::from(std::process::id()).rotate_left(40)
 }
 
-fn listen(config: &Config) -> Result<Vec<TcpListener>, NodeError> {
+/// A port that is ours and not open yet, with the address that was asked for.
+struct Bound {
+    socket: TcpSocket,
+    address: String,
+}
+
+fn bind_all(config: &Config) -> Result<Vec<Bound>, NodeError> {
     let mut ports = vec![config.broker_port];
     if config.peer_port != config.broker_port {
         ports.push(config.peer_port);
     }
-    let mut listeners = Vec::with_capacity(ports.len());
+    let mut sockets = Vec::with_capacity(ports.len());
     for port in ports {
         let address = format!("{}:{port}", config.bind_address);
-        let bound = bind(&address);
-        listeners.push(bound.map_err(|source| NodeError::Listen { address, source })?);
+        match bind(&address) {
+            Ok(socket) => sockets.push(Bound { socket, address }),
+            Err(source) => return Err(NodeError::Listen { address, source }),
+        }
     }
-    Ok(listeners)
+    Ok(sockets)
 }
 
-fn bind(address: &str) -> io::Result<TcpListener> {
-    let address: SocketAddr =
-        address.parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+fn bind(address: &str) -> io::Result<TcpSocket> {
+    let mut found = address.to_socket_addrs()?;
+    let address = found.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    Ok(socket)
+}
+
+fn listen(sockets: Vec<Bound>) -> Result<Vec<TcpListener>, NodeError> {
+    let listen = |Bound { socket, address }| {
+        socket.listen(BACKLOG).map_err(|source| NodeError::Listen { address, source })
+    };
+    sockets.into_iter().map(listen).collect()
 }
 
 async fn accept(shared: Rc<Shared>, listener: TcpListener) {
