@@ -85,7 +85,7 @@ pub enum Event {
         /// What is asked.
         question: Inspect,
     },
-    /// A client connection was closed, by whichever end.
+    /// A client connection was closed, by whichever end. It may overtake the last requests of the connection.
     ConnectionClosed {
         /// The connection.
         connection: ConnectionId,

@@ -18,7 +18,7 @@
 use crate::event::ConnectionId;
 use crate::instant::Instant;
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BinaryHeap};
+use alloc::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use alloc::vec::Vec;
 use consensus::PeerId;
 use core::cmp::Reverse;
@@ -47,6 +47,9 @@ pub(crate) const PASS_ON_MS: u64 = 2_000;
 /// What another peer heard counts only if this peer did not hear the broker itself for so long, in ms: one
 /// heartbeat and a half. So the last sign of a broker is not heard a second time, later, by a detour.
 pub(crate) const OWN_EAR_MS: u64 = 1_500;
+
+/// Closed connections that are remembered: no heartbeat is so late that so many others close before it.
+pub(crate) const CLOSED_MAX: usize = 65_536;
 
 /// Who a broker is, to a controller: names alone, whatever its address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,6 +121,9 @@ pub(crate) struct Liveness {
     free: Vec<usize>,
     by_set: BTreeMap<Box<str>, Vec<usize>>,
     by_connection: BTreeMap<ConnectionId, Vec<usize>>,
+    /// Connections that closed, the last [`CLOSED_MAX`] of them.
+    closed: BTreeSet<ConnectionId>,
+    closed_in_order: VecDeque<ConnectionId>,
     alarms: BinaryHeap<Reverse<(Instant, usize, u64)>>,
     generations: u64,
     /// Nobody expires before this: set after this process was paused itself.
@@ -148,9 +154,11 @@ impl Liveness {
             Ok(timeout_ms) => now.plus_ms(timeout_ms),
             Err(_) => Instant::from_micros(now.as_micros().saturating_sub(1)),
         };
-        let known = connection
-            .and_then(|connection| self.on_connection(connection, cluster, set, id))
-            .or_else(|| self.find(cluster, set, id));
+        let here = connection.and_then(|it| self.on_connection(it, cluster, set, id));
+        // A close may overtake the last heartbeats of its connection. They are heard, but on no connection: it
+        // would seem open until the deadline.
+        let connection = connection.filter(|it| here.is_some() || !self.closed.contains(it));
+        let known = here.or_else(|| self.find(cluster, set, id));
         let is_new = known.is_none();
         let index = match known {
             Some(index) => index,
@@ -214,6 +222,14 @@ impl Liveness {
 
     /// Forgets `connection` and returns the brokers whose newest connection it was.
     pub(crate) fn closed(&mut self, connection: ConnectionId) -> Vec<Slot> {
+        if self.closed.insert(connection) {
+            self.closed_in_order.push_back(connection);
+        }
+        if self.closed_in_order.len() > CLOSED_MAX
+            && let Some(oldest) = self.closed_in_order.pop_front()
+        {
+            self.closed.remove(&oldest);
+        }
         let indices = self.by_connection.remove(&connection).unwrap_or_default();
         let mut slots = Vec::with_capacity(indices.len());
         for index in indices {

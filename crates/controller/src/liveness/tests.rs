@@ -1,7 +1,8 @@
 //! The table alone: who is alive when, and what an alarm finds.
 
 use super::{
-    LIVE_BROKERS_MAX, Liveness, PASS_ON_MS, Ring, SILENCE_AGAIN_MS, SILENCE_MS, TableFull,
+    CLOSED_MAX, LIVE_BROKERS_MAX, Liveness, PASS_ON_MS, Ring, SILENCE_AGAIN_MS, SILENCE_MS,
+    TableFull,
 };
 use crate::event::ConnectionId;
 use crate::instant::Instant;
@@ -177,10 +178,38 @@ fn the_newest_connection_counts() {
     assert_eq!(slots.len(), 1);
     assert_eq!(table.get(slots[0]).unwrap().connection, None);
     assert!(table.closed(ConnectionId(5)).is_empty(), "once");
-    // The older one is still open and is now the newest.
-    table.heard(at(1), on(4), 1, &with(1, 1)).unwrap();
+    // An older one is still open and is now the newest.
+    table.heard(at(1), on(3), 1, &with(1, 1)).unwrap();
     assert_eq!(offsets(&table), (1, 1));
-    assert_eq!(table.closed(ConnectionId(4)).len(), 1);
+    assert_eq!(table.closed(ConnectionId(3)).len(), 1);
+}
+
+/// The close of a connection overtakes the last heartbeat that was sent on it.
+#[test]
+fn a_heartbeat_of_a_closed_connection_does_not_open_it() {
+    let connection = |table: &Liveness| {
+        let slot = table.slot(CLUSTER, SET, 1).unwrap();
+        table.get(slot).unwrap().connection
+    };
+    let mut table = Liveness::default();
+    table.heard(at(0), on(5), 1, &beat(10_000)).unwrap();
+    table.closed(ConnectionId(5));
+    table.heard(at(1), on(5), 1, &beat(10_000)).unwrap();
+    assert_eq!(connection(&table), None);
+    assert!(table.is_alive(at(10_001), CLUSTER, SET, 1), "but it was heard");
+    // Even if nothing was heard on it before.
+    table.closed(ConnectionId(6));
+    table.heard(at(2), on(6), 1, &beat(10_000)).unwrap();
+    assert_eq!(connection(&table), None);
+    table.heard(at(3), on(7), 1, &beat(10_000)).unwrap();
+    assert_eq!(connection(&table), on(7));
+    for number in 8..CLOSED_MAX + 100 {
+        table.closed(ConnectionId(u64::try_from(number).unwrap()));
+    }
+    table.closed(ConnectionId(7));
+    table.heard(at(4), on(7), 1, &beat(10_000)).unwrap();
+    assert_eq!(connection(&table), None, "an old connection that closed last");
+    assert_eq!(table.closed.len(), CLOSED_MAX, "the oldest are forgotten");
 }
 
 #[test]

@@ -193,6 +193,20 @@ fn a_refusal_without_a_quorum_of_answers_is_a_grace() {
     assert_eq!(reason, DeathReason::Refused);
 }
 
+/// Nobody waits for a peer that is known to be down.
+#[test]
+fn a_dead_peer_does_not_slow_a_failover() {
+    let (mut world, brokers) = with_set(1_245);
+    let (leader, dead) = (world.leader().unwrap(), world.follower());
+    world.crash(dead);
+    world.run(100);
+    let began = world.now;
+    world.kill_broker(brokers[0]);
+    world.run(100);
+    let (at, _) = deaths(&world, leader, "a", 1)[0];
+    assert!(at - began <= 10 * MS, "{} us", at - began);
+}
+
 /// One silent peer blocks nothing: the questions take 50 ms.
 #[test]
 fn a_silent_peer_does_not_block_a_failover() {
@@ -386,10 +400,17 @@ fn a_master_that_returned_and_died_is_replaced_at_once() {
     for node in world.ids() {
         world.crash(node);
     }
+    for broker in &brokers {
+        world.stop(*broker, Door::Accepts);
+    }
     for node in world.ids() {
         world.start(node);
     }
     world.await_leader(5_000);
+    world.run(1_000);
+    for broker in &brokers {
+        world.restart_broker(*broker);
+    }
     world.run(2_000);
     world.kill_broker(brokers[0]);
     world.run_until(100, |world| !failovers(world, "a").is_empty());

@@ -123,6 +123,25 @@ fn step_down_with_waiters() {
     }
 }
 
+/// What the next leader overwrites was not done, and yet its caller is told no more than that nobody knows: the same
+/// answer as to a write that the next leader finds and commits.
+#[test]
+fn an_overwritten_write_is_unknown() {
+    for seed in 0..5 {
+        let mut world = World::founded(3, 450 + seed);
+        let old = world.leader().unwrap();
+        world.isolate(old);
+        let ticket = world.send_request(old, apply_id("a", 1, "x"));
+        let began = world.now;
+        world.await_other_leader(2_300, old);
+        world.heal();
+        let answer = world.await_answer(ticket);
+        assert_eq!(answer.code, 1, "seed {seed}: {answer:?}");
+        assert!(world.now - began < 2_450 * MS, "seed {seed}: it did not wait for its deadline");
+        assert!(world.checks.state().broker_set("a").is_none());
+    }
+}
+
 /// A write that the dying leader spread is unknown to its caller, and done by the next leader.
 #[test]
 fn a_write_in_flight_at_a_crash_is_unknown_and_done_at_most_once() {

@@ -99,9 +99,6 @@ fn forwards_of_a_peer_that_started_again() {
     for seed in 22..26 {
         let mut world = World::founded(3, seed);
         let (leader, follower) = (world.leader().unwrap(), world.follower());
-        for id in 1..=3 {
-            world.expect(follower, apply_id("a", id, "x"), 0);
-        }
         world.conditions.sync = (400_000, 0);
         let before = world.overview(leader).unwrap().counts.taken;
         world.send_request(follower, apply_id("b", 1, "x"));
