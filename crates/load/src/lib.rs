@@ -31,6 +31,6 @@ mod slot;
 pub use answer::BadAnswer;
 pub use broker_sets::PrepareError;
 pub use closed_loop::LaneError;
-pub use own_cluster::OwnCluster;
+pub use own_cluster::{OwnCluster, free_ports};
 pub use report::{Figures, Node, Report, Row, Workload};
 pub use requester::NotPatchable;

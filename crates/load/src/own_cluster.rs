@@ -131,7 +131,13 @@ pub(crate) fn end(child: &mut Child) {
 ///
 /// They lie below the range from which the system takes the ports of outgoing connections, and
 /// each process starts looking at a place of its own, so nobody is likely to be faster.
-pub(crate) fn free_ports(count: usize) -> io::Result<Vec<u16>> {
+///
+/// # Errors
+/// If fewer are free.
+///
+/// # Panics
+/// Never: the range ends below 65536.
+pub fn free_ports(count: usize) -> io::Result<Vec<u16>> {
     static LOOKED_AT: AtomicU32 = AtomicU32::new(0);
     let start = std::process::id().wrapping_mul(PORTS_PER_PROCESS);
     let candidates = (0..PORTS).map(|_| {
