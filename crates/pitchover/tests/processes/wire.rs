@@ -47,6 +47,7 @@ impl Wire {
                 Ok(count) => self.buffer.extend_from_slice(&piece[..count]),
                 // What was in flight when the controller closed comes back as a reset.
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(None),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
