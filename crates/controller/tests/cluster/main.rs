@@ -20,6 +20,7 @@ mod script_brokers;
 mod script_elections;
 mod script_leadership;
 mod script_requests;
+mod script_returns;
 mod script_snapshots;
 mod script_start;
 mod simulation;
