@@ -1,4 +1,7 @@
 //! Brokers come, fall silent and die; what follows: questions, elections, notices.
+//!
+//! Only a settled leader asks, elects and tells (`Controller::leads`). A follower keeps its own table, so that it can
+//! lead at any moment, and passes on what it hears: a broker that reaches any peer is alive to the leader.
 
 use crate::controller::Controller;
 use crate::effect::{DeathReason, Effect, ElectionReason, ElectionResult, Founding, Note};

@@ -7,7 +7,7 @@
 //! | [`Route::Metadata`] | 1005 | at once, from what this peer knows |
 //! | [`Route::Read`] | 1004, 1012 | by every peer, after a read barrier |
 //! | [`Route::LeaderRead`] | 1006, and writes that can only be refused | by the leader, after a read barrier |
-//! | [`Route::Write`] | 1001, 1002, 1003, 1011, 1013 | by the leader, from the committed command |
+//! | [`Route::Write`] | 1001, 1002, 1003, 1011, 1013 | by the settled leader, from the committed command |
 //! | [`Route::NotHere`] | 1009, 1010 | by the server: settings of one process |
 //!
 //! A write in which a field is absent that upstream needs is a *refusal*: upstream may refuse it for another
