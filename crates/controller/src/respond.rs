@@ -17,13 +17,8 @@ use protocol::{
 };
 use replicas::{BrokerId, Member, Outcome, RecordedMaster, Rejection, ReplicaInfo, upstream_order};
 
-/// An answer of `code` with nothing else.
-pub(crate) fn plain(code: i32) -> Response {
-    Response { code, remark: None, ext: ExtFields::new(), body: Bytes::new() }
-}
-
 fn remark(code: i32, remark: impl Into<Text>) -> Response {
-    Response { remark: Some(remark.into()), ..plain(code) }
+    Response::new(code).with_remark(remark)
 }
 
 /// 904 was taken.
@@ -79,7 +74,7 @@ pub(crate) struct Metadata<'a> {
 
 /// 1005. An unknown leader is an empty text, never absent: a tool that finds no address asks a name server.
 pub(crate) fn metadata(metadata: Metadata<'_>) -> Response {
-    let mut response = plain(code::SUCCESS);
+    let mut response = Response::new(code::SUCCESS);
     let ext = &mut response.ext;
     ext.push("group", text(metadata.group));
     ext.push("controllerLeaderId", text(metadata.leader_id));
@@ -97,7 +92,7 @@ pub(crate) fn replica_info(info: Option<ReplicaInfo<'_>>) -> Response {
             "Broker metadata is not existed",
         );
     };
-    let mut response = plain(code::SUCCESS);
+    let mut response = Response::new(code::SUCCESS);
     if let Some((id, address)) = info.master {
         response.ext.push("masterBrokerId", id.0);
         response.ext.push("masterAddress", text(address));
@@ -120,12 +115,12 @@ pub(crate) fn sync_state_data(info: &ReplicasInfo) -> Response {
     if body.len() > BODY_BYTES_MAX {
         return limit_exceeded("body", "BODY_BYTES_MAX", BODY_BYTES_MAX);
     }
-    Response { body, ..plain(code::SUCCESS) }
+    Response { body, ..Response::new(code::SUCCESS) }
 }
 
 /// A question of our own tools, answered in JSON.
 pub(crate) fn json(body: String) -> Response {
-    Response { body: Bytes::from(body), ..plain(code::SUCCESS) }
+    Response { body: Bytes::from(body), ..Response::new(code::SUCCESS) }
 }
 
 /// Our own tools asked for a broker set that is not known.
@@ -154,7 +149,7 @@ fn accepted(echo: &EchoedNames, outcome: &Outcome) -> Response {
             response
         }
         Outcome::MasterElected { master, cluster, members, .. } => {
-            let mut response = plain(code::SUCCESS);
+            let mut response = Response::new(code::SUCCESS);
             push_master(&mut response.ext, master);
             let group = MemberGroup {
                 cluster: cluster.as_deref().map(text),
@@ -176,7 +171,7 @@ fn accepted(echo: &EchoedNames, outcome: &Outcome) -> Response {
             response.body = set_body(sync_state_set, set_epoch.0);
             response
         }
-        Outcome::BrokersCleaned { .. } => plain(code::SUCCESS),
+        Outcome::BrokersCleaned { .. } => Response::new(code::SUCCESS),
     }
 }
 
@@ -310,13 +305,13 @@ fn not_cleaned(text: String) -> Response {
 
 /// Upstream's header of 1001's answer has a primitive field: it is there in refusals too, as 0.
 fn altering(code: i32, remark: Option<Text>, new_set_epoch: i32) -> Response {
-    let mut response = Response { remark, ..plain(code) };
+    let mut response = Response { remark, ..Response::new(code) };
     response.ext.push("newSyncStateSetEpoch", new_set_epoch);
     response
 }
 
 fn echoing(code: i32, echo: &EchoedNames) -> Response {
-    let mut response = plain(code);
+    let mut response = Response::new(code);
     if let Some(cluster) = &echo.cluster {
         response.ext.push("clusterName", cluster.clone());
     }
@@ -327,7 +322,7 @@ fn echoing(code: i32, echo: &EchoedNames) -> Response {
 }
 
 fn echoing_remark(code: i32, echo: &EchoedNames, text: String) -> Response {
-    Response { remark: Some(text.into()), ..echoing(code, echo) }
+    echoing(code, echo).with_remark(text)
 }
 
 fn push_master(ext: &mut ExtFields, master: &RecordedMaster) {

@@ -4,39 +4,35 @@
 
 use crate::config::UpdateOutcome;
 use bytes::Bytes;
-use protocol::{ExtFields, Response, Text, response_code as code};
-
-fn answer(code: i32, remark: Option<Text>, body: Bytes) -> Response {
-    Response { code, remark, ext: ExtFields::new(), body }
-}
+use protocol::{Response, response_code as code};
 
 /// No controller answers this request code. Source: upstream
 /// `NettyRemotingAbstract#processRequestCommand`; the leading blank is part of the text.
 pub(crate) fn code_not_supported(request_code: i32) -> Response {
     let remark = format!(" request type {request_code} not supported");
-    answer(code::REQUEST_CODE_NOT_SUPPORTED, Some(remark.into()), Bytes::new())
+    Response::new(code::REQUEST_CODE_NOT_SUPPORTED).with_remark(remark)
 }
 
 /// The inbox of the core is full.
 pub(crate) fn busy() -> Response {
     let remark = "[OVERLOAD]system busy, start flow control for a while";
-    answer(code::SYSTEM_BUSY, Some(remark.into()), Bytes::new())
+    Response::new(code::SYSTEM_BUSY).with_remark(remark)
 }
 
 /// The body is longer than any that this request has; upstream has no such limit.
 pub(crate) fn body_too_long(limit: &str, maximum: usize) -> Response {
     let remark = format!("the body exceeds {limit} ({maximum})");
-    answer(code::SYSTEM_ERROR, Some(remark.into()), Bytes::new())
+    Response::new(code::SYSTEM_ERROR).with_remark(remark)
 }
 
 /// This process is stopping. Source: upstream `NettyRemotingAbstract`, `enableShutdownGracefully`.
 pub(crate) fn go_away() -> Response {
-    answer(code::GO_AWAY, Some("please go away".into()), Bytes::new())
+    Response::new(code::GO_AWAY).with_remark("please go away")
 }
 
 /// 1010: the settings of this process.
 pub(crate) fn config_listing(listing: String) -> Response {
-    answer(code::SUCCESS, None, Bytes::from(listing))
+    Response { body: Bytes::from(listing), ..Response::new(code::SUCCESS) }
 }
 
 /// 1009: what came of a change of settings. Source: upstream
@@ -52,17 +48,17 @@ pub(crate) fn config_updated(outcome: UpdateOutcome) -> Response {
             (code::SYSTEM_ERROR, Some("more keys than UPDATE_KEYS_MAX (1000)"))
         }
     };
-    answer(code, remark.map(Into::into), Bytes::new())
+    Response { remark: remark.map(Into::into), ..Response::new(code) }
 }
 
 /// A peer's hello that is not accepted.
 pub(crate) fn hello_refused(why: &str) -> Response {
-    answer(code::NO_PERMISSION, Some(format!("peer refused: {why}").into()), Bytes::new())
+    Response::new(code::NO_PERMISSION).with_remark(format!("peer refused: {why}"))
 }
 
 /// A peer's hello that is accepted; `body` is the hello of this peer.
 pub(crate) fn hello_accepted(body: Bytes) -> Response {
-    answer(code::SUCCESS, None, body)
+    Response { body, ..Response::new(code::SUCCESS) }
 }
 
 #[cfg(test)]
