@@ -7,11 +7,7 @@
 pub const PEER_HELLO: i32 = 24_001;
 /// Consensus messages of one turn.
 pub const PEER_BATCH: i32 = 24_002;
-/// A peer fetches a piece of a snapshot.
-pub const PEER_SNAPSHOT_READ: i32 = 24_003;
 /// What a node thinks of itself, for tools.
 pub const STATUS: i32 = 24_010;
 /// One broker set and why it is as it is, for tools; the body is its name.
 pub const DESCRIBE: i32 = 24_011;
-/// Changes of membership and leadership, for tools.
-pub const CONTROL: i32 = 24_012;

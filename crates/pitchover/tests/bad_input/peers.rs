@@ -113,7 +113,7 @@ fn b42_garbage_behind_a_good_hello() {
         for frame in [
             request(code::CONTROLLER_GET_METADATA_INFO, &[], ""),
             request(private::STATUS, &[], ""),
-            request(private::PEER_SNAPSHOT_READ, &[], ""),
+            request(24_003, &[], ""),
             hello.clone(),
         ] {
             let before = ground.refused(node, "peer link without batch");
