@@ -48,6 +48,9 @@ pub(crate) const PASS_ON_MS: u64 = 2_000;
 /// heartbeat and a half. So the last sign of a broker is not heard a second time, later, by a detour.
 pub(crate) const OWN_EAR_MS: u64 = 1_500;
 
+/// Brokers of one connection that are looked through for the one that was heard; among more, its names find it.
+const CONNECTION_SCAN_MAX: usize = 4;
+
 /// Closed connections that are remembered: no heartbeat is so late that so many others close before it.
 pub(crate) const CLOSED_MAX: usize = 65_536;
 
@@ -372,7 +375,13 @@ impl Liveness {
         id: i64,
     ) -> Option<usize> {
         let indices = self.by_connection.get(&connection)?;
-        indices.iter().copied().find(|&index| self.is_named(index, cluster, set, id))
+        if indices.len() <= CONNECTION_SCAN_MAX {
+            return indices.iter().copied().find(|&index| self.is_named(index, cluster, set, id));
+        }
+        // A proxy's connection may carry the whole fleet: each heartbeat would look at every broker of it.
+        let index = self.find(cluster, set, id)?;
+        let broker = self.brokers.get(index).and_then(Option::as_ref)?;
+        (broker.connection == Some(connection)).then_some(index)
     }
 
     fn find(&self, cluster: &str, set: &str, id: i64) -> Option<usize> {
