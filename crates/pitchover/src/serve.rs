@@ -94,6 +94,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
                 NodeError::Open(_)
                 | NodeError::Start(_)
                 | NodeError::Listen { .. }
+                | NodeError::Descriptors(_)
                 | NodeError::System { .. } => EXIT_NOT_STARTED,
             })
         }

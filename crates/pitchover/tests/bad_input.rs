@@ -12,7 +12,7 @@
 //! | B22, B23, B25-B37, B39 | `bad_input/requests.rs` |
 //! | B38 | `bad_input/settings.rs` |
 //! | B42 | `bad_input/peers.rs` |
-//! | B44, B46 | `operator.rs`: they need no cluster |
+//! | B44, B46, B48 | `operator.rs`: they need no cluster |
 //!
 //! Not here: rows about clocks, snapshots and full disks, which the crates below cover with made-up ones.
 

@@ -3,7 +3,7 @@
 //! | What | Test |
 //! |---|---|
 //! | command lines and property files that cannot start (B46) | `operator/command_line.rs` |
-//! | ports, folders and journals that are somebody else's, or damaged (B44) | `operator/refusals.rs` |
+//! | ports, folders and journals that are somebody else's, or damaged (B44, B48) | `operator/refusals.rs` |
 //! | stop, kill and start again, links called `mqcontroller`, `status` and `describe` | `operator/life.rs` |
 //!
 //! Every exit code is one that Java's start script gives in the same case (DROP-IN, section 2), and what refuses to

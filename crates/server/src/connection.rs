@@ -115,7 +115,7 @@ struct Close(&'static str);
 
 impl Connection {
     /// The connection, and the half from which [`serve`] reads it.
-    pub(crate) fn new(id: ConnectionId, stream: TcpStream, now: Instant) -> (Self, OwnedReadHalf) {
+    fn new(id: ConnectionId, stream: TcpStream, now: Instant) -> (Self, OwnedReadHalf) {
         let (reading, stream) = stream.into_split();
         let connection = Self {
             id,
@@ -228,10 +228,19 @@ impl Connection {
     }
 }
 
-/// Reads a connection to its end, then tells the core.
-pub(crate) async fn serve(shared: Rc<Shared>, connection: Rc<Connection>, reading: OwnedReadHalf) {
-    let id = connection.id;
+/// Takes an accepted socket in. It is counted here and now, so that a burst cannot exceed the limit before any of its
+/// connections has been read.
+pub(crate) fn open(shared: &Rc<Shared>, stream: TcpStream) {
+    let id = shared.next_connection();
+    let (connection, reading) = Connection::new(id, stream, shared.clock.now());
+    let connection = Rc::new(connection);
     shared.connections.borrow_mut().insert(id, Rc::clone(&connection));
+    tokio::task::spawn_local(serve(Rc::clone(shared), connection, reading));
+}
+
+/// Reads a connection to its end, then tells the core.
+async fn serve(shared: Rc<Shared>, connection: Rc<Connection>, reading: OwnedReadHalf) {
+    let id = connection.id;
     if let Some(Close(limit)) = read_all(&shared, &connection, reading).await.err() {
         shared.metrics.refused(limit);
         tracing::debug!(connection = id.0, limit, "connection closed");

@@ -24,6 +24,7 @@ mod clock;
 pub mod config;
 mod connection;
 mod core;
+mod descriptors;
 mod hello;
 pub mod metrics;
 mod node;

@@ -7,14 +7,15 @@
 use crate::admin::{self, Admin};
 use crate::clock::{Clock, wall_nanos};
 use crate::config::{Config, Durability, Exporter, SocketConfig, Style};
-use crate::connection::{self, Connection};
+use crate::connection;
 use crate::core::{Core, End};
+use crate::descriptors::{self, DESCRIPTORS_MIN};
 use crate::hello::{Hello, LINK_VERSION};
 use crate::metrics::Metrics;
 use crate::notes::Gauges;
 use crate::outgoing::Outgoing;
 use crate::peer_link::PeerLink;
-use crate::shared::{CONNECTIONS_MAX, Shared, live_settings};
+use crate::shared::{Shared, live_settings};
 use crate::writer::{self, ORDERS_MAX};
 use controller::{
     Controller, ControllerStartError, Event, Membership, PeerId, PeerSettings, Restored, Settings,
@@ -61,6 +62,12 @@ pub enum NodeError {
         /// Why.
         source: io::Error,
     },
+    /// The system allows too few descriptors.
+    #[error(
+        "the limit of open files is {0}, below DESCRIPTORS_MIN ({DESCRIPTORS_MIN}): raise it, for example \
+         with LimitNOFILE or ulimit -n"
+    )]
+    Descriptors(u64),
     /// The runtime, a thread or a signal handler cannot be had.
     #[error("cannot {what}: {source}")]
     System {
@@ -88,6 +95,7 @@ pub fn run(config: Config, version: &str, on_start: impl FnOnce()) -> Result<(),
 async fn serve(config: Config, version: &str, on_start: impl FnOnce()) -> Result<(), NodeError> {
     let clock = Clock::start();
     let me = PeerId(config.me.peer_id);
+    let connections_max = descriptors::claim().map_err(NodeError::Descriptors)?;
     let sockets = bind_all(&config)?;
     let pages = bind_pages(&config).await?;
     let (journal, recovered) = open_journal(&config, me)?;
@@ -98,7 +106,7 @@ async fn serve(config: Config, version: &str, on_start: impl FnOnce()) -> Result
     let controller = Controller::new(clock.now(), settings, start_of(recovered))?;
     let hello = Hello { version: LINK_VERSION, cluster: config.cluster_id, peer: me, nonce };
     let metrics = Metrics::new(&config);
-    let shared = Rc::new(Shared::new(clock, config, metrics, hello));
+    let shared = Rc::new(Shared::new(clock, config, metrics, hello, connections_max));
 
     let (orders, orders_in) = sync_channel(ORDERS_MAX);
     let (done_out, done) = channel(DONE_MAX);
@@ -296,7 +304,7 @@ async fn accept(shared: Rc<Shared>, listener: TcpListener) {
                 continue;
             }
         };
-        if shared.connections.borrow().len() >= CONNECTIONS_MAX {
+        if shared.connections.borrow().len() >= shared.connections_max {
             shared.metrics.refused("CONNECTIONS_MAX");
             continue;
         }
@@ -304,10 +312,7 @@ async fn accept(shared: Rc<Shared>, listener: TcpListener) {
             // A socket without these options is slower and no less right.
             tracing::debug!(%error, "socket options not set");
         }
-        let (connection, reading) =
-            Connection::new(shared.next_connection(), stream, shared.clock.now());
-        let serving = connection::serve(Rc::clone(&shared), Rc::new(connection), reading);
-        tokio::task::spawn_local(serving);
+        connection::open(&shared, stream);
     }
 }
 

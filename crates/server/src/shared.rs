@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) store: RefCell<ConfigStore>,
     pub(crate) live: Cell<Live>,
+    /// Connections that may be open at once.
+    pub(crate) connections_max: usize,
     pub(crate) inbound_limits: InboundLimits,
     /// Bytes of unfinished frames that all connections keep.
     pub(crate) inbound_bytes: Cell<usize>,
@@ -54,11 +56,18 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(clock: Clock, config: Config, metrics: Metrics, hello: Hello) -> Self {
+    pub(crate) fn new(
+        clock: Clock,
+        config: Config,
+        metrics: Metrics,
+        hello: Hello,
+        connections_max: usize,
+    ) -> Self {
         Self {
             clock,
             store: RefCell::new(ConfigStore::new(&config)),
             live: Cell::new(config.live),
+            connections_max,
             inbound_limits: InboundLimits::of(&config),
             inbound_bytes: Cell::new(0),
             config,

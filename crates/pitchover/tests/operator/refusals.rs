@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use protocol::{code, response_code};
 
 use crate::cluster::Cluster;
-use crate::node::{Folder, Node, PROGRAM};
-use crate::run::{content, copy, run};
+use crate::node::{Folder, Node, PROGRAM, command};
+use crate::patience::until;
+use crate::run::{content, copy, run, run_as};
 use crate::wire::{Wire, request};
 
 /// Exit code of a start that failed.
@@ -96,6 +97,48 @@ fn b46_ports_that_cannot_be_had() {
     for (row, settings, address) in rows {
         settings.must_refuse(&folder, row, &["cannot listen on", &address]);
     }
+}
+
+/// B48: too few descriptors are refused; and of those that there are, strangers get so many that the controller has
+/// enough for itself, however many come.
+#[test]
+fn b48_descriptors() {
+    const LIMIT: usize = 256;
+    let folder = Folder::new();
+    let settings = Settings::of_one(free_port(), &folder.path().join("store"));
+    let file = folder.path().join("few.properties");
+    fs::write(&file, settings.text()).unwrap();
+    let limited =
+        |limit: usize| format!("ulimit -n {limit}; exec {PROGRAM} serve -c {}", file.display());
+    let shell = Path::new("/bin/sh");
+    let ended = run_as(shell, &["-c", &limited(64)]);
+    ended.must_be("64", NOT_STARTED, &["limit of open files is 64", "DESCRIPTORS_MIN"]);
+    assert!(!settings.store.exists(), "the disk was touched");
+
+    let log = folder.path().join("log");
+    let node = Node::spawn(command(shell).args(["-c", &limited(LIMIT)]), &log);
+    let addresses = vec![settings.peers.split_once('-').unwrap().1.to_owned()];
+    let mut cluster = Cluster { nodes: vec![node], addresses, folder };
+    cluster.await_leader();
+    let address = cluster.addresses[0].clone();
+    let mut early = Wire::connect(&address).unwrap();
+    let question = request(code::CONTROLLER_GET_METADATA_INFO, &[], "");
+    assert!(early.ask(&question).unwrap().is_some());
+    let mut strangers: Vec<Wire> =
+        (0..LIMIT + 50).map(|_| Wire::connect(&address).unwrap()).collect();
+    let is_served = |wire: &mut Wire| matches!(wire.ask(&question), Ok(Some(_)));
+    let served = strangers.iter_mut().filter_map(|wire| is_served(wire).then_some(())).count();
+    // Three quarters, without the first one.
+    assert_eq!(served, LIMIT - LIMIT / 4 - 1);
+    let id = cluster.nodes[0].child.id();
+    let open = fs::read_dir(format!("/proc/{id}/fd")).unwrap().count();
+    assert!(open < LIMIT - 20, "{open} descriptors are open");
+    // Who was there before is served, writes included, and newcomers are when the strangers are gone.
+    let apply = [("brokerName", "a"), ("appliedBrokerId", "1"), ("registerCheckCode", "x:1;1")];
+    let answer = early.decided(&request(code::CONTROLLER_APPLY_BROKER_ID, &apply, ""));
+    assert_eq!(answer.code, response_code::SUCCESS);
+    drop(strangers);
+    until("a newcomer is served", || is_served(&mut Wire::connect(&address).ok()?).then_some(()));
 }
 
 /// B46, B44: paths that are no folder, or nobody's.

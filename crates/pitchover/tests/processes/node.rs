@@ -49,15 +49,17 @@ impl Node {
     /// Starts `program serve -c settings`, or `mqcontroller -c settings` if that is what it is called; what it prints
     /// goes to `log`, behind what is there.
     pub(crate) fn start(program: &Path, settings: &Path, log: &Path) -> Self {
-        let out = File::options().create(true).append(true).open(log).expect("a log can be made");
         let is_script = program.file_name().is_some_and(|name| name == "mqcontroller");
-        let child = command(program)
-            .args((!is_script).then_some("serve"))
-            .arg("-c")
-            .arg(settings)
-            .stdout(out.try_clone().expect("a handle can be copied"))
-            .stderr(out)
-            .spawn();
+        let mut command = command(program);
+        command.args((!is_script).then_some("serve")).arg("-c").arg(settings);
+        Self::spawn(&mut command, log)
+    }
+
+    /// Runs any command that becomes a controller.
+    pub(crate) fn spawn(command: &mut Command, log: &Path) -> Self {
+        let out = File::options().create(true).append(true).open(log).expect("a log can be made");
+        let child =
+            command.stdout(out.try_clone().expect("a handle can be copied")).stderr(out).spawn();
         let child = child.expect("the program can be started");
         Self { child, log: log.to_owned() }
     }
