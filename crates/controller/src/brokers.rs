@@ -10,6 +10,7 @@ use crate::inquiry::{ASK_AGAIN_MS, Finding, Suspect, Why};
 use crate::instant::Instant;
 use crate::liveness::{BrokerIdentity, OWN_EAR_MS, Slot};
 use crate::peer::PeerMessage;
+use crate::requests::own_election;
 use crate::respond;
 use crate::settings::UNHEARD_GRACE_MS;
 use crate::snapshots::Part;
@@ -270,10 +271,11 @@ impl Controller {
         let is_alive = |id: i64| self.liveness.is_alive(now, cluster, name, id);
         match set.master() {
             Some(master) => !is_alive(master.0) && !self.elections.is_in_grace(name, master.0),
+            // The election itself says whether it would find anybody: one that cannot is not proposed.
             None => {
-                let in_sync = set.sync_state_set().iter().any(|id| is_alive(id.0));
-                let is_unclean = self.settings.live.enable_elect_unclean_master;
-                in_sync || is_unclean && set.replicas().iter().any(|r| is_alive(r.id.0))
+                let mut draft = own_election(name);
+                self.add_evidence(now, &mut draft);
+                self.elects_anybody(&draft.command)
             }
         }
     }

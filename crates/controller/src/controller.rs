@@ -245,6 +245,9 @@ impl Controller {
                 self.request(now, Incoming { caller, request, frame }, effects);
             }
             Event::Inspect { caller, question } => self.inspect(now, caller, question, effects),
+            Event::Order { caller, order, frame } => {
+                self.ordered(now, caller, (&order, frame), effects);
+            }
             Event::ConnectionClosed { connection } => {
                 self.connection_closed(now, connection, effects);
             }

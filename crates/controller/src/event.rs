@@ -1,6 +1,7 @@
 //! What can happen to a controller: everything that enters by [`crate::Controller::handle`].
 
 use crate::instant::Instant;
+use crate::order::ElectionOrder;
 use crate::peer::PeerMessage;
 use crate::settings::LiveSettings;
 use bytes::Bytes;
@@ -84,6 +85,15 @@ pub enum Event {
         caller: Caller,
         /// What is asked.
         question: Inspect,
+    },
+    /// An operator orders an election. `frame` is the whole request as it came, kept for forwarding.
+    Order {
+        /// Whom to answer.
+        caller: Caller,
+        /// What is ordered.
+        order: ElectionOrder,
+        /// The bytes it was decoded from.
+        frame: Bytes,
     },
     /// A client connection was closed, by whichever end. It may overtake the last requests of the connection.
     ConnectionClosed {

@@ -6,10 +6,11 @@ use crate::controller::{Controller, Stage};
 use crate::effect::{Effect, Note};
 use crate::event::{Caller, Inspect};
 use crate::instant::Instant;
+use crate::order::ElectionOrder;
 use crate::peer::PeerMessage;
 use crate::respond;
 use crate::route::{Draft, EvidenceOf, Route, route};
-use crate::waiting::{Full, Query, Read, Waiter, Write};
+use crate::waiting::{EchoedNames, Full, Query, Read, Waiter, Write};
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
@@ -21,7 +22,7 @@ use protocol::{
     BrokerHeartbeat, Frame, HeaderEncoding, ReplicaState, ReplicasInfo, ReplicasOfSet, Request,
     Response, Text,
 };
-use replicas::{Alive, BrokerId, Command, Evidence, limits, upstream_order};
+use replicas::{Alive, BrokerId, Command, Evidence, Policy, limits, upstream_order};
 
 /// A request of a client.
 #[derive(Debug)]
@@ -86,8 +87,15 @@ impl Controller {
         link.forwarded = sequence;
         self.counts.taken += 1;
         let waiter = Waiter::Peer { peer, nonce, sequence };
-        let request = Frame::decode(frame).ok().and_then(|frame| Request::decode(&frame));
-        let Some(request) = request else {
+        let frame = Frame::decode(frame).ok();
+        if let Some(order) = frame.as_ref().and_then(ElectionOrder::decode) {
+            return if self.leads() {
+                self.order(now, waiter, &order, effects);
+            } else {
+                self.answer(waiter, respond::not_leader(), effects);
+            };
+        }
+        let Some(request) = frame.as_ref().and_then(Request::decode) else {
             // The peer decoded it before it sent it on: a newer version, or a defect.
             return self.answer(waiter, respond::missing_field("frame"), effects);
         };
@@ -169,7 +177,13 @@ impl Controller {
         })
     }
 
-    fn read(&mut self, now: Instant, waiter: Waiter, query: Query, effects: &mut Vec<Effect>) {
+    pub(crate) fn read(
+        &mut self,
+        now: Instant,
+        waiter: Waiter,
+        query: Query,
+        effects: &mut Vec<Effect>,
+    ) {
         if let Err(Full(limit)) = self.reads.admit() {
             effects.push(Effect::Note(Note::Refused(limit)));
             return self.answer(waiter, respond::busy(), effects);
@@ -210,6 +224,7 @@ impl Controller {
                 let decision = self.replicas.decide(&draft.command);
                 respond::decided(&draft.echo, &decision.map(|decision| decision.outcome))
             }
+            Query::DryRun(draft) => self.dry_run(now, *draft),
             Query::Describe(set) => match self.describe(now, &set) {
                 Some(body) => respond::json(body),
                 None => respond::set_unknown(&set),
@@ -272,7 +287,8 @@ impl Controller {
         match driver.propose(draft.command.encode()) {
             Ok(ticket) => {
                 self.counts.proposals += 1;
-                self.writes.insert(ticket, Write { waiter, started: now, echo: draft.echo });
+                let Draft { echo, is_order, .. } = draft;
+                self.writes.insert(ticket, Write { waiter, started: now, echo, is_order });
             }
             Err(ProposeError::NotLeader { .. }) => {
                 self.answer(waiter, respond::not_leader(), effects);
@@ -289,7 +305,7 @@ impl Controller {
     }
 
     /// Puts into the command what this peer, the leader, sees of the brokers it concerns.
-    fn add_evidence(&self, now: Instant, draft: &mut Draft) {
+    pub(crate) fn add_evidence(&self, now: Instant, draft: &mut Draft) {
         let set = draft.command.set();
         let known = self.replicas.broker_set(set);
         let cluster = match draft.evidence {
@@ -314,8 +330,11 @@ impl Controller {
             Command::ApplyBrokerId(_) => {}
             Command::RegisterBroker(command) => command.evidence = evidence,
             Command::ElectMaster(command) => {
-                command.unclean = self.settings.live.enable_elect_unclean_master;
+                command.unclean |= self.settings.live.enable_elect_unclean_master;
                 command.evidence = evidence;
+                command.seen = known.map(replicas::BrokerSet::master_epoch);
+                let policy = |set| self.settings.live.masters.policy(&command.set, set);
+                command.policy = known.map(policy).unwrap_or_default();
             }
             Command::AlterSyncStateSet(command) => command.evidence = evidence,
             Command::CleanBrokerData(command) => command.evidence = evidence,
@@ -323,7 +342,13 @@ impl Controller {
     }
 
     /// Sends a request on to the leader. Without a leader that can be reached nothing was done for certain: 2007.
-    fn forward(&mut self, now: Instant, caller: Caller, frame: Bytes, effects: &mut Vec<Effect>) {
+    pub(crate) fn forward(
+        &mut self,
+        now: Instant,
+        caller: Caller,
+        frame: Bytes,
+        effects: &mut Vec<Effect>,
+    ) {
         let leader = self.leader().filter(|&leader| {
             leader != self.settings.me && self.links.get(leader).is_some_and(|l| l.is_reachable)
         });
@@ -350,18 +375,25 @@ impl Controller {
         set: Box<str>,
         effects: &mut Vec<Effect>,
     ) {
-        let command = Command::ElectMaster(replicas::ElectMaster {
-            set: set.clone(),
-            broker: Some(BrokerId::NOBODY),
-            designate: false,
-            unclean: false,
-            evidence: Evidence::default(),
-        });
-        let draft =
-            Draft { command, echo: Default::default(), evidence: EvidenceOf::StoredCluster };
+        let draft = own_election(&set);
         self.elections.proposed(set.clone());
         self.propose(now, Waiter::Own { set }, draft, effects);
     }
+}
+
+/// An election that the controller itself wants.
+pub(crate) fn own_election(set: &str) -> Draft {
+    let command = Command::ElectMaster(replicas::ElectMaster {
+        set: set.into(),
+        broker: Some(BrokerId::NOBODY),
+        designate: false,
+        unclean: false,
+        evidence: Evidence::default(),
+        seen: None,
+        policy: Policy::default(),
+    });
+    let evidence = EvidenceOf::StoredCluster;
+    Draft { command, echo: EchoedNames::default(), evidence, is_order: false }
 }
 
 pub(crate) fn reply(caller: Caller, response: Response, effects: &mut Vec<Effect>) {

@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 use protocol::{BrokerHeartbeat, Request, Response, Text};
 use replicas::{
     AlterSyncStateSet, ApplyBrokerId, BrokerId, CleanBrokerData, Command, ElectMaster, Evidence,
-    MasterEpoch, RegisterBroker, SetEpoch, limits,
+    MasterEpoch, Policy, RegisterBroker, SetEpoch, limits,
 };
 
 /// A write on its way to the log: the leader adds the evidence.
@@ -31,6 +31,8 @@ pub(crate) struct Draft {
     pub(crate) echo: EchoedNames,
     /// Under which cluster name the evidence is collected.
     pub(crate) evidence: EvidenceOf,
+    /// An operator's order: its answer says why.
+    pub(crate) is_order: bool,
 }
 
 /// Under which cluster name the leader looks for living members.
@@ -127,6 +129,8 @@ fn elect(request: protocol::ElectMaster) -> Route {
         designate: request.designate_elect,
         unclean: false,
         evidence: Evidence::default(),
+        seen: None,
+        policy: Policy::default(),
     });
     let (cluster, set) = (Some(request.cluster_name), Some(request.broker_name));
     write(command, EchoedNames { cluster, set }, EvidenceOf::StoredCluster, false)
@@ -176,7 +180,7 @@ fn write(command: Command, echo: EchoedNames, evidence: EvidenceOf, is_refusal: 
     if let Err(rejection) = command.check_limits() {
         return Route::Now(respond::decided(&echo, &Err(rejection)));
     }
-    let draft = Draft { command, echo, evidence };
+    let draft = Draft { command, echo, evidence, is_order: false };
     if is_refusal {
         return Route::LeaderRead(Query::Refusal(Box::new(draft)));
     }

@@ -1,5 +1,6 @@
 //! What a controller is told about itself, and the limits that belong to no single table.
 
+use crate::masters::MasterLists;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use consensus::PeerId;
@@ -105,6 +106,8 @@ pub struct LiveSettings {
     pub notify_broker_role_changed: bool,
     /// How long a broker may stay unheard whose connection closed and whose address does not answer, in ms.
     pub broker_close_grace_ms: u64,
+    /// Which brokers are wanted as masters, and which are not.
+    pub masters: MasterLists,
 }
 
 impl Default for LiveSettings {
@@ -113,6 +116,7 @@ impl Default for LiveSettings {
             enable_elect_unclean_master: false,
             notify_broker_role_changed: true,
             broker_close_grace_ms: 1_500,
+            masters: MasterLists::default(),
         }
     }
 }

@@ -118,12 +118,12 @@ impl Controller {
             }
             None if in_sync => "no master; an in-sync member is alive and is being elected",
             None if set.sync_state_set().is_empty() => {
-                "no master and nobody in sync: `mqadmin electMaster` with \
-                 enableElectUncleanMaster=true gives it one, and may lose messages"
+                "no master and nobody in sync: `pitchover elect SET --to ID --unclean` gives it \
+                 one, and may lose messages"
             }
             None => {
-                "no master: every in-sync member is dead; bring one back, or elect another with \
-                 enableElectUncleanMaster=true, which may lose messages"
+                "no master: no in-sync member is alive or may be master; bring one back, or \
+                 `pitchover elect SET --to ID --unclean`, which may lose messages"
             }
         }
     }
@@ -175,10 +175,10 @@ fn role_name(role: Role) -> &'static str {
 }
 
 /// A JSON object that is being written.
-struct Object(String);
+pub(crate) struct Object(String);
 
 impl Object {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(String::from("{"))
     }
 
@@ -190,17 +190,17 @@ impl Object {
         self.0.push(':');
     }
 
-    fn raw(&mut self, key: &str, value: &str) {
+    pub(crate) fn raw(&mut self, key: &str, value: &str) {
         self.key(key);
         self.0.push_str(value);
     }
 
-    fn number(&mut self, key: &str, value: impl core::fmt::Display) {
+    pub(crate) fn number(&mut self, key: &str, value: impl core::fmt::Display) {
         self.key(key);
         write!(self.0, "{value}").expect("writing to a string cannot fail");
     }
 
-    fn text(&mut self, key: &str, value: &str) {
+    pub(crate) fn text(&mut self, key: &str, value: &str) {
         self.key(key);
         self.string(value);
     }
@@ -221,7 +221,7 @@ impl Object {
         self.0.push('"');
     }
 
-    fn end(mut self) -> String {
+    pub(crate) fn end(mut self) -> String {
         self.0.push('}');
         self.0
     }

@@ -8,6 +8,7 @@ use crate::campaign::Seen;
 use crate::controller::{Controller, Leadership, Member, Stage};
 use crate::effect::{Effect, ElectionReason, Note};
 use crate::instant::Instant;
+use crate::order::explained;
 use crate::peer::PeerMessage;
 use crate::requests::reply;
 use crate::respond;
@@ -141,6 +142,9 @@ impl Controller {
                 return;
             }
         };
+        let is_order = write.as_ref().is_some_and(|write| write.is_order);
+        // By the state that decides, which is another afterwards.
+        let judged = is_order.then(|| self.judge(&command));
         let result = self.replicas.apply(&command);
         if let Ok(outcome) = &result {
             self.tell_members(now, command.set(), outcome);
@@ -149,13 +153,13 @@ impl Controller {
         if self.changes_masters(&result) {
             self.elections.consider(command.set());
         }
-        let Some(Write { waiter, started, echo }) = write else { return };
+        let Some(Write { waiter, started, echo, is_order: _ }) = write else { return };
         let micros = now.as_micros().saturating_sub(started.as_micros());
         effects.push(Effect::Note(Note::Proposal { is_committed: true, micros }));
         if let Command::ElectMaster(election) = &command {
             let reason = match waiter {
                 Waiter::Own { .. } => ElectionReason::MasterLost,
-                Waiter::Client(_) | Waiter::Peer { .. } if election.designate => {
+                Waiter::Client(_) | Waiter::Peer { .. } if election.designate || is_order => {
                     ElectionReason::Operator
                 }
                 Waiter::Client(_) | Waiter::Peer { .. } => ElectionReason::Broker,
@@ -163,7 +167,10 @@ impl Controller {
             let names = (echo.cluster.as_ref(), command.set());
             self.note_election(names, reason, &result, effects);
         }
-        let response = respond::decided(&echo, &result);
+        let response = match judged {
+            Some(judged) => explained(command.set(), judged, &result),
+            None => respond::decided(&echo, &result),
+        };
         self.answer(waiter, response, effects);
     }
 

@@ -48,6 +48,8 @@ pub(crate) struct Write {
     pub(crate) started: Instant,
     /// What upstream repeats in the answer.
     pub(crate) echo: EchoedNames,
+    /// An operator's order: its answer says why.
+    pub(crate) is_order: bool,
 }
 
 /// Writes that wait for their commit.
@@ -111,6 +113,8 @@ pub(crate) enum Query {
     SyncStateData(Vec<Text>),
     /// A write that can only be refused: what upstream throws at stands in it. It is decided, never logged.
     Refusal(Box<Draft>),
+    /// What an election that an operator has in mind would come to.
+    DryRun(Box<Draft>),
     /// One broker set for our own tools.
     Describe(Text),
 }

@@ -7,6 +7,7 @@ mod bench;
 mod clock;
 mod describe;
 mod dev;
+mod elect;
 mod logging;
 mod serve;
 mod status;
@@ -33,6 +34,8 @@ enum Command {
     Status(status::Arguments),
     /// Show one broker set and why it is as it is.
     Describe(describe::Arguments),
+    /// Elect a master of one broker set, or see whom an election would choose, and why.
+    Elect(elect::Arguments),
     /// Measure.
     #[command(subcommand)]
     Bench(bench::Command),
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Dev(arguments) => dev::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Describe(arguments) => describe::run(&arguments),
+        Command::Elect(arguments) => elect::run(&arguments),
         Command::Bench(command) => bench::run(command),
         Command::CannedServer(arguments) => bench::run_canned(&arguments),
     }

@@ -48,9 +48,22 @@ impl Targets {
 /// # Errors
 /// Whatever keeps it from answering.
 pub(crate) async fn ask(address: &str, code: i32, body: Bytes) -> Result<Response, CallError> {
+    ask_with(address, code, ExtFields::new(), body).await
+}
+
+/// As [`ask`], with fields in the header.
+///
+/// # Errors
+/// Whatever keeps it from answering.
+pub(crate) async fn ask_with(
+    address: &str,
+    code: i32,
+    fields: ExtFields,
+    body: Bytes,
+) -> Result<Response, CallError> {
     let deadline = Deadline::after(ANSWER);
     let connection = Connection::connect(address, deadline).await?;
-    let header = Header::request(code, 0, 0, ExtFields::new(), HeaderEncoding::Json);
+    let header = Header::request(code, 0, 0, fields, HeaderEncoding::Json);
     connection.exchange(Frame { header, body }, deadline).await.map(Response::from_frame)
 }
 

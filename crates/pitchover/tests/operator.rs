@@ -4,6 +4,7 @@
 //! |---|---|
 //! | command lines and property files that cannot start (B46) | `operator/command_line.rs` |
 //! | ports, folders and journals that are somebody else's, or damaged (B44, B48) | `operator/refusals.rs` |
+//! | `elect`: who is chosen, why, with which exit code | `operator/elect.rs` |
 //! | stop, kill and start again, links called `mqcontroller`, `status` and `describe` | `operator/life.rs` |
 //!
 //! Every exit code is one that Java's start script gives in the same case (DROP-IN, section 2), and what refuses to
@@ -15,6 +16,8 @@ mod broker_set;
 mod cluster;
 #[path = "operator/command_line.rs"]
 mod command_line;
+#[path = "operator/elect.rs"]
+mod elect;
 #[path = "operator/life.rs"]
 mod life;
 #[path = "processes/node.rs"]

@@ -11,3 +11,5 @@ pub const PEER_BATCH: i32 = 24_002;
 pub const STATUS: i32 = 24_010;
 /// One broker set and why it is as it is, for tools; the body is its name.
 pub const DESCRIBE: i32 = 24_011;
+/// An operator orders an election, or asks what one would come to; the answer says why.
+pub const ELECT: i32 = 24_012;

@@ -11,7 +11,7 @@ use crate::evidence::Evidence;
 use crate::ids::{BrokerId, MasterEpoch, SetEpoch};
 use crate::limits::{
     ADDRESS_BYTES_MAX, CHECK_CODE_BYTES_MAX, CLUSTER_BYTES_MAX, EVIDENCE_COUNT_MAX,
-    ID_LIST_BYTES_MAX, NAME_BYTES_MAX, SYNC_STATE_SET_COUNT_MAX,
+    ID_LIST_BYTES_MAX, NAME_BYTES_MAX, REPLICAS_COUNT_MAX, SYNC_STATE_SET_COUNT_MAX,
 };
 use crate::outcome::Rejection;
 
@@ -72,6 +72,42 @@ pub struct ElectMaster {
     pub unclean: bool,
     /// Who is alive under the stored cluster name.
     pub evidence: Evidence,
+    /// The master epoch that the leader knew when it took the evidence; none: not said, as before layout 2.
+    pub seen: Option<MasterEpoch>,
+    /// What the leader's configuration says of members of this broker set.
+    pub policy: Policy,
+}
+
+/// Members of one broker set that the operator wants as masters, and that he does not.
+///
+/// The lists are in the leader's configuration, and peers may differ in theirs, so they travel in the command.
+/// Both ascend, without duplicates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// They go before others that have come equally far.
+    pub preferred: Vec<BrokerId>,
+    /// They are not elected unless an operator names one.
+    pub never: Vec<BrokerId>,
+}
+
+impl Policy {
+    /// Takes the ids in any order.
+    #[must_use]
+    pub fn new(mut preferred: Vec<BrokerId>, mut never: Vec<BrokerId>) -> Self {
+        for ids in [&mut preferred, &mut never] {
+            ids.sort_unstable();
+            ids.dedup();
+        }
+        Self { preferred, never }
+    }
+
+    pub(crate) fn prefers(&self, id: BrokerId) -> bool {
+        self.preferred.binary_search(&id).is_ok()
+    }
+
+    pub(crate) fn forbids(&self, id: BrokerId) -> bool {
+        self.never.binary_search(&id).is_ok()
+    }
 }
 
 /// A master replaces its sync-state set.
@@ -154,7 +190,12 @@ impl Command {
                 let address = command.address.as_deref().unwrap_or_default();
                 text("brokerAddress", address, "ADDRESS_BYTES_MAX", ADDRESS_BYTES_MAX)
             }
-            Self::ElectMaster(_) => Ok(()),
+            Self::ElectMaster(command) => {
+                let Policy { preferred, never } = &command.policy;
+                let limit = ("REPLICAS_COUNT_MAX", REPLICAS_COUNT_MAX);
+                within("preferredMasters", preferred.len(), limit.0, limit.1)?;
+                within("neverMaster", never.len(), limit.0, limit.1)
+            }
             Self::AlterSyncStateSet(command) => {
                 let count = command.new_set.as_ref().map_or(0, Vec::len);
                 let limit = ("SYNC_STATE_SET_COUNT_MAX", SYNC_STATE_SET_COUNT_MAX);

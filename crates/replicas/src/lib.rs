@@ -43,6 +43,7 @@ mod evidence;
 mod fields;
 mod hash;
 mod ids;
+mod judge;
 pub mod limits;
 mod outcome;
 mod register;
@@ -53,10 +54,11 @@ pub mod upstream_order;
 pub use broker_set::{BrokerSet, Replica, Tombstone};
 pub use command::codec::{DecodeError, Malformed};
 pub use command::{
-    AlterSyncStateSet, ApplyBrokerId, CleanBrokerData, Command, ElectMaster, RegisterBroker,
+    AlterSyncStateSet, ApplyBrokerId, CleanBrokerData, Command, ElectMaster, Policy, RegisterBroker,
 };
 pub use evidence::{Alive, Evidence};
 pub use ids::{BrokerId, MasterEpoch, SetEpoch};
+pub use judge::{Criterion, Judgement, Verdict};
 pub use outcome::{Member, Outcome, RecordedMaster, Rejection};
 pub use snapshot::RestoreError;
 pub use state::{Decision, ReplicaInfo, Replicas};

@@ -9,9 +9,10 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::broker_set::{BrokerSet, Replica, Tombstone};
-use crate::command::Command;
+use crate::command::{Command, ElectMaster};
 use crate::hash;
 use crate::ids::{BrokerId, MasterEpoch, SetEpoch};
+use crate::judge::Judgement;
 use crate::outcome::{Outcome, Rejection};
 use crate::snapshot::{self, RestoreError};
 use crate::{alter, apply_id, clean, elect, register};
@@ -130,6 +131,14 @@ impl Replicas {
             Slot::Known(known) => Some((&**name, known)),
             Slot::Cleaned(_) => None,
         })
+    }
+
+    /// Why each member of a broker set would be chosen by this election or not: the same code as decides.
+    ///
+    /// `None` if the broker set is unknown.
+    #[must_use]
+    pub fn judge(&self, command: &ElectMaster) -> Option<Judgement> {
+        Some(Judgement::of(self.broker_set(&command.set)?, command))
     }
 
     /// How many names are stored, tombstones included.

@@ -37,6 +37,7 @@ pub mod value;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use controller::MasterLists;
 pub use live::{Live, LiveChange};
 pub use peer::{PEERS_MAX, PeerConfig, Style};
 pub use report::{ConfigError, ConfigErrors, Invalid, Oddity, Origin, Warning};
@@ -149,6 +150,8 @@ pub struct Config {
     pub timing: Timing,
     /// What 1009 changes while running, as it is at start.
     pub live: Live,
+    /// Which brokers are wanted as masters, and which are not.
+    pub masters: MasterLists,
     /// Requests that may wait.
     pub request_queue_max: u64,
     /// Socket buffers.
@@ -199,8 +202,11 @@ impl Config {
         let peers = peer::read(&settings, style).map_err(|found| errors.extend(found)).ok();
         errors.extend(peer::require(&settings, &[group_key]).err().into_iter().flatten());
         let admin = admin_address(&settings).map_err(|found| errors.push(found)).ok();
+        let masters = masters(&settings).map_err(|found| errors.push(found)).ok();
         errors.extend(check_bounds(&settings));
-        let (Some(peers), Some(admin), true) = (peers, admin, errors.is_empty()) else {
+        let (Some(peers), Some(admin), Some(masters), true) =
+            (peers, admin, masters, errors.is_empty())
+        else {
             return Err(ConfigErrors(errors));
         };
 
@@ -232,6 +238,7 @@ impl Config {
             data_path,
             timing: timing(&settings),
             live: Live::of(&settings),
+            masters,
             request_queue_max: settings.amount("controllerRequestThreadPoolQueueCapacity"),
             sockets: sockets(&settings),
             serialize_type: serialize_type(&settings),
@@ -356,6 +363,16 @@ fn admin_address(settings: &Settings) -> Result<AdminAddress, ConfigError> {
         invalid(settings, key, &error.to_string(), "ip:port, for example 127.0.0.1:9557")
     })?;
     Ok(AdminAddress { address, is_explicit })
+}
+
+fn masters(settings: &Settings) -> Result<MasterLists, ConfigError> {
+    let (preferred, never) = ("pitchover.preferredMasters", "pitchover.neverMaster");
+    MasterLists::parse(settings.text(preferred), settings.text(never)).map_err(
+        |(is_preferred, error)| {
+            let key = if is_preferred { preferred } else { never };
+            invalid(settings, key, &error.to_string(), "set:id, host:port or host:*, with , or ;")
+        },
+    )
 }
 
 /// Values that Java would take and that we cannot honour.

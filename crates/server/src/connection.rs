@@ -11,7 +11,7 @@ use crate::hello::{Hello, LINK_VERSION, unpack};
 use crate::refuse;
 use crate::shared::{Shared, live_settings};
 use bytes::{Buf, Bytes, BytesMut};
-use controller::{Caller, ConnectionId, Event, Inspect, Instant, PeerId};
+use controller::{Caller, ConnectionId, ElectionOrder, Event, Inspect, Instant, PeerId};
 use protocol::{Frame, HeaderEncoding, Request, Response, code, private};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -378,7 +378,7 @@ fn take_frame(
     } else if let Some(request) = Request::decode(&frame) {
         take_request(shared, caller, &frame, request, bytes)
     } else {
-        take_private(shared, connection, caller, &frame)
+        take_private(shared, connection, caller, &frame, bytes)
     };
     if let Some(response) = answer {
         shared.metrics.answered(&caller, response.code, now);
@@ -460,8 +460,7 @@ fn update_config(shared: &Rc<Shared>, body: &[u8]) -> Response {
             apply_change(&mut live, *change);
         }
         shared.live.set(live);
-        let grace = shared.config.timing.broker_close_grace_ms;
-        shared.tell(Event::Configured(live_settings(&live, grace)));
+        shared.tell(Event::Configured(live_settings(&live, &shared.config)));
     }
     refuse::config_updated(answer.outcome)
 }
@@ -481,9 +480,11 @@ fn take_private(
     connection: &Rc<Connection>,
     caller: Caller,
     frame: &Frame,
+    bytes: Bytes,
 ) -> Option<Response> {
     let question = match frame.header.code {
         private::PEER_HELLO => return Some(take_hello(shared, connection, frame)),
+        private::ELECT => return take_order(shared, connection, caller, frame, bytes),
         private::STATUS => Inspect::Status,
         private::DESCRIBE => {
             let set = std::str::from_utf8(&frame.body).ok().map(str::to_owned);
@@ -500,6 +501,32 @@ fn take_private(
     };
     // In the lane of requests, since anybody may ask.
     if shared.ask(Event::Inspect { caller, question }, false) {
+        return None;
+    }
+    shared.metrics.refused("INBOX_EVENTS_MAX");
+    Some(refuse::busy())
+}
+
+/// `pitchover elect`: whoever ordered it stands in the log of the process that was asked, and what became of it in
+/// the leader's.
+fn take_order(
+    shared: &Rc<Shared>,
+    connection: &Rc<Connection>,
+    caller: Caller,
+    frame: &Frame,
+    bytes: Bytes,
+) -> Option<Response> {
+    let Some(order) = ElectionOrder::decode(frame) else {
+        return Some(refuse::order_unreadable());
+    };
+    let ElectionOrder { set, to, is_unclean, is_dry_run } = &order;
+    let from = connection.stream.peer_addr().ok();
+    if *is_dry_run {
+        tracing::debug!(?from, %set, ?to, is_unclean, "election tried out");
+    } else {
+        tracing::warn!(?from, %set, ?to, is_unclean, "election ordered by an operator");
+    }
+    if shared.ask(Event::Order { caller, order, frame: bytes }, false) {
         return None;
     }
     shared.metrics.refused("INBOX_EVENTS_MAX");

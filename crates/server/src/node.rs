@@ -213,7 +213,7 @@ fn core_settings(config: &Config, nonce: u64, version: &str, admin_address: &str
         election_timeout_ms: config.timing.election_timeout_ms,
         boot_nonce: nonce,
         seed: nonce.rotate_left(17),
-        live: live_settings(&config.live, config.timing.broker_close_grace_ms),
+        live: live_settings(&config.live, config),
         version: version.into(),
         durability: match config.durability {
             Durability::Fsync => "fsync",

@@ -25,6 +25,12 @@ pub(crate) fn body_too_long(limit: &str, maximum: usize) -> Response {
     Response::new(code::SYSTEM_ERROR).with_remark(remark)
 }
 
+/// An order that names no broker set, or a broker by no number.
+pub(crate) fn order_unreadable() -> Response {
+    let remark = "an election needs a `brokerName`, and a `brokerId` above 0 if there is one";
+    Response::new(code::SYSTEM_ERROR).with_remark(remark)
+}
+
 /// This process is stopping. Source: upstream `NettyRemotingAbstract`, `enableShutdownGracefully`.
 pub(crate) fn go_away() -> Response {
     Response::new(code::GO_AWAY).with_remark("please go away")

@@ -118,10 +118,11 @@ impl Shared {
 }
 
 /// The settings that the core reacts to while running.
-pub(crate) fn live_settings(live: &Live, broker_close_grace_ms: u64) -> LiveSettings {
+pub(crate) fn live_settings(live: &Live, config: &Config) -> LiveSettings {
     LiveSettings {
         enable_elect_unclean_master: live.brokers.is_unclean_allowed,
         notify_broker_role_changed: live.brokers.is_notified,
-        broker_close_grace_ms,
+        broker_close_grace_ms: config.timing.broker_close_grace_ms,
+        masters: config.masters.clone(),
     }
 }

@@ -27,7 +27,8 @@ fn caller(opaque: i32) -> Caller {
 }
 
 fn write(ms: u64) -> Write {
-    Write { waiter: Waiter::Own { set: "s".into() }, started: at(ms), echo: Default::default() }
+    let waiter = Waiter::Own { set: "s".into() };
+    Write { waiter, started: at(ms), echo: Default::default(), is_order: false }
 }
 
 fn read(ms: u64, opaque: i32) -> Read {

@@ -19,6 +19,7 @@ mod request;
 mod script_brokers;
 mod script_elections;
 mod script_leadership;
+mod script_orders;
 mod script_requests;
 mod script_returns;
 mod script_snapshots;

@@ -4,8 +4,10 @@ use crate::broker::{Broker, Door};
 use crate::request::{apply_id, elect, next_id, register};
 use crate::world::{Asked, Ending, MS, What, World};
 use bytes::{Bytes, BytesMut};
-use controller::{AttemptId, Caller, ConnectionId, Event, Inspect, NoticeResult, ProbeResult};
-use protocol::{FLAG_ONE_WAY, Frame, HeaderEncoding, Request, Response, RoleNotice};
+use controller::{
+    AttemptId, Caller, ConnectionId, ElectionOrder, Event, Inspect, NoticeResult, ProbeResult,
+};
+use protocol::{FLAG_ONE_WAY, Frame, HeaderEncoding, Request, Response, RoleNotice, private};
 
 /// Until an attempt to connect to a silent host is given up, in ms.
 const CONNECT_DEADLINE_MS: u64 = 1_000;
@@ -152,6 +154,24 @@ impl World {
         self.tell(node, Event::Inspect { caller, question });
         let response = self.await_answer(ticket);
         String::from_utf8(response.body.to_vec()).expect("JSON is UTF-8")
+    }
+
+    /// An operator's order; the answer.
+    pub(crate) fn order_election(
+        &mut self,
+        node: u64,
+        fields: &[(&'static str, &str)],
+    ) -> Response {
+        let ticket = self.send_request(node, Request::GetMetadataInfo);
+        // The place of a request that is never sent, as for questions.
+        self.run(2);
+        self.asked[ticket.0].ending = None;
+        let caller = self.caller(ticket.0);
+        let frame = crate::request::raw(private::ELECT, fields, "");
+        let decoded = Frame::decode(frame.clone()).expect("a frame");
+        let order = ElectionOrder::decode(&decoded).expect("an order");
+        self.tell(node, Event::Order { caller, order, frame });
+        self.await_answer(ticket)
     }
 
     /// A broker starts to send heartbeats; its place in the list.

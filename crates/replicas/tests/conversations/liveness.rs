@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use replicas::{Alive, BrokerId, Command, ElectMaster, Evidence, Replicas};
+use replicas::{Alive, BrokerId, Command, ElectMaster, Evidence, Policy, Replicas};
 
 const DEFAULT_TIMEOUT_MS: i64 = 10_000;
 
@@ -84,8 +84,15 @@ impl Liveness {
                 continue;
             }
             let set = set.into();
-            let command =
-                ElectMaster { set, broker: None, designate: false, unclean: false, evidence };
+            let command = ElectMaster {
+                set,
+                broker: None,
+                designate: false,
+                unclean: false,
+                evidence,
+                seen: None,
+                policy: Policy::default(),
+            };
             replicas.apply(&Command::ElectMaster(command)).unwrap();
         }
     }

@@ -2,7 +2,7 @@
 
 use replicas::{
     AlterSyncStateSet, ApplyBrokerId, BrokerId, CleanBrokerData, Command, ElectMaster, MasterEpoch,
-    RegisterBroker, Replicas, SetEpoch,
+    Policy, RegisterBroker, Replicas, SetEpoch,
 };
 use serde_json::Value;
 
@@ -106,6 +106,8 @@ fn command(step: &Step<'_>, replicas: &Replicas, liveness: &Liveness) -> Command
             designate: step.is_true("designateElect"),
             unclean: false,
             evidence,
+            seen: None,
+            policy: Policy::default(),
         }),
         1003 => Command::RegisterBroker(RegisterBroker {
             set,

@@ -1,6 +1,6 @@
 //! 1002: who becomes master.
 
-use replicas::{Command, ElectMaster, Evidence, MasterEpoch, Outcome, Rejection, Replicas};
+use replicas::{Command, ElectMaster, Evidence, MasterEpoch, Outcome, Policy, Rejection, Replicas};
 
 use crate::fixture::{
     SET, accept, alive, alter, check, clean, describe, designate, elect_anyone, elect_by, heard,
@@ -259,7 +259,17 @@ fn nobody_and_minus_one_ask_alike() {
     let none = |designate| {
         let evidence = alive(&[]);
         let set = SET.into();
-        Command::ElectMaster(ElectMaster { set, broker: None, designate, unclean: false, evidence })
+        let policy = Policy::default();
+        let (broker, seen, unclean) = (None, None, false);
+        Command::ElectMaster(ElectMaster {
+            set,
+            broker,
+            designate,
+            unclean,
+            evidence,
+            seen,
+            policy,
+        })
     };
     for state in [registered(2), three_in_sync(), without_master(), one_in_sync()] {
         assert_eq!(state.decide(&none(false)), state.decide(&elect_by(-1, alive(&[]))));
@@ -270,4 +280,165 @@ fn nobody_and_minus_one_ask_alike() {
     accept(&mut state, &alter(1, (1, 2), &[1, 3], alive(&[1, 3])));
     let after = "master 3, epochs 2/4, [3] of [1, 2, 3], next 4";
     row(&state, &elect_anyone(alive(&[2, 3])), Ok(()), after);
+}
+
+/// The same election with a policy of the leader's configuration.
+fn under(command: Command, preferred: &[i64], never: &[i64]) -> Command {
+    let Command::ElectMaster(command) = command else { panic!("no election: {command:?}") };
+    let ids = |ids: &[i64]| ids.iter().map(|number| id(*number)).collect();
+    let policy = Policy::new(ids(preferred), ids(never));
+    Command::ElectMaster(ElectMaster { policy, ..command })
+}
+
+/// The same election, proposed when the master epoch was this.
+fn seen_at(command: Command, epoch: i32) -> Command {
+    let Command::ElectMaster(command) = command else { panic!("no election: {command:?}") };
+    Command::ElectMaster(ElectMaster { seen: Some(MasterEpoch(epoch)), ..command })
+}
+
+#[test]
+fn preferred_masters_go_before_offset_in_a_clean_election_and_after_it_in_an_unclean_one() {
+    let two = |epochs: (i32, i32), offsets: (i64, i64)| {
+        heard(&[(2, epochs.0, offsets.0, 1), (3, epochs.1, offsets.1, 9)])
+    };
+    let clean = |evidence| under(elect_anyone(evidence), &[3], &[]);
+    let (elects_2, elects_3) = (
+        |set: &str| format!("master 2, epochs 2/3, [2] of {set}"),
+        |set: &str| format!("master 3, epochs 2/3, [3] of {set}"),
+    );
+    let all = "[1, 2, 3], next 4";
+    let state = three_in_sync();
+    row(&state, &clean(two((1, 1), (10, 10))), Ok(()), &elects_3(all));
+    row(&state, &clean(two((1, 1), (11, 10))), Ok(()), &elects_3(all));
+    row(&state, &clean(two((2, 1), (10, 11))), Ok(()), &elects_2(all));
+    // A living master stays, whoever is preferred.
+    let stays = Err(still_exists(1, (1, 2), &[1, 2, 3]));
+    let same = format!("master 1, epochs 1/2, [1, 2, 3] of {all}");
+    row(&state, &under(elect_anyone(alive(&[1, 3])), &[3], &[1]), stays, &same);
+    let state = one_in_sync();
+    let unclean_one = |evidence| unclean(clean(evidence));
+    let after = |id: i64| format!("master {id}, epochs 2/2, [{id}] of {all}");
+    row(&state, &unclean_one(two((1, 1), (11, 10))), Ok(()), &after(2));
+    row(&state, &unclean_one(two((1, 1), (10, 10))), Ok(()), &after(3));
+}
+
+#[test]
+fn a_broker_that_is_never_to_be_master_is_one_only_by_an_operators_word() {
+    let state = three_in_sync();
+    let all = "[1, 2, 3], next 4";
+    let three = format!("master 3, epochs 2/3, [3] of {all}");
+    let two = format!("master 2, epochs 2/3, [2] of {all}");
+    let gone = format!("master none, epochs 2/2, [1, 2, 3] of {all}");
+    let same = format!("master 1, epochs 1/2, [1, 2, 3] of {all}");
+    let best_is_2 = || heard(&[(2, 9, 99, 1), (3, 1, 1, 9)]);
+    row(&state, &under(elect_anyone(best_is_2()), &[2], &[2]), Ok(()), &three);
+    row(&state, &under(elect_anyone(alive(&[2])), &[], &[2]), Ok(()), &gone);
+    row(&state, &under(unclean(elect_anyone(alive(&[2]))), &[], &[2]), Ok(()), &gone);
+    let failed = || Err(Rejection::ElectionFailed);
+    row(&state, &under(elect_by(2, alive(&[2])), &[], &[2]), failed(), &same);
+    row(&state, &under(designate(2, alive(&[2])), &[], &[2]), Ok(()), &two);
+    let fresh = registered(2);
+    let nobody = "master none, epochs 0/0, [] of [1, 2], next 3, never elected";
+    row(&fresh, &under(elect_by(2, alive(&[2])), &[], &[2]), failed(), nobody);
+    let first = "master 2, epochs 1/1, [2] of [1, 2], next 3";
+    row(&fresh, &under(designate(2, alive(&[2])), &[], &[2]), Ok(()), first);
+}
+
+#[test]
+fn an_election_that_another_overtook_deposes_nobody() {
+    // 1 and 2 asked for themselves at once, before a heartbeat of 1 was here and when nobody was master.
+    let mut state = registered(3);
+    accept(&mut state, &seen_at(elect_by(1, alive(&[])), 0));
+    let after = "master 1, epochs 1/1, [1] of [1, 2, 3], next 4";
+    assert_eq!(describe(&state), after);
+    let stays = || Err(still_exists(1, (1, 1), &[1]));
+    for late in [
+        elect_by(2, alive(&[2])),
+        elect_anyone(alive(&[2])),
+        unclean(elect_by(2, alive(&[2]))),
+        unclean(elect_anyone(alive(&[2]))),
+    ] {
+        row(&state, &seen_at(late.clone(), 0), stays(), after);
+        // Evidence that was taken of this very master counts.
+        assert_ne!(state.decide(&seen_at(late, 1)).err(), stays().err());
+    }
+    // An operator's word is not about who was master.
+    let named = "master 2, epochs 2/2, [2] of [1, 2, 3], next 4";
+    row(&state, &seen_at(unclean(designate(2, alive(&[2]))), 0), Ok(()), named);
+}
+
+/// What the judgement says of each member, in the words of [`Verdict`].
+fn verdicts(state: &Replicas, command: &Command) -> String {
+    let Command::ElectMaster(election) = command else { panic!("no election: {command:?}") };
+    let judged = state.judge(election).unwrap();
+    let decided = match state.decide(command).map(|decision| decision.outcome) {
+        Ok(Outcome::MasterElected { master, .. })
+        | Err(Rejection::MasterStillExists { master, .. }) => Some(master.id),
+        _ => None,
+    };
+    assert_eq!(judged.choice, decided, "what decides also explains");
+    let members = judged.members.iter().map(|(id, verdict)| format!("{id} {verdict:?}"));
+    members.collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn every_member_hears_why() {
+    let state = three_in_sync();
+    let rows = [
+        (elect_anyone(alive(&[1, 2])), "1 Stays, 2 MasterStays, 3 NotAlive"),
+        (elect_by(2, alive(&[])), "1 NotAlive, 2 Chosen, 3 NotAlive"),
+        (elect_anyone(alive(&[])), "1 NotAlive, 2 NotAlive, 3 NotAlive"),
+        (
+            elect_anyone(heard(&[(2, 2, 1, 1), (3, 1, 9, 1)])),
+            "1 NotAlive, 2 Chosen, 3 Behind(Epoch)",
+        ),
+        (
+            elect_anyone(heard(&[(2, 1, 1, 1), (3, 1, 9, 1)])),
+            "1 NotAlive, 2 Behind(Offset), 3 Chosen",
+        ),
+        (
+            elect_anyone(heard(&[(2, 1, 1, 2), (3, 1, 1, 1)])),
+            "1 NotAlive, 2 Behind(Priority), 3 Chosen",
+        ),
+        (elect_anyone(heard(&[(2, 1, 1, 1), (3, 1, 1, 1)])), "1 NotAlive, 2 Chosen, 3 Behind(Id)"),
+        (
+            under(elect_anyone(heard(&[(2, 1, 9, 1), (3, 1, 1, 1)])), &[3], &[]),
+            "1 NotAlive, 2 Behind(Preferred), 3 Chosen",
+        ),
+        (under(elect_anyone(alive(&[2, 3])), &[], &[2]), "1 NotAlive, 2 Never, 3 Chosen"),
+        (designate(3, alive(&[1, 2, 3])), "1 NotNamed, 2 NotNamed, 3 Chosen"),
+        (designate(3, alive(&[1])), "1 NotNamed, 2 NotNamed, 3 NotAlive"),
+        (designate_nobody(alive(&[1])), "1 NotNamed, 2 NotNamed, 3 NotNamed"),
+    ];
+    for (command, expected) in rows {
+        assert_eq!(verdicts(&state, &command), expected, "{command:?}");
+    }
+    let state = one_in_sync();
+    let rows = [
+        (elect_anyone(alive(&[2, 3])), "1 NotAlive, 2 NotInSync, 3 NotInSync"),
+        (unclean(elect_anyone(alive(&[3]))), "1 NotAlive, 2 NotAlive, 3 ChosenUnclean"),
+        (unclean(designate(3, alive(&[3]))), "1 NotNamed, 2 NotNamed, 3 ChosenUnclean"),
+        (designate(3, alive(&[3])), "1 NotNamed, 2 NotNamed, 3 NotInSync"),
+        (elect_anyone(alive(&[1, 2])), "1 Stays, 2 NotInSync, 3 NotAlive"),
+        (unclean(elect_anyone(alive(&[1, 2]))), "1 Stays, 2 InSyncFirst, 3 NotAlive"),
+        (under(elect_anyone(alive(&[1, 2])), &[], &[2]), "1 Stays, 2 Never, 3 NotAlive"),
+    ];
+    for (command, expected) in rows {
+        assert_eq!(verdicts(&state, &command), expected, "{command:?}");
+    }
+    let fresh = registered(2);
+    assert_eq!(verdicts(&fresh, &elect_by(2, alive(&[1]))), "1 FirstIsAsked, 2 Chosen");
+    assert_eq!(verdicts(&fresh, &elect_anyone(alive(&[1]))), "1 NotInSync, 2 NotInSync");
+}
+
+/// DESIGN, "Cleaning and coming again": replicas remain, nobody is in sync, and an operator gives the set a master.
+#[test]
+fn a_named_unclean_election_revives_a_set_with_nobody_in_sync() {
+    let mut state = one_in_sync();
+    accept(&mut state, &clean(SET, Some("1"), alive(&[])));
+    assert_eq!(describe(&state), "master none, epochs 2/2, [] of [2, 3], next 4");
+    let same = "master none, epochs 2/2, [] of [2, 3], next 4";
+    row(&state, &designate(3, alive(&[2, 3])), Err(Rejection::ElectionFailed), same);
+    let after = "master 3, epochs 3/3, [3] of [2, 3], next 4";
+    row(&state, &unclean(designate(3, alive(&[2, 3]))), Ok(()), after);
 }

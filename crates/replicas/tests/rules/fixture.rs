@@ -2,7 +2,8 @@
 
 use replicas::{
     Alive, AlterSyncStateSet, ApplyBrokerId, BrokerId, CleanBrokerData, Command, ElectMaster,
-    Evidence, MasterEpoch, Outcome, RecordedMaster, RegisterBroker, Rejection, Replicas, SetEpoch,
+    Evidence, MasterEpoch, Outcome, Policy, RecordedMaster, RegisterBroker, Rejection, Replicas,
+    SetEpoch,
 };
 
 pub(crate) const CLUSTER: &str = "cluster-a";
@@ -143,6 +144,8 @@ fn elect(broker: Option<i64>, designate: bool, evidence: Evidence) -> Command {
         designate,
         unclean: false,
         evidence,
+        seen: None,
+        policy: Policy::default(),
     })
 }
 

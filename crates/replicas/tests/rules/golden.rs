@@ -1,7 +1,7 @@
 //! The bytes of commands and snapshots, written out: a log or snapshot of today stays readable.
 
 use expect_test::{Expect, expect};
-use replicas::{Command, DecodeError, Replicas, RestoreError};
+use replicas::{Command, DecodeError, ElectMaster, MasterEpoch, Policy, Replicas, RestoreError};
 
 use crate::fixture::{
     SET, accept, alter, apply_id, clean, designate, heard, id, living, register, three_in_sync,
@@ -100,7 +100,7 @@ fn what_is_not_a_command_says_why() {
     let text = |text: &str| Err(text.to_owned());
     let cut = Command::decode(&good[..good.len() - 1]).map_err(|error| error.to_string());
     let longer = Command::decode(&[&good[..], &[0]].concat()).map_err(|error| error.to_string());
-    assert_eq!(with(0, 9), text("command layout 9 is not known, this version knows 1"));
+    assert_eq!(with(0, 9), text("command layout 9 is not known, this version knows 1 and 2"));
     assert_eq!(with(1, 0), text("command kind 0 is not known"));
     assert_eq!(with(6, 0xff), text("command: a text at 6 is not UTF-8"));
     assert_eq!(with(3, 1), text("command: a length at 2 is 257, over 255"));
@@ -168,4 +168,39 @@ fn names_out_of_order_and_poor_tombstones_are_no_snapshot() {
         let error = Replicas::restore(&bytes).unwrap_err();
         assert_eq!(error, RestoreError::Invariant { set: "a".into(), invariant });
     }
+}
+
+/// Layout 2, and that an election of before it is still what it was.
+#[test]
+fn an_election_with_what_layout_2_adds() {
+    let old = designate(3, heard(&[(1, 2, 3, 4)]));
+    let bytes = old.encode();
+    assert_eq!(bytes[0], 1, "nothing to add, nothing added");
+    let Command::ElectMaster(election) = Command::decode(&bytes).unwrap() else { panic!() };
+    assert_eq!((election.seen, &election.policy), (None, &Policy::default()));
+    let policy = Policy::new(vec![id(3), id(2), id(3)], vec![id(9)]);
+    let new = Command::ElectMaster(ElectMaster { seen: Some(MasterEpoch(7)), policy, ..election });
+    check(
+        &new.encode(),
+        &expect![[r#"
+        02030c00000062726f6b65722d7365742d610103000000000000000100010000
+        0001000000000000000200000003000000000000000400000001070000000200
+        000002000000000000000300000000000000010000000900000000000000"#]],
+    );
+    assert_eq!(Command::decode(&new.encode()), Ok(new.clone()));
+    // Every cut is refused, and so is what is not the one encoding.
+    let bytes = new.encode();
+    for length in 0..bytes.len() {
+        assert!(Command::decode(&bytes[..length]).is_err(), "{length} bytes");
+    }
+    let mut empty = bytes[..bytes.len() - 37].to_vec();
+    empty.extend([0; 9]);
+    assert_eq!(Command::decode(&empty), Err(DecodeError::NotCanonical));
+    let mut twice = bytes.to_vec();
+    let second = twice.len() - 20;
+    twice[second] = 2;
+    assert_eq!(Command::decode(&twice), Err(DecodeError::PolicyOrder));
+    let mut other_kind = apply_id("s", 3).encode().to_vec();
+    other_kind[0] = 2;
+    assert_eq!(Command::decode(&other_kind), Err(DecodeError::Kind { kind: 1 }));
 }

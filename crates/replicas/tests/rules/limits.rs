@@ -2,7 +2,7 @@
 
 use replicas::{
     Alive, AlterSyncStateSet, ApplyBrokerId, BrokerId, CleanBrokerData, Command, ElectMaster,
-    Evidence, RegisterBroker, Rejection, Replicas, SetEpoch, limits,
+    Evidence, Policy, RegisterBroker, Rejection, Replicas, SetEpoch, limits,
 };
 
 use crate::fixture::{SET, accept, alive, apply_id, check, clean, id, refused, registered};
@@ -33,7 +33,9 @@ fn register(address: Box<str>) -> Command {
 
 fn elect(evidence: Evidence) -> Command {
     let (set, broker) = (SET.into(), Some(BrokerId::FIRST));
-    Command::ElectMaster(ElectMaster { set, broker, designate: false, unclean: false, evidence })
+    let policy = Policy::default();
+    let (designate, unclean, seen) = (false, false, None);
+    Command::ElectMaster(ElectMaster { set, broker, designate, unclean, evidence, seen, policy })
 }
 
 fn alter(count: usize) -> Command {

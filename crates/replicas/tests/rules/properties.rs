@@ -18,7 +18,7 @@ use proptest::option;
 use proptest::prelude::*;
 use replicas::{
     Alive, AlterSyncStateSet, ApplyBrokerId, BrokerId, CleanBrokerData, Command, ElectMaster,
-    Evidence, MasterEpoch, Outcome, RegisterBroker, Replicas, SetEpoch,
+    Evidence, MasterEpoch, Outcome, Policy, RegisterBroker, Replicas, SetEpoch,
 };
 
 use crate::fixture::{SET, three_in_sync, with_epochs};
@@ -75,9 +75,11 @@ prop_compose! {
 prop_compose! {
     fn elect()(
         set in name(), broker in option::of(broker_id()), designate: bool, unclean: bool,
-        evidence in evidence(),
+        evidence in evidence(), seen in option::of(0..4_i32),
+        preferred in vec(broker_id(), 0..3), never in vec(broker_id(), 0..3),
     ) -> Command {
-        Command::ElectMaster(ElectMaster { set, broker, designate, unclean, evidence })
+        let (seen, policy) = (seen.map(MasterEpoch), Policy::new(preferred, never));
+        Command::ElectMaster(ElectMaster { set, broker, designate, unclean, evidence, seen, policy })
     }
 }
 

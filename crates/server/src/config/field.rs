@@ -276,8 +276,8 @@ pub const FIELDS: &[Field] = &[
     row(Pitchover, "pitchover.durability", Choice(&["fsync", "async"]), Value("fsync"), Acts),
     row(Pitchover, "pitchover.readMode", Choice(&["readindex"]), Value("readindex"), Acts),
     row(Pitchover, "pitchover.brokerCloseGraceMs", Within(0, 60_000), Value("1500"), Acts),
-    row(Pitchover, "pitchover.preferredMasters", Text, Value(""), Planned),
-    row(Pitchover, "pitchover.neverMaster", Text, Value(""), Planned),
+    row(Pitchover, "pitchover.preferredMasters", Text, Value(""), Acts),
+    row(Pitchover, "pitchover.neverMaster", Text, Value(""), Acts),
     row(Pitchover, "pitchover.log.format", Choice(&["text", "json"]), Value("text"), Acts),
     row(Pitchover, "pitchover.log.level", Text, Value("info"), Acts),
 ];
