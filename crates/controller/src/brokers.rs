@@ -367,6 +367,9 @@ impl Controller {
     ) {
         let Some(nonce) = self.links.get(peer).and_then(|link| link.nonce) else { return };
         match message {
+            PeerMessage::Raft(message) if self.must_not_vote(now, &message.content) => {
+                self.counts.refused_messages += 1;
+            }
             PeerMessage::Raft(message) => {
                 let refused = self.driver_mut().map(|driver| driver.step(peer, nonce, message));
                 self.counts.refused_messages += u64::from(matches!(refused, Some(Err(_))));
@@ -380,6 +383,9 @@ impl Controller {
             }
             PeerMessage::Closed(broker) => self.closed_elsewhere(now, &broker),
             PeerMessage::Heard(beat) => self.heard_elsewhere(now, &beat, effects),
+            PeerMessage::Serving { serves, leases } => {
+                self.health.said(now, peer, (serves, leases));
+            }
             PeerMessage::Question { number, silent_ms, broker } => {
                 let objects = self.questioned(now, u64::from(silent_ms), &broker);
                 let message = PeerMessage::Objection { number, objects };
@@ -442,6 +448,7 @@ impl Controller {
         let Some(link) = self.links.get_mut(peer) else { return };
         link.is_reachable = true;
         link.is_refused = false;
+        self.health.tell_anew();
         let message = PeerMessage::Founding(self.founding_state());
         effects.push(Effect::Send { peer, message });
     }
@@ -459,6 +466,7 @@ impl Controller {
         for lost in self.forwards.lost_with(peer) {
             crate::requests::reply(lost.caller, respond::unknown_outcome(), effects);
         }
+        self.health.lost(peer);
         let was_offered = self.snapshots.withdraw(peer);
         let me = self.settings.me;
         let Some(driver) = self.driver_mut() else { return };

@@ -9,6 +9,7 @@ use crate::effect::{Effect, Founding, Note};
 use crate::elections::Elections;
 use crate::event::Event;
 use crate::founding::{FirstStart, Step};
+use crate::health::Health;
 use crate::inquiry::Inquiries;
 use crate::instant::Instant;
 use crate::links::Links;
@@ -19,6 +20,7 @@ use crate::requests::Incoming;
 use crate::settings::{PAUSE_GRACE_MS, PAUSE_MS, PeerSettings, Settings};
 use crate::snapshots::{Fetched, Part, Snapshots};
 use crate::waiting::{Forwards, Reads, Writes};
+use crate::waits::Waits;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -74,6 +76,8 @@ pub struct Counts {
     pub reads: u64,
     /// Read rounds: barriers reached.
     pub barriers: u64,
+    /// Reads answered at once, under a lease; counted in `reads` too.
+    pub leased_reads: u64,
     /// Commands proposed here.
     pub proposals: u64,
     /// Commands applied.
@@ -145,6 +149,8 @@ pub(crate) struct Member {
     pub(crate) seen: Leadership,
     /// Commit index when this process started; readiness waits until it is applied.
     pub(crate) commit_at_start: u64,
+    /// When it became a member in this life of the process.
+    pub(crate) started: Instant,
 }
 
 /// Who leads.
@@ -169,6 +175,8 @@ pub struct Controller {
     pub(crate) notices: Notices,
     pub(crate) writes: Writes,
     pub(crate) reads: Reads,
+    pub(crate) read_waits: Waits,
+    pub(crate) health: Health,
     pub(crate) forwards: Forwards,
     pub(crate) links: Links,
     pub(crate) snapshots: Snapshots,
@@ -178,6 +186,8 @@ pub struct Controller {
     pub(crate) engine_effects: Vec<consensus::Effect>,
     /// Set when the process was asked to stop: leadership should be gone by then.
     pub(crate) stop_by: Option<Instant>,
+    /// The last term in which this peer tried to hand its leadership over.
+    pub(crate) handed_over_in: Option<Term>,
     last_wake: Option<Instant>,
 }
 
@@ -221,6 +231,8 @@ impl Controller {
             notices: Notices::default(),
             writes: Writes::default(),
             reads: Reads::default(),
+            read_waits: Waits::default(),
+            health: Health::default(),
             forwards: Forwards::default(),
             links: Links::new(others.iter().copied()),
             snapshots: Snapshots::restored(newest),
@@ -229,6 +241,7 @@ impl Controller {
             counts: Counts::default(),
             engine_effects: Vec::new(),
             stop_by: None,
+            handed_over_in: None,
             last_wake: None,
             settings,
         })
@@ -380,6 +393,7 @@ impl Controller {
         let late_ms = self.last_wake.map_or(0, |wake| now.since_ms(wake));
         if late_ms > PAUSE_MS {
             self.liveness.forgive_until(now.plus_ms(PAUSE_GRACE_MS));
+            self.health.doubt(now);
         }
     }
 
@@ -398,6 +412,7 @@ impl Controller {
         // Only a leader has a target.
         if let Some(target) = driver.best_transfer_target() {
             driver.transfer_to(target);
+            self.handed_over_in = Some(driver.term());
         }
     }
 
@@ -511,5 +526,5 @@ fn member(now: Instant, settings: &Settings, restored: Restored) -> Result<Membe
     let engine = consensus::Settings::new(settings.me, settings.boot_nonce);
     let driver = Driver::new(engine, restored)?;
     let seen = Leadership { leader: None, term: driver.term(), is_settled: false };
-    Ok(Member { driver, next_tick: now, seen, commit_at_start })
+    Ok(Member { driver, next_tick: now, seen, commit_at_start, started: now })
 }

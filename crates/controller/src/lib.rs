@@ -19,6 +19,7 @@
 //! | what happens at the end of a turn? | `turn.rs` |
 //! | who is alive? | `liveness.rs`; a closed connection: `inquiry.rs` |
 //! | what follows from a death? | `brokers.rs`, `elections.rs`, `notices.rs` |
+//! | can this peer serve, and whom does 1005 name? | `health.rs`, `naming.rs`; leases: `lease.rs` |
 //! | the first start of a cluster | `founding.rs` |
 //! | a crashed leader | `campaign.rs` |
 //!
@@ -40,11 +41,14 @@ mod effect;
 mod elections;
 mod event;
 mod founding;
+mod health;
 mod inquiry;
 mod instant;
+mod lease;
 mod links;
 mod liveness;
 mod masters;
+mod naming;
 mod notices;
 mod order;
 mod peer;
@@ -56,6 +60,7 @@ mod snapshots;
 mod status;
 mod turn;
 mod waiting;
+mod waits;
 
 pub use controller::{Controller, ControllerStartError, Counts, Overview, Start};
 pub use effect::{DeathReason, Effect, ElectionReason, ElectionResult, Founding, Note};
@@ -67,7 +72,7 @@ pub use masters::{MASTER_ENTRIES_MAX, MasterListError, MasterLists};
 pub use notices::{NOTICES_IN_FLIGHT_MAX, NoticeCounts};
 pub use order::ElectionOrder;
 pub use peer::{PeerMessage, PeerMessageError};
-pub use settings::{LiveSettings, PeerSettings, Settings};
+pub use settings::{LeaderNaming, LiveSettings, PeerSettings, ReadMode, Settings};
 pub use snapshots::{SNAPSHOT_BYTES_MAX, SNAPSHOT_PART_BYTES_MAX, checksum};
 
 // The server carries these between the core and the journal and looks at none of them, so that it need not

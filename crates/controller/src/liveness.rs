@@ -223,6 +223,26 @@ impl Liveness {
         }
     }
 
+    /// The broker that was heard first on `connection`, of those that were heard nowhere else since.
+    pub(crate) fn first_on(&self, connection: ConnectionId) -> Option<&BrokerIdentity> {
+        let index = self.by_connection.get(&connection)?.first()?;
+        let broker = self.brokers.get(*index)?.as_ref()?;
+        Some(&broker.identity)
+    }
+
+    /// Brokers that reach the leader by way of another peer: on a follower those it passes on to `leader`, on the
+    /// leader itself those that it hears on no connection of its own.
+    pub(crate) fn relayed(&self, now: Instant, (me, leader): (PeerId, PeerId)) -> usize {
+        let is_relayed = |broker: &Broker| {
+            if me == leader {
+                return broker.connection.is_none();
+            }
+            let told = broker.passed_on.filter(|(told, _)| *told == leader);
+            told.is_some_and(|(_, at)| now.since_ms(at) < 2 * PASS_ON_MS)
+        };
+        self.iter().filter(|(_, broker)| is_relayed(broker)).count()
+    }
+
     /// Forgets `connection` and returns the brokers whose newest connection it was.
     pub(crate) fn closed(&mut self, connection: ConnectionId) -> Vec<Slot> {
         if self.closed.insert(connection) {

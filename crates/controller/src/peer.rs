@@ -15,6 +15,7 @@
 //! | 8 | `SnapshotRead` | index `u64`, offset `u64` |
 //! | 9 | `SnapshotPart` | index `u64`, offset `u64`, bytes |
 //! | 10 | `Heard` | epoch `i32`, max offset `i64`, confirm offset `i64`, time-out in ms `i64`, priority `i32`, length of address `u16`, address, broker as above |
+//! | 11 | `Serving` | 1 byte: bit 0 serves, bit 1 keeps the rules of leases |
 //!
 //! Decoding is total: bytes of a peer are refused, never believed.
 
@@ -66,6 +67,13 @@ pub enum PeerMessage {
     },
     /// The sender heard a broker on a connection of its own.
     Heard(Box<BrokerHeartbeat>),
+    /// Whether the sender can serve, said at every change and again and again.
+    Serving {
+        /// It completed a read barrier lately (`health.rs`).
+        serves: bool,
+        /// It keeps the rules that leases need (`lease.rs`).
+        leases: bool,
+    },
     /// Asks for a part of the snapshot at `index`.
     SnapshotRead {
         /// The snapshot.
@@ -105,6 +113,7 @@ const OBJECTION: u8 = 7;
 const SNAPSHOT_READ: u8 = 8;
 const SNAPSHOT_PART: u8 = 9;
 const HEARD: u8 = 10;
+const SERVING: u8 = 11;
 
 impl PeerMessage {
     /// Appends the message's bytes to `out`.
@@ -150,6 +159,10 @@ impl PeerMessage {
             Self::Heard(beat) => {
                 out.put_u8(HEARD);
                 put_heartbeat(beat, out);
+            }
+            Self::Serving { serves, leases } => {
+                out.put_u8(SERVING);
+                out.put_u8(u8::from(*serves) | u8::from(*leases) << 1);
             }
             Self::SnapshotRead { index, offset } => {
                 out.put_u8(SNAPSHOT_READ);
@@ -203,6 +216,10 @@ impl PeerMessage {
                 Self::Objection { number, objects }
             }
             HEARD => Self::Heard(get_heartbeat(bytes).ok_or(bad)?),
+            SERVING => match (bytes.try_get_u8().map_err(short)?, bytes.len()) {
+                (bits @ 0..4, 0) => Self::Serving { serves: bits & 1 != 0, leases: bits & 2 != 0 },
+                _ => return Err(bad),
+            },
             SNAPSHOT_READ => {
                 let index = LogIndex(bytes.try_get_u64_le().map_err(short)?);
                 let offset = bytes.try_get_u64_le().map_err(short)?;

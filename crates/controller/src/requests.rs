@@ -4,7 +4,7 @@
 
 use crate::controller::{Controller, Stage};
 use crate::effect::{Effect, Note};
-use crate::event::{Caller, Inspect};
+use crate::event::{Caller, ConnectionId, Inspect};
 use crate::instant::Instant;
 use crate::order::ElectionOrder;
 use crate::peer::PeerMessage;
@@ -39,7 +39,10 @@ impl Controller {
         match route(request) {
             Route::Now(response) => reply(caller, response, effects),
             Route::Heartbeat(id, beat) => self.heartbeat(now, caller, (id, &beat), effects),
-            Route::Metadata => reply(caller, self.metadata(), effects),
+            Route::Metadata => {
+                let response = self.metadata(now, caller.connection);
+                reply(caller, response, effects);
+            }
             Route::Read(query) => self.read(now, Waiter::Client(caller), query, effects),
             Route::LeaderRead(query) if self.is_leader() => {
                 self.read(now, Waiter::Client(caller), query, effects);
@@ -63,7 +66,7 @@ impl Controller {
         effects: &mut Vec<Effect>,
     ) {
         match question {
-            Inspect::Status => reply(caller, respond::json(self.status()), effects),
+            Inspect::Status => reply(caller, respond::json(self.status(now)), effects),
             Inspect::Describe { set } => {
                 self.read(now, Waiter::Client(caller), Query::Describe(set), effects);
             }
@@ -163,16 +166,16 @@ impl Controller {
         reply(caller, response, effects);
     }
 
-    /// 1005. A peer that knows no leader, or is one that cannot confirm it, names nobody, so that brokers ask on.
-    fn metadata(&self) -> Response {
-        let leader = self.leader().and_then(|leader| self.peer_settings(leader));
-        let address = leader.map_or("", |leader| &*leader.broker_address);
-        let name = leader.map_or("", |leader| &*leader.name);
+    /// 1005.
+    fn metadata(&self, now: Instant, connection: ConnectionId) -> Response {
+        let named = self.named_to(now, connection).and_then(|peer| self.peer_settings(peer));
+        let address = named.map_or("", |named| &*named.broker_address);
+        let name = named.map_or("", |named| &*named.name);
         respond::metadata(respond::Metadata {
             group: &self.settings.group,
             leader_id: if self.settings.leader_id_is_address { address } else { name },
             leader_address: address,
-            is_leader: self.is_leader(),
+            is_leader: self.is_leader() && self.serves(now),
             peers: &self.settings.peers_text,
         })
     }
@@ -184,6 +187,12 @@ impl Controller {
         query: Query,
         effects: &mut Vec<Effect>,
     ) {
+        if self.has_lease(now) {
+            self.counts.reads += 1;
+            self.counts.leased_reads += 1;
+            let response = self.answer_to(now, query);
+            return self.answer(waiter, response, effects);
+        }
         if let Err(Full(limit)) = self.reads.admit() {
             effects.push(Effect::Note(Note::Refused(limit)));
             return self.answer(waiter, respond::busy(), effects);
@@ -204,8 +213,11 @@ impl Controller {
     /// The barrier is reached: everything in `replicas` is at least as new as any answer given before.
     pub(crate) fn readable(&mut self, now: Instant, barrier: Barrier, effects: &mut Vec<Effect>) {
         self.counts.barriers += 1;
-        for Read { waiter, query, .. } in self.reads.take(barrier) {
+        self.health.reached(barrier);
+        for Read { waiter, query, started } in self.reads.take(barrier) {
             self.counts.reads += 1;
+            let waited = now.as_micros().saturating_sub(started.as_micros());
+            self.read_waits.record(now, waited);
             let response = self.answer_to(now, query);
             self.answer(waiter, response, effects);
         }

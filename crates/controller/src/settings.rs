@@ -66,6 +66,26 @@ pub struct PeerSettings {
     pub broker_address: Box<str>,
 }
 
+/// Whom 1005 names to brokers; see `naming.rs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LeaderNaming {
+    /// The true leader.
+    #[default]
+    Leader,
+    /// One of the peers that serve, by the broker's identity.
+    Spread,
+}
+
+/// How a leader makes sure that it still leads when it answers a read; followers always ask it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReadMode {
+    /// A round of questions to a quorum, shared by all reads that wait (`ReadIndex`).
+    #[default]
+    Index,
+    /// Its lease, if it has one; see `lease.rs` for what that costs.
+    Lease,
+}
+
 /// What a controller is told when it starts.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -81,6 +101,10 @@ pub struct Settings {
     pub leader_id_is_address: bool,
     /// Campaign time-out E in ms; the engine's tick is a twentieth of it.
     pub election_timeout_ms: u64,
+    /// Whom 1005 names to brokers.
+    pub naming: LeaderNaming,
+    /// How a leader makes sure of its reads; must be the same on every peer.
+    pub read_mode: ReadMode,
     /// Drawn anew at each start of the process (rule D12).
     pub boot_nonce: u64,
     /// Seed of this peer's own draws: the length of ticks.

@@ -3,6 +3,7 @@
 
 use crate::controller::{Controller, Stage};
 use crate::instant::Instant;
+use crate::settings::{LeaderNaming, ReadMode};
 use alloc::format;
 use alloc::string::String;
 use consensus::{Driver, PeerId, Role};
@@ -10,7 +11,7 @@ use core::fmt::Write as _;
 
 impl Controller {
     /// This peer's view as one JSON object.
-    pub(crate) fn status(&self) -> String {
+    pub(crate) fn status(&self, now: Instant) -> String {
         let overview = self.overview();
         let settings = &self.settings;
         let me = self.peer_settings(settings.me);
@@ -34,9 +35,16 @@ impl Controller {
         json.number("sets", overview.sets);
         json.number("masters", overview.masters);
         json.number("brokersAlive", overview.brokers);
+        let ends = overview.leader.map(|leader| (settings.me, leader));
+        json.number("brokersRelayed", ends.map_or(0, |ends| self.liveness.relayed(now, ends)));
         json.number("heartbeats", overview.counts.heartbeats);
         json.number("readsServed", overview.counts.reads);
+        json.number("readsLeased", overview.counts.leased_reads);
         json.number("readBarriers", overview.counts.barriers);
+        json.number("barrierWaitP99Micros", self.read_waits.p99(now));
+        json.raw("serves", if self.serves(now) { "true" } else { "false" });
+        json.text("leaderNaming", naming_name(settings.naming));
+        json.text("readMode", self.read_mode_name());
         json.number("proposals", overview.counts.proposals);
         json.number("commands", overview.counts.commands);
         json.number("forwarded", overview.counts.forwarded);
@@ -54,7 +62,7 @@ impl Controller {
         json.text("version", &settings.version);
         json.number("processId", settings.process_id);
         json.text("adminAddress", &settings.admin_address);
-        json.raw("peers", &self.peers_json());
+        json.raw("peers", &self.peers_json(now));
         json.end()
     }
 
@@ -136,7 +144,7 @@ impl Controller {
         }
     }
 
-    fn peers_json(&self) -> String {
+    fn peers_json(&self, now: Instant) -> String {
         let progress = self.driver().map(Driver::peers).unwrap_or_default();
         let mut all = String::from("[");
         for peer in &self.settings.peers {
@@ -147,6 +155,9 @@ impl Controller {
             let is_me = peer.id == self.settings.me;
             let is_up = is_me || self.is_reachable(peer.id);
             json.raw("reachable", if is_up { "true" } else { "false" });
+            let serves =
+                if is_me { self.serves(now) } else { self.health.other_serves(now, peer.id) };
+            json.raw("serves", if serves { "true" } else { "false" });
             // Only a leader knows how far the others are.
             let progress = progress.iter().find(|progress| progress.peer == peer.id);
             if let Some(progress) = progress {
@@ -161,8 +172,24 @@ impl Controller {
         all
     }
 
+    /// A lease that cannot be used is worth a word: the others may be configured otherwise.
+    fn read_mode_name(&self) -> &'static str {
+        match self.settings.read_mode {
+            ReadMode::Index => "readindex",
+            ReadMode::Lease if self.are_leases_kept() => "lease",
+            ReadMode::Lease => "lease (not used: not every peer said that it has readMode=lease)",
+        }
+    }
+
     fn is_reachable(&self, peer: PeerId) -> bool {
         self.links.get(peer).is_some_and(|link| link.is_reachable)
+    }
+}
+
+fn naming_name(naming: LeaderNaming) -> &'static str {
+    match naming {
+        LeaderNaming::Leader => "leader",
+        LeaderNaming::Spread => "spread",
     }
 }
 

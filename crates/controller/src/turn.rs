@@ -7,12 +7,13 @@
 use crate::campaign::Seen;
 use crate::controller::{Controller, Leadership, Member, Stage};
 use crate::effect::{Effect, ElectionReason, Note};
+use crate::health::PROOF_EVERY_MS;
 use crate::instant::Instant;
 use crate::order::explained;
 use crate::peer::PeerMessage;
 use crate::requests::reply;
 use crate::respond;
-use crate::settings::{SNAPSHOT_COMMANDS, SNAPSHOT_LOG_BYTES, SNAPSHOT_LOG_TIMES};
+use crate::settings::{ReadMode, SNAPSHOT_COMMANDS, SNAPSHOT_LOG_BYTES, SNAPSHOT_LOG_TIMES};
 use crate::snapshots::checksum;
 use crate::waiting::{Waiter, Write};
 use alloc::vec::Vec;
@@ -28,6 +29,7 @@ impl Controller {
     pub(crate) fn end_of_turn(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         self.step_founding(now, effects);
         self.tick(now);
+        self.prove_health(now);
         self.watch_brokers(now, effects);
         for _ in 0..ROUNDS_PER_TURN_MAX {
             self.hold_elections(now, effects);
@@ -37,6 +39,7 @@ impl Controller {
             }
         }
         self.take_snapshot(effects);
+        self.tell_health(now, effects);
         for sending in self.notices.take_due(now) {
             let (attempt, address, notice) = (sending.attempt, sending.address, sending.notice);
             effects.push(Effect::Notify { attempt, address, notice });
@@ -56,8 +59,11 @@ impl Controller {
     /// One tick of the engine if it is due, and the campaign of rule D23.
     fn tick(&mut self, now: Instant) {
         let tick_micros = self.settings.election_timeout_ms.saturating_mul(1_000) / 20;
-        // The spread that keeps campaigns apart comes from here (rule D19): half to one and a half ticks.
-        let drawn = self.draw.between(tick_micros / 2, tick_micros + tick_micros / 2);
+        // The spread that keeps campaigns apart comes from here (rule D19): half to one and a half ticks. Leases
+        // need that nobody campaigns early (rule D18), so there it is one to one and a half.
+        let is_leased = self.settings.read_mode == ReadMode::Lease;
+        let shortest = if is_leased { tick_micros } else { tick_micros / 2 };
+        let drawn = self.draw.between(shortest, tick_micros + tick_micros / 2);
         let Stage::Member(member) = &mut self.stage else { return };
         let Member { driver, next_tick, .. } = &mut **member;
         if *next_tick <= now {
@@ -72,8 +78,31 @@ impl Controller {
             refuses: crashed.is_some_and(|link| link.is_refused),
             voters: u64::try_from(driver.membership().voters.len()).unwrap_or(u64::MAX),
         };
-        if self.crash.is_due(now, seen) {
+        if self.crash.is_due(now, seen) && !is_leased {
             driver.campaign_now();
+        }
+    }
+
+    /// Asks for the barrier that proves that this peer can serve, if it is time.
+    fn prove_health(&mut self, now: Instant) {
+        if !self.health.must_ask(now) {
+            return;
+        }
+        let every_ms = PROOF_EVERY_MS.min(self.settings.election_timeout_ms / 4);
+        let barrier = self.driver_mut().and_then(|driver| driver.read_barrier().ok());
+        self.health.asked(now, barrier, every_ms);
+    }
+
+    /// Tells the others whether this peer can serve.
+    fn tell_health(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let serves = self.serves(now);
+        if !self.health.must_tell(now, serves) {
+            return;
+        }
+        let leases = self.settings.read_mode == ReadMode::Lease;
+        for peer in self.links.peers() {
+            let message = PeerMessage::Serving { serves, leases };
+            effects.push(Effect::Send { peer, message });
         }
     }
 
@@ -111,6 +140,7 @@ impl Controller {
             consensus::Effect::Lost { ticket, why } => self.lost(now, ticket, why, effects),
             consensus::Effect::Readable { barrier } => self.readable(now, barrier, effects),
             consensus::Effect::BarrierFailed { barrier, .. } => {
+                self.health.failed(barrier);
                 for read in self.reads.take(barrier) {
                     self.answer(read.waiter, respond::not_leader(), effects);
                 }
@@ -210,6 +240,7 @@ impl Controller {
             return;
         }
         let before = core::mem::replace(seen, current);
+        self.health.doubt(now);
         let goes_on = before.is_settled && is_settled && before.term == term;
         if before.is_settled && !goes_on {
             self.end_leading();
@@ -325,6 +356,7 @@ impl Controller {
             self.forwards.next_due(),
             self.snapshots.next_due(),
             self.stop_by,
+            self.driver().map(|_| self.health.next_due()),
         ];
         // Never in the past, so that a duty that cannot be done yet does not spin.
         let next = due.into_iter().flatten().min();

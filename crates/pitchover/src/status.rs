@@ -17,8 +17,11 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// One column of the table: its heading and the member of the status it shows.
-const COLUMNS: [(&str, &str); 10] = [
+/// One column of a table: its heading and the member of the status it shows.
+type Column = (&'static str, &'static str);
+
+/// Who leads, and how far everybody is.
+const CLUSTER: [Column; 10] = [
     ("NODE", "name"),
     ("ROLE", "role"),
     ("TERM", "term"),
@@ -29,6 +32,20 @@ const COLUMNS: [(&str, &str); 10] = [
     ("MASTERS", "masters"),
     ("BROKERS", "brokersAlive"),
     ("PID", "processId"),
+];
+
+/// What every node does: reads from its own state, the rounds of questions they took, how long they waited for
+/// one; requests sent on to the leader; brokers that reach the leader through another node.
+const TRAFFIC: [Column; 9] = [
+    ("NODE", "name"),
+    ("SERVES", "serves"),
+    ("NAMING", "leaderNaming"),
+    ("READS", "readsServed"),
+    ("ROUNDS", "readBarriers"),
+    ("WAIT-P99-US", "barrierWaitP99Micros"),
+    ("FORWARDED", "forwarded"),
+    ("HEARTBEATS", "heartbeats"),
+    ("RELAYED", "brokersRelayed"),
 ];
 
 /// Exit code 0 if all controllers answered and agree on a leader, else 1.
@@ -53,7 +70,9 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             .collect();
         println!("{:#}", Value::Array(all));
     } else {
-        print_table(&views);
+        print_table(&CLUSTER, &views, true);
+        println!();
+        print_table(&TRAFFIC, &views, false);
     }
     let leaders: Vec<&str> = views
         .iter()
@@ -78,20 +97,24 @@ fn text<'a>(view: &'a Value, member: &str) -> &'a str {
     view.get(member).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn print_table(views: &[View]) {
+fn print_table(columns: &[Column], views: &[View], has_addresses: bool) {
     let mut rows: Vec<Vec<String>> =
-        vec![COLUMNS.iter().map(|(heading, _)| (*heading).to_owned()).collect()];
-    rows[0].push("ADDRESS".to_owned());
+        vec![columns.iter().map(|(heading, _)| (*heading).to_owned()).collect()];
+    if has_addresses {
+        rows[0].push("ADDRESS".to_owned());
+    }
     for (address, view) in views {
         let mut row: Vec<String> = match view {
-            Ok(view) => COLUMNS.iter().map(|(_, member)| cell(view.get(*member))).collect(),
-            Err(_) => COLUMNS.iter().map(|_| "-".to_owned()).collect(),
+            Ok(view) => columns.iter().map(|(_, member)| cell(view.get(*member))).collect(),
+            Err(_) => columns.iter().map(|_| "-".to_owned()).collect(),
         };
-        row.push(match view {
-            Ok(view) if text(view, "stage") == "member" => address.clone(),
-            Ok(view) => format!("{address} ({})", text(view, "stage")),
-            Err(error) => format!("{address}: {error}"),
-        });
+        if has_addresses {
+            row.push(match view {
+                Ok(view) if text(view, "stage") == "member" => address.clone(),
+                Ok(view) => format!("{address} ({})", text(view, "stage")),
+                Err(error) => format!("{address}: {error}"),
+            });
+        }
         rows.push(row);
     }
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);

@@ -37,7 +37,8 @@ pub mod value;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use controller::MasterLists;
+use controller::{LeaderNaming, MasterLists, ReadMode};
+
 pub use live::{Live, LiveChange};
 pub use peer::{PEERS_MAX, PeerConfig, Style};
 pub use report::{ConfigError, ConfigErrors, Invalid, Oddity, Origin, Warning};
@@ -164,6 +165,10 @@ pub struct Config {
     pub metrics: MetricsConfig,
     /// When a write counts as durable.
     pub durability: Durability,
+    /// Whom 1005 names to brokers.
+    pub naming: LeaderNaming,
+    /// How a leader makes sure of its reads.
+    pub read_mode: ReadMode,
     /// Shape of log lines.
     pub log_format: LogFormat,
     /// Filter of log lines.
@@ -247,6 +252,14 @@ impl Config {
             durability: match settings.text("pitchover.durability") {
                 "async" => Durability::Async,
                 _ => Durability::Fsync,
+            },
+            naming: match settings.text("pitchover.leaderNaming") {
+                "spread" => LeaderNaming::Spread,
+                _ => LeaderNaming::Leader,
+            },
+            read_mode: match settings.text("pitchover.readMode") {
+                "lease" => ReadMode::Lease,
+                _ => ReadMode::Index,
             },
             log_format: match settings.text("pitchover.log.format") {
                 "json" => LogFormat::Json,

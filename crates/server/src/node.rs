@@ -211,6 +211,8 @@ fn core_settings(config: &Config, nonce: u64, version: &str, admin_address: &str
         peers_text: config.peers_text.as_str().into(),
         leader_id_is_address: config.style == Style::TwoPorts,
         election_timeout_ms: config.timing.election_timeout_ms,
+        naming: config.naming,
+        read_mode: config.read_mode,
         boot_nonce: nonce,
         seed: nonce.rotate_left(17),
         live: live_settings(&config.live, config),

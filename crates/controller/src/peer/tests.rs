@@ -5,6 +5,7 @@ use crate::effect::Founding;
 use crate::liveness::BrokerIdentity;
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 use consensus::{Content, LogIndex, Message, PeerId, Term};
@@ -66,6 +67,7 @@ fn message() -> impl Strategy<Value = PeerMessage> {
         (any::<u64>(), any::<bool>())
             .prop_map(|(number, objects)| PeerMessage::Objection { number, objects }),
         heartbeat().prop_map(|beat| PeerMessage::Heard(Box::new(beat))),
+        any::<(bool, bool)>().prop_map(|(serves, leases)| PeerMessage::Serving { serves, leases }),
         (any::<u64>(), any::<u64>()).prop_map(|(index, offset)| {
             PeerMessage::SnapshotRead { index: LogIndex(index), offset }
         }),
@@ -119,11 +121,11 @@ proptest! {
 #[test]
 fn unknown_kinds_and_nothing_are_refused() {
     assert_eq!(PeerMessage::decode(Bytes::new()), Err(PeerMessageError::Kind(0)));
-    for kind in [0, 11, 255] {
+    for kind in [0, 12, 255] {
         let bytes = Bytes::copy_from_slice(&[kind, 1, 2, 3]);
         assert_eq!(PeerMessage::decode(bytes), Err(PeerMessageError::Kind(kind)));
     }
-    for kind in 1..=10 {
+    for kind in 1..=11 {
         let bytes = Bytes::copy_from_slice(&[kind]);
         assert_eq!(PeerMessage::decode(bytes), Err(PeerMessageError::Payload(kind)));
     }

@@ -19,6 +19,8 @@ mod request;
 mod script_brokers;
 mod script_elections;
 mod script_leadership;
+mod script_leases;
+mod script_naming;
 mod script_orders;
 mod script_requests;
 mod script_returns;

@@ -18,6 +18,12 @@ const NOTICE_DEADLINE_MS: u64 = 5_000;
 /// Between two heartbeats, in ms.
 const BEAT_MS: u64 = 1_000;
 
+/// The one connection of all clients.
+const CLIENTS: ConnectionId = ConnectionId(0);
+
+/// Correlation id of requests whose answers nobody looks at: no request has this number.
+const NOBODYS: i32 = i32::MAX;
+
 /// A request by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ticket(pub(crate) usize);
@@ -45,8 +51,9 @@ impl World {
         let request = Request::decode(&decoded).expect("a request of a controller");
         let is_one_way = decoded.header.is_one_way();
         let floor = self.checks.floor(&request);
-        let (began, ending) = (self.now, None);
-        self.asked.push(Asked { node, request, frame, is_one_way, began, floor, ending });
+        let (connection, began, ending) = (CLIENTS, self.now, None);
+        let asked = Asked { node, request, frame, connection, is_one_way, began, floor, ending };
+        self.asked.push(asked);
         let asked = self.asked.len() - 1;
         let delay = self.delay();
         self.after(delay, What::Request { asked });
@@ -75,7 +82,7 @@ impl World {
     pub(crate) fn tell_request(&mut self, node: u64, request: &Request) {
         let caller = Caller {
             connection: ConnectionId(u64::MAX),
-            opaque: 0,
+            opaque: NOBODYS,
             encoding: HeaderEncoding::Json,
             is_one_way: false,
             code: request.code(),
@@ -86,10 +93,9 @@ impl World {
     }
 
     fn caller(&self, asked: usize) -> Caller {
-        let Asked { node, request, is_one_way, .. } = &self.asked[asked];
+        let Asked { node, request, connection, is_one_way, .. } = &self.asked[asked];
         Caller {
-            // One connection of all clients: the core looks at it only for heartbeats.
-            connection: ConnectionId(0),
+            connection: *connection,
             opaque: i32::try_from(asked).unwrap(),
             encoding: HeaderEncoding::Json,
             is_one_way: *is_one_way,
@@ -99,11 +105,12 @@ impl World {
     }
 
     pub(crate) fn replied(&mut self, node: u64, caller: &Caller, response: Response) {
-        if caller.connection != ConnectionId(0) {
+        let now = self.now;
+        if caller.opaque == NOBODYS {
             return;
         }
-        let now = self.now;
         let asked = &mut self.asked[usize::try_from(caller.opaque).unwrap()];
+        assert_eq!(asked.connection, caller.connection, "another connection is answered");
         assert_eq!(asked.node, node, "another node answers");
         assert!(asked.ending.is_none(), "K4: a second answer to {:?}", asked.request);
         // Over the wire and back, as every answer goes.
@@ -133,6 +140,16 @@ impl World {
             Some(Ending::Answer(response)) => response.clone(),
             other => panic!("{:?} ended as {other:?}", self.asked[ticket.0].request),
         }
+    }
+
+    /// The name of the controller that `node` gives to a broker that asks on its own connection.
+    #[track_caller]
+    pub(crate) fn named_to(&mut self, broker: usize, node: u64) -> String {
+        let connection = self.brokers[broker].connections[&node];
+        let ticket = self.send_request(node, Request::GetMetadataInfo);
+        self.asked[ticket.0].connection = connection;
+        let response = self.await_answer(ticket);
+        response.ext.get("controllerLeaderId").unwrap().to_owned()
     }
 
     /// Asks and expects this code.
@@ -231,7 +248,7 @@ impl World {
             }
             let caller = Caller {
                 connection,
-                opaque: 0,
+                opaque: NOBODYS,
                 encoding: HeaderEncoding::Json,
                 is_one_way: true,
                 code: request.code(),

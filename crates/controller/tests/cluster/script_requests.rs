@@ -61,6 +61,7 @@ fn a_set_lives_on_leader_and_followers_alike() {
 fn every_node_names_the_leader() {
     let mut world = World::founded(3, 3);
     let leader = world.leader().unwrap();
+    world.run(50);
     for node in world.ids() {
         let answer = world.expect(node, Request::GetMetadataInfo, 0);
         let ext = |key| answer.ext.get(key).map(str::to_owned);

@@ -14,8 +14,8 @@ use crate::random::Random;
 use bytes::Bytes;
 use consensus::Role;
 use controller::{
-    Controller, Effect, Event, Instant, LiveSettings, Note, Overview, PeerId, PeerSettings,
-    Settings,
+    ConnectionId, Controller, Effect, Event, Instant, LeaderNaming, LiveSettings, Note, Overview,
+    PeerId, PeerSettings, ReadMode, Settings,
 };
 use protocol::{Request, Response};
 use std::collections::{BTreeMap, BTreeSet};
@@ -100,6 +100,8 @@ pub(crate) struct Asked {
     pub(crate) node: u64,
     pub(crate) request: Request,
     pub(crate) frame: Bytes,
+    /// Of all clients, if no broker's own.
+    pub(crate) connection: ConnectionId,
     pub(crate) is_one_way: bool,
     pub(crate) began: u64,
     pub(crate) floor: Option<(i32, i32)>,
@@ -115,6 +117,8 @@ pub(crate) struct World {
     pub(crate) random: Random,
     pub(crate) conditions: Conditions,
     pub(crate) live: LiveSettings,
+    pub(crate) naming: LeaderNaming,
+    pub(crate) read_mode: ReadMode,
     pub(crate) election_timeout_ms: u64,
     pub(crate) nodes: BTreeMap<u64, Node>,
     pub(crate) links: BTreeMap<(u64, u64), Link>,
@@ -143,6 +147,8 @@ impl World {
             random: Random(seed),
             conditions: Conditions::default(),
             live: LiveSettings::default(),
+            naming: LeaderNaming::default(),
+            read_mode: ReadMode::default(),
             election_timeout_ms: 1_000,
             nodes,
             links: BTreeMap::new(),
@@ -160,11 +166,16 @@ impl World {
     /// `count` running nodes, founded, with a leader that serves.
     pub(crate) fn founded(count: u64, seed: u64) -> Self {
         let mut world = Self::new(count, seed);
-        for node in 1..=count {
-            world.start(node);
-        }
-        world.await_leader(5_000);
+        world.found();
         world
+    }
+
+    /// Starts all nodes and waits for a leader.
+    pub(crate) fn found(&mut self) {
+        for node in self.ids() {
+            self.start(node);
+        }
+        self.await_leader(5_000);
     }
 
     pub(crate) fn ids(&self) -> Vec<u64> {
@@ -368,6 +379,8 @@ impl World {
             peers_text: self.nodes.keys().map(named).collect::<String>().into(),
             leader_id_is_address: false,
             election_timeout_ms: self.election_timeout_ms,
+            naming: self.naming,
+            read_mode: self.read_mode,
             boot_nonce: nonce,
             seed: nonce ^ node,
             live: self.live.clone(),

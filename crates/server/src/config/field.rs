@@ -271,10 +271,10 @@ pub const FIELDS: &[Field] = &[
 
     row(Pitchover, "pitchover.adminAddr", Text, Value("127.0.0.1:9557"), Acts),
     row(Pitchover, "pitchover.advertisedAddr", Text, Value(""), Acts),
-    row(Pitchover, "pitchover.leaderNaming", Choice(&["leader"]), Value("leader"), Acts),
+    row(Pitchover, "pitchover.leaderNaming", Choice(&["leader", "spread"]), Value("leader"), Acts),
     row(Pitchover, "pitchover.security", Choice(&["compat"]), Value("compat"), Acts),
     row(Pitchover, "pitchover.durability", Choice(&["fsync", "async"]), Value("fsync"), Acts),
-    row(Pitchover, "pitchover.readMode", Choice(&["readindex"]), Value("readindex"), Acts),
+    row(Pitchover, "pitchover.readMode", Choice(&["readindex", "lease"]), Value("readindex"), Acts),
     row(Pitchover, "pitchover.brokerCloseGraceMs", Within(0, 60_000), Value("1500"), Acts),
     row(Pitchover, "pitchover.preferredMasters", Text, Value(""), Acts),
     row(Pitchover, "pitchover.neverMaster", Text, Value(""), Acts),
