@@ -18,6 +18,8 @@
 
 #[path = "processes/broker_set.rs"]
 mod broker_set;
+#[path = "processes/checksum.rs"]
+mod checksum;
 #[path = "processes/cluster.rs"]
 mod cluster;
 #[path = "bad_input/codes.rs"]

@@ -12,6 +12,8 @@
 
 #[path = "processes/broker_set.rs"]
 mod broker_set;
+#[path = "processes/checksum.rs"]
+mod checksum;
 #[path = "processes/cluster.rs"]
 mod cluster;
 #[path = "operator/command_line.rs"]

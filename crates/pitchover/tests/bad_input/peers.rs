@@ -9,10 +9,11 @@ use std::io::Write;
 use protocol::{Frame, code, private, response_code};
 use rustix::process::Signal;
 
+use crate::checksum::crc32c;
 use crate::cluster::NODES;
 use crate::ground::{Ground, encoded};
 use crate::patience::until;
-use crate::wire::{crc32c, request};
+use crate::wire::request;
 
 const MAGIC: &[u8] = b"PITCHPEER";
 const VERSION: u16 = 1;

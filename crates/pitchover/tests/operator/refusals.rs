@@ -290,7 +290,7 @@ impl Change {
             Self::Text(text) => bytes = text.as_bytes().to_vec(),
             Self::Newer => {
                 bytes[8..12].copy_from_slice(&9_u32.to_le_bytes());
-                let checksum = crate::wire::crc32c(&bytes[..12]);
+                let checksum = crate::checksum::crc32c(&bytes[..12]);
                 bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
             }
             Self::Remove => return fs::remove_file(path).expect("the file is there"),

@@ -106,10 +106,3 @@ pub(crate) fn request(code: i32, fields: Fields<'_>, body: impl AsRef<[u8]>) -> 
     let header = Header::request(code, 7, 0, ext, HeaderEncoding::Json);
     Frame { header, body: Bytes::copy_from_slice(body.as_ref()) }
 }
-
-/// CRC-32C, bit by bit: who makes up frames and files has his own. Source: RFC 3720, appendix B.4.
-pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
-    let step = |crc: u32| (crc >> 1) ^ (0x82f6_3b78 & (crc & 1).wrapping_neg());
-    let byte = |crc: u32, byte: &u8| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc));
-    !bytes.iter().fold(u32::MAX, byte)
-}
