@@ -184,6 +184,8 @@ pub struct Controller {
     pub(crate) draw: Draw,
     pub(crate) counts: Counts,
     pub(crate) engine_effects: Vec<consensus::Effect>,
+    /// New writes are refused: the disk of this peer owes too much already.
+    pub(crate) is_disk_behind: bool,
     /// Set when the process was asked to stop: leadership should be gone by then.
     pub(crate) stop_by: Option<Instant>,
     /// The last term in which this peer tried to hand its leadership over.
@@ -240,6 +242,7 @@ impl Controller {
             draw: Draw::new(settings.seed),
             counts: Counts::default(),
             engine_effects: Vec::new(),
+            is_disk_behind: false,
             stop_by: None,
             handed_over_in: None,
             last_wake: None,
@@ -280,6 +283,7 @@ impl Controller {
             Event::SnapshotFailed { descriptor } => self.snapshot_failed(&descriptor),
             Event::Probed { attempt, result } => self.probed(now, attempt, result, effects),
             Event::Noticed { attempt, result } => self.notices.ended(now, attempt, result),
+            Event::DiskBehind(is_behind) => self.is_disk_behind = is_behind,
             Event::Configured(live) => self.settings.live = live,
             Event::Wake => {}
             Event::Stop => self.stop(now),

@@ -158,6 +158,8 @@ pub enum Event {
         /// How it ended.
         result: NoticeResult,
     },
+    /// The disk fell behind with what it was told to make durable, or has caught up.
+    DiskBehind(bool),
     /// Settings that may change while running have changed.
     Configured(LiveSettings),
     /// The moment of [`crate::Effect::WakeAt`] has come.

@@ -288,7 +288,10 @@ impl Controller {
         mut draft: Draft,
         effects: &mut Vec<Effect>,
     ) {
-        if let Err(Full(limit)) = self.writes.admit() {
+        // What the controller itself elects is bounded by the sets that there are, and cannot wait for the disk.
+        let is_shed = self.is_disk_behind && !matches!(waiter, Waiter::Own { .. });
+        let room = if is_shed { Err(Full("ORDERS_BEHIND")) } else { self.writes.admit() };
+        if let Err(Full(limit)) = room {
             effects.push(Effect::Note(Note::Refused(limit)));
             return self.answer(waiter, respond::busy(), effects);
         }

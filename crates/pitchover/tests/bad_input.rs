@@ -12,6 +12,7 @@
 //! | B22, B23, B25-B37, B39 | `bad_input/requests.rs` |
 //! | B38 | `bad_input/settings.rs` |
 //! | B42 | `bad_input/peers.rs` |
+//! | U35 (overload) | `bad_input/overload.rs` |
 //! | B44, B46, B48 | `operator.rs`: they need no cluster |
 //!
 //! Not here: rows about clocks, snapshots and full disks, which the crates below cover with made-up ones.
@@ -32,6 +33,8 @@ mod frames;
 mod ground;
 #[path = "processes/node.rs"]
 mod node;
+#[path = "bad_input/overload.rs"]
+mod overload;
 #[path = "processes/patience.rs"]
 mod patience;
 #[path = "bad_input/peers.rs"]

@@ -273,7 +273,7 @@ async fn read_all(
                 return Ok(());
             }
         }
-        while shared.has_urgent_backlog() {
+        while shared.inbox.has_urgent_backlog() {
             tokio::task::yield_now().await;
         }
         let read =
@@ -437,12 +437,7 @@ fn take_request(
         | Request::GetNextBrokerId(_)
         | Request::ApplyBrokerId(_) => {}
     }
-    let is_heartbeat = frame.header.code == code::BROKER_HEARTBEAT;
-    if shared.ask(Event::Request { caller, request, frame: bytes }, is_heartbeat) {
-        return None;
-    }
-    shared.metrics.refused("INBOX_EVENTS_MAX");
-    Some(refuse::busy())
+    shared.ask(caller.code, Event::Request { caller, request, frame: bytes })
 }
 
 fn update_config(shared: &Rc<Shared>, body: &[u8]) -> Response {
@@ -500,11 +495,7 @@ fn take_private(
         }
     };
     // In the lane of requests, since anybody may ask.
-    if shared.ask(Event::Inspect { caller, question }, false) {
-        return None;
-    }
-    shared.metrics.refused("INBOX_EVENTS_MAX");
-    Some(refuse::busy())
+    shared.ask(caller.code, Event::Inspect { caller, question })
 }
 
 /// `pitchover elect`: whoever ordered it stands in the log of the process that was asked, and what became of it in
@@ -526,11 +517,7 @@ fn take_order(
     } else {
         tracing::warn!(?from, %set, ?to, is_unclean, "election ordered by an operator");
     }
-    if shared.ask(Event::Order { caller, order, frame: bytes }, false) {
-        return None;
-    }
-    shared.metrics.refused("INBOX_EVENTS_MAX");
-    Some(refuse::busy())
+    shared.ask(caller.code, Event::Order { caller, order, frame: bytes })
 }
 
 /// A peer opens a link (rule N1). From here on the connection carries its batches, and an older one is retired.

@@ -8,11 +8,11 @@
 //!     brokers ◄── notices, probes ◄──────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Nothing here waits for a disk: the only blocking step is handing an order to the writer when
-//! [`crate::writer::ORDERS_MAX`] of them already wait. Sockets and core share one thread (decision 0006), so a turn
+//! Nothing here waits for a disk (`orders.rs`). Sockets and core share one thread (decision 0006), so a turn
 //! takes whatever became readable during the last one: batching without a timer.
 
 use crate::notes;
+use crate::orders::Orders;
 use crate::outgoing::Outgoing;
 use crate::peer_link::{PeerLink, Pushed};
 use crate::shared::Shared;
@@ -21,13 +21,9 @@ use controller::{ConnectionId, Controller, Effect, Event, Founding, Instant, Pee
 use journal::JournalError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Sleep, sleep};
-
-/// Requests of one turn, beside everything urgent; the rest waits for the next (rule D1).
-const TURN_EVENTS_MAX: usize = 4_096;
 
 /// Why the loop ended.
 #[derive(Debug)]
@@ -45,7 +41,7 @@ pub(crate) struct Core {
     pub(crate) controller: Box<Controller>,
     pub(crate) links: BTreeMap<PeerId, Rc<PeerLink>>,
     pub(crate) outgoing: Outgoing,
-    pub(crate) orders: SyncSender<Order>,
+    pub(crate) orders: Orders,
     pub(crate) done: Receiver<Done>,
     pub(crate) gauges: notes::Gauges,
 }
@@ -75,7 +71,13 @@ impl Core {
                     return end;
                 }
             }
-            self.take_inbox(&mut events);
+            if let Some(is_behind) = self.orders.news() {
+                tracing::warn!(is_behind, "the disk falls behind, or has caught up");
+                events.push(Event::DiskBehind(is_behind));
+            }
+            if shared.inbox.take(&mut events) {
+                shared.wake.notify_one();
+            }
             let now = shared.clock.now();
             for event in events.drain(..) {
                 self.controller.handle(now, event, &mut effects);
@@ -109,25 +111,14 @@ impl Core {
     fn take_done(&mut self, done: Done, events: &mut Vec<Event>) -> Option<End> {
         match done {
             Done::Event(event) => events.push(event),
-            Done::Synced { micros, bytes_on_disk } => {
+            Done::Synced { micros, groups, bytes_on_disk } => {
+                self.orders.done(groups);
                 self.shared.metrics.journal_sync(micros);
                 self.gauges.journal_bytes = bytes_on_disk;
             }
             Done::Failed(error) => return Some(End::Journal(error)),
         }
         None
-    }
-
-    /// Everything urgent, then requests up to [`TURN_EVENTS_MAX`].
-    fn take_inbox(&self, events: &mut Vec<Event>) {
-        let inbox = &self.shared.inbox;
-        events.append(&mut inbox.urgent.borrow_mut());
-        let mut requests = inbox.requests.borrow_mut();
-        let count = requests.len().min(TURN_EVENTS_MAX);
-        events.extend(requests.drain(..count));
-        if !requests.is_empty() {
-            self.shared.wake.notify_one();
-        }
     }
 
     fn carry_out(&mut self, now: Instant, effect: Effect, replied: &mut BTreeSet<ConnectionId>) {
@@ -150,13 +141,13 @@ impl Core {
                     Pushed::TooLong => self.shared.metrics.refused("BATCH_BYTES_MAX"),
                 }
             }
-            Effect::Persist(persist) => self.order(Order::Persist(persist)),
+            Effect::Persist(persist) => self.orders.push(Order::Persist(persist)),
             Effect::WriteIdentity { state, voters } => {
                 let is_founded = state == Founding::Founded;
-                self.order(Order::Identity { is_founded, voters });
+                self.orders.push(Order::Identity { is_founded, voters });
             }
             Effect::SaveSnapshot { descriptor, bytes } => {
-                self.order(Order::Snapshot(descriptor, bytes));
+                self.orders.push(Order::Snapshot(descriptor, bytes));
             }
             Effect::Notify { attempt, address, notice } => {
                 self.outgoing.notify(attempt, address, notice);
@@ -165,10 +156,5 @@ impl Core {
             Effect::Note(note) => notes::take(&self.shared, &note),
             Effect::WakeAt(_) | Effect::Stopped => unreachable!("the loop takes these itself"),
         }
-    }
-
-    fn order(&self, order: Order) {
-        // The writer is gone only after it said why; the loop ends at the next `done`.
-        drop(self.orders.send(order));
     }
 }

@@ -13,6 +13,7 @@ use crate::descriptors::{self, DESCRIPTORS_MIN};
 use crate::hello::{Hello, LINK_VERSION};
 use crate::metrics::Metrics;
 use crate::notes::Gauges;
+use crate::orders::Orders;
 use crate::outgoing::Outgoing;
 use crate::peer_link::PeerLink;
 use crate::shared::{Shared, live_settings};
@@ -137,6 +138,7 @@ async fn serve(config: Config, version: &str, on_start: impl FnOnce()) -> Result
     on_start();
 
     let controller = Box::new(controller);
+    let orders = Orders::new(orders);
     let core = Core { shared, controller, links, outgoing, orders, done, gauges };
     let end = Box::pin(core.run()).await;
     // The core is gone, and with it the orders: the writer finishes what it has and ends.

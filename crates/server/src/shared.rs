@@ -4,32 +4,19 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigStore, Live};
 use crate::connection::{Connection, InboundLimits};
 use crate::hello::Hello;
+use crate::inbox::{Inbox, Worth};
 use crate::metrics::Metrics;
+use crate::refuse;
 use bytes::BytesMut;
 use controller::{ConnectionId, Event, LiveSettings, PeerId};
+use protocol::Response;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use tokio::sync::Notify;
 
-/// Requests that may wait for the core; beyond it all but heartbeats are refused as busy.
-pub(crate) const INBOX_EVENTS_MAX: usize = 65_536;
-
-/// Urgent events that may wait for the core; beyond it nothing is read from any connection. One batch of a peer may
-/// exceed it by what a frame holds.
-pub(crate) const URGENT_EVENTS_MAX: usize = 65_536;
-
 /// Connections accepted at once, peers included; more are closed at once.
 pub(crate) const CONNECTIONS_MAX: usize = 100_000;
-
-/// Events on their way to the core, in two lanes: consensus never waits behind requests (rule D1).
-#[derive(Debug, Default)]
-pub(crate) struct Inbox {
-    /// Peer messages, persisted numbers, everything but requests.
-    pub(crate) urgent: RefCell<Vec<Event>>,
-    /// Requests of clients.
-    pub(crate) requests: RefCell<Vec<Event>>,
-}
 
 /// See the module.
 pub(crate) struct Shared {
@@ -70,10 +57,10 @@ impl Shared {
             connections_max,
             inbound_limits: InboundLimits::of(&config),
             inbound_bytes: Cell::new(0),
+            inbox: Inbox::new(config.request_queue_max),
             config,
             metrics,
             hello,
-            inbox: Inbox::default(),
             wake: Notify::new(),
             connections: RefCell::default(),
             peer_connections: RefCell::default(),
@@ -85,26 +72,22 @@ impl Shared {
 
     /// Hands an event to the core, before all requests.
     pub(crate) fn tell(&self, event: Event) {
-        self.inbox.urgent.borrow_mut().push(event);
+        self.inbox.tell(event);
         self.wake.notify_one();
     }
 
-    /// Whether so much is urgent that connections wait with reading until the core has taken it.
-    pub(crate) fn has_urgent_backlog(&self) -> bool {
-        self.inbox.urgent.borrow().len() >= URGENT_EVENTS_MAX
-    }
-
-    /// Hands a request to the core. `false` if the inbox is full and it is no heartbeat.
-    pub(crate) fn ask(&self, event: Event, is_heartbeat: bool) -> bool {
-        let mut requests = self.inbox.requests.borrow_mut();
-        let configured = usize::try_from(self.config.request_queue_max).unwrap_or(usize::MAX);
-        if requests.len() >= INBOX_EVENTS_MAX.min(configured) && !is_heartbeat {
-            return false;
+    /// Hands a request to the core; the answer "busy" if there is no room for it.
+    pub(crate) fn ask(&self, code: i32, event: Event) -> Option<Response> {
+        match self.inbox.ask(Worth::of(code), event) {
+            Ok(()) => {
+                self.wake.notify_one();
+                None
+            }
+            Err(limit) => {
+                self.metrics.refused(limit);
+                Some(refuse::busy())
+            }
         }
-        requests.push(event);
-        drop(requests);
-        self.wake.notify_one();
-        true
     }
 
     pub(crate) fn next_connection(&self) -> ConnectionId {

@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 
-/// Orders that may wait for the disk; the core waits when there are more, and so does everything behind it.
+/// Orders on their way to this thread; more wait in `orders.rs`.
 pub(crate) const ORDERS_MAX: usize = 16_384;
 
 /// Groups that share one write; a few megabytes at most, so that one sync stays short.
@@ -49,6 +49,8 @@ pub(crate) enum Done {
     Synced {
         /// Microseconds.
         micros: u64,
+        /// Groups that became durable.
+        groups: usize,
         /// Bytes that the journal's files hold.
         bytes_on_disk: u64,
     },
@@ -116,11 +118,12 @@ fn write<D: Disk>(
     journal.write(groups)?;
     let micros = clock.now().as_micros().saturating_sub(began.as_micros());
     let number = groups.iter().map(|group| group.number).max();
+    let count = groups.len();
     groups.clear();
     if let Some(number) = number {
         say(done, Done::Event(Event::Persisted { number }));
     }
-    say(done, Done::Synced { micros, bytes_on_disk: journal.bytes_on_disk() });
+    say(done, Done::Synced { micros, groups: count, bytes_on_disk: journal.bytes_on_disk() });
     Ok(())
 }
 

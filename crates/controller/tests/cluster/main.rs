@@ -17,6 +17,7 @@ mod outside;
 mod random;
 mod request;
 mod script_brokers;
+mod script_disk;
 mod script_elections;
 mod script_leadership;
 mod script_leases;
