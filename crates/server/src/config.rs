@@ -44,7 +44,7 @@ pub use peer::{PEERS_MAX, PeerConfig, Style};
 pub use report::{ConfigError, ConfigErrors, Invalid, Oddity, Origin, Warning};
 pub use settings::{Setting, Settings};
 pub use source::{ConfigFile, Sources};
-pub use store::{ConfigStore, UPDATE_KEYS_MAX, UpdateAnswer, UpdateOutcome};
+pub use store::{ConfigStore, StoredFile, UPDATE_KEYS_MAX, UpdateAnswer, UpdateOutcome};
 
 /// Bounds of `jRaftElectionTimeoutMs`: below, a disk's hiccup deposes the leader; above, nobody
 /// waits that long for a new one.

@@ -6,10 +6,11 @@
 //!
 //! A connection is a client's until its first frame is a peer's hello ([`crate::hello`]); then it carries batches.
 
-use crate::config::{Config, LiveChange};
+use crate::change;
+use crate::config::Config;
 use crate::hello::{Hello, LINK_VERSION, unpack};
 use crate::refuse;
-use crate::shared::{Shared, live_settings};
+use crate::shared::Shared;
 use bytes::{Buf, Bytes, BytesMut};
 use controller::{Caller, ConnectionId, ElectionOrder, Event, Inspect, Instant, PeerId};
 use protocol::{Frame, HeaderEncoding, Request, Response, code, private};
@@ -54,9 +55,6 @@ const LIST_BODY_BYTES_MAX: usize = 1_024 * 1_024;
 
 /// Longest name of a broker set that our own tools may ask for, in bytes.
 const DESCRIBE_BYTES_MAX: usize = 255;
-
-/// Log lines about the keys of one request 1009: whoever reaches the port can send them.
-const WARNINGS_LOGGED_MAX: usize = 20;
 
 /// What a connection carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -424,7 +422,7 @@ fn take_request(
             return Some(refuse::config_listing(shared.store.borrow().listing()));
         }
         Request::UpdateControllerConfig(update) => {
-            return Some(update_config(shared, &update.body));
+            return change::take(shared, caller, &update.body);
         }
         Request::Heartbeat(_)
         | Request::AlterSyncStateSet(_)
@@ -438,35 +436,6 @@ fn take_request(
         | Request::ApplyBrokerId(_) => {}
     }
     shared.ask(caller.code, Event::Request { caller, request, frame: bytes })
-}
-
-fn update_config(shared: &Rc<Shared>, body: &[u8]) -> Response {
-    let answer = shared.store.borrow_mut().update(body);
-    for warning in answer.warnings.iter().take(WARNINGS_LOGGED_MAX) {
-        tracing::warn!(%warning, "setting not understood");
-    }
-    if let Some(more) = answer.warnings.len().checked_sub(WARNINGS_LOGGED_MAX).filter(|&n| n > 0) {
-        tracing::warn!(more, "further settings not understood");
-    }
-    if !answer.changes.is_empty() {
-        let mut live = shared.live.get();
-        for change in &answer.changes {
-            tracing::warn!(?change, "setting changed by request 1009");
-            apply_change(&mut live, *change);
-        }
-        shared.live.set(live);
-        shared.tell(Event::Configured(live_settings(&live, &shared.config)));
-    }
-    refuse::config_updated(answer.outcome)
-}
-
-fn apply_change(live: &mut crate::config::Live, change: LiveChange) {
-    match change {
-        LiveChange::UncleanElection(value) => live.brokers.is_unclean_allowed = value,
-        LiveChange::NotifyBrokers(value) => live.brokers.is_notified = value,
-        LiveChange::IdleSecsMax(value) => live.idle_secs_max = value,
-        LiveChange::ShutdownGracefully(value) => live.is_shutdown_graceful = value,
-    }
 }
 
 /// Requests of our own tools and peers; any other code is not supported.

@@ -20,6 +20,7 @@
 //! | what is logged and counted? | `notes.rs`, `metrics.rs` |
 
 pub mod admin;
+mod change;
 mod clock;
 pub mod config;
 mod connection;

@@ -1,5 +1,6 @@
 //! What the tasks of one controller process share. They all run on one thread, so nothing here is locked.
 
+use crate::change::Changes;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigStore, Live};
 use crate::connection::{Connection, InboundLimits};
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) hello: Hello,
     pub(crate) inbox: Inbox,
+    pub(crate) changes: Changes,
     pub(crate) wake: Notify,
     pub(crate) connections: RefCell<BTreeMap<ConnectionId, Rc<Connection>>>,
     /// The connection over which each peer's newest hello came (rule N3).
@@ -58,6 +60,7 @@ impl Shared {
             inbound_limits: InboundLimits::of(&config),
             inbound_bytes: Cell::new(0),
             inbox: Inbox::new(config.request_queue_max),
+            changes: Changes::default(),
             config,
             metrics,
             hello,

@@ -34,6 +34,15 @@ impl Case {
         Self { store: ConfigStore::new(&Config::load(&sources).expect("valid")), folder }
     }
 
+    /// Applies a body, and writes the file as the server does.
+    fn update(&mut self, body: &[u8]) -> UpdateAnswer {
+        let mut answer = self.store.update(body);
+        if let Some(file) = &answer.file {
+            answer.warnings.extend(file.write().err());
+        }
+        answer
+    }
+
     fn value(&self, key: &str) -> Option<String> {
         let listing = self.store.listing();
         let mut lines = listing.lines().filter_map(|line| line.split_once('='));
@@ -53,7 +62,7 @@ impl Drop for Case {
 }
 
 fn plain(outcome: UpdateOutcome) -> UpdateAnswer {
-    UpdateAnswer { outcome, changes: vec![], warnings: vec![] }
+    UpdateAnswer { outcome, changes: vec![], warnings: vec![], file: None }
 }
 
 #[test]
@@ -116,9 +125,9 @@ fn refusals_in_upstreams_order() {
     let mut case = Case::new("refusals", &format!("{FILE}configBlackList=a;metricsLabel\n"));
     let before = case.store.listing();
     let black = plain(UpdateOutcome::BlackListed);
-    assert_eq!(case.store.update(b""), plain(UpdateOutcome::Done));
+    assert_eq!(case.update(b""), plain(UpdateOutcome::Done));
     let malformed = plain(UpdateOutcome::Malformed);
-    assert_eq!(case.store.update(b"configStorePath=\\u1"), malformed);
+    assert_eq!(case.update(b"configStorePath=\\u1"), malformed);
     for key in [
         "configStorePath",
         "configBlackList",
@@ -129,11 +138,11 @@ fn refusals_in_upstreams_order() {
         "jRaftInitConf",
     ] {
         let body = format!("notifyBrokerRoleChanged=false\n{key}=/x\n");
-        assert_eq!(case.store.update(body.as_bytes()), black, "{key}");
+        assert_eq!(case.update(body.as_bytes()), black, "{key}");
     }
     let many: String = (0..=UPDATE_KEYS_MAX).map(|at| format!("key{at}=1\n")).collect();
-    assert_eq!(case.store.update(many.as_bytes()), plain(UpdateOutcome::TooManyKeys));
-    assert_eq!(case.store.update(format!("{many}configStorePath=/x").as_bytes()), black);
+    assert_eq!(case.update(many.as_bytes()), plain(UpdateOutcome::TooManyKeys));
+    assert_eq!(case.update(format!("{many}configStorePath=/x").as_bytes()), black);
     assert_eq!(case.store.listing(), before);
     assert!(case.file("").is_none(), "a refusal stores nothing");
 }
@@ -145,7 +154,7 @@ fn setters_convert_in_silence() {
         electMasterMaxRetryCount=4 \nscanInactiveMasterInterval=+7\nserverWorkerThreads=12\n\
         metricsPromExporterHost=  h \nunknown=2 \nnever=3\nisProcessReadEvent=true\n\
         connectTimeoutMillis=1\nserverChannelMaxIdleTimeSeconds=60\nmetricsExporterType=2\n";
-    let answer = case.store.update(body.as_bytes());
+    let answer = case.update(body.as_bytes());
     assert_eq!(answer.outcome, UpdateOutcome::Done);
     let changes = [LiveChange::NotifyBrokers(false), LiveChange::IdleSecsMax(60)];
     assert_eq!(answer.changes, changes);
@@ -183,10 +192,10 @@ fn setters_convert_in_silence() {
 fn the_file_is_replaced_and_the_previous_one_kept() {
     let file = format!("{FILE}odd key\\=\\:= \\\\ b\ninitAuthenticationUser=secret\n");
     let mut case = Case::new("file", &file);
-    case.store.update(b"metricsLabel=a:b\n");
+    case.update(b"metricsLabel=a:b\n");
     assert!(case.file(".bak").is_none());
     let first = case.file("").unwrap();
-    case.store.update(b"metricsLabel=c:d\n");
+    case.update(b"metricsLabel=c:d\n");
     assert_eq!(case.file(".bak"), Some(first));
     assert!(case.file(".tmp").is_none());
     // It reads back as what was listed, secrets included.
@@ -211,7 +220,7 @@ fn a_broken_disk_is_only_a_warning() {
     let mut case = Case::new("disk", FILE);
     // A file where the folder should be.
     fs::write(&case.folder, b"").unwrap();
-    let answer = case.store.update(b"notifyBrokerRoleChanged=false\n");
+    let answer = case.update(b"notifyBrokerRoleChanged=false\n");
     fs::remove_file(&case.folder).unwrap();
     assert_eq!((answer.outcome, answer.changes.len()), (UpdateOutcome::Done, 1));
     assert!(answer.warnings[0].to_string().contains("could not be written"));
@@ -224,7 +233,7 @@ proptest! {
     fn any_body_is_answered(body in proptest::collection::vec(any::<u8>(), 0..300)) {
         let mut case = Case::new("any", FILE);
         let before = case.store.listing();
-        let answer = case.store.update(&body);
+        let answer = case.update(&body);
         prop_assert!(answer.outcome == UpdateOutcome::Done || case.store.listing() == before);
     }
 }

@@ -3,7 +3,12 @@
 
 use protocol::{code, response_code};
 
-use crate::ground::Ground;
+use std::fs::File;
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+use crate::ground::{Ground, encoded};
+use crate::patience::until;
 use crate::wire::request;
 
 const UPDATE: i32 = code::UPDATE_CONTROLLER_CONFIG;
@@ -60,6 +65,42 @@ fn b38_settings() {
         ask(&mut ground, keys(1_000).as_bytes(), response_code::SUCCESS);
         ask(&mut ground, keys(60_000).as_bytes(), response_code::SYSTEM_ERROR);
     }
+}
+
+/// The disk that keeps the settings hangs: whoever changes one waits, a flood of changes is refused, and everybody
+/// else is served.
+#[test]
+fn b38_settings_on_a_disk_that_hangs() {
+    const CHANGES: usize = 200;
+    let mut ground = Ground::new("");
+    let node = ground.leader;
+    // Whoever opens a pipe that nobody writes waits.
+    let stored = ground.cluster.folder.path().join(format!("n{node}.stored.properties"));
+    let mode = Mode::RUSR | Mode::WUSR;
+    mknodat(CWD, &stored, FileType::Fifo, mode, 0).expect("a pipe can be made");
+    let change = request(UPDATE, &[], "metricsLabel=a:b\n");
+    let mut floods = [ground.connect(node), ground.connect(node)];
+    for flood in &mut floods {
+        flood.send(&encoded(std::iter::repeat_n(&change, CHANGES)));
+    }
+    until("the changes count", || {
+        listing(&ground, node).contains(&"metricsLabel=a:b".to_owned()).then_some(())
+    });
+    until("a flood of changes is refused", || {
+        (ground.refused(node, "CHANGES_WAITING_MAX") > 0).then_some(())
+    });
+    ground.check("a hanging disk");
+    // The disk comes back, and everybody hears what became of his change.
+    drop(File::options().write(true).open(&stored).expect("the pipe is waited at"));
+    let mut answers = Vec::new();
+    for flood in &mut floods {
+        answers.extend((0..CHANGES).map(|_| flood.must_receive("a change").header.code));
+    }
+    let done = answers.iter().filter(|code| **code == response_code::SUCCESS).count();
+    let busy = answers.iter().filter(|code| **code == response_code::SYSTEM_BUSY).count();
+    assert_eq!((done + busy, busy > 0, done > 200), (2 * CHANGES, true, true), "{done} {busy}");
+    let kept = std::fs::read_to_string(&stored).expect("a file took the pipe's place");
+    assert!(kept.contains("metricsLabel=a"), "{kept}");
 }
 
 /// What 1010 lists, without the one setting that the rows may change.

@@ -11,7 +11,7 @@
 //!
 //! | Differs from Java | Why |
 //! |---|---|
-//! | more than [`UPDATE_KEYS_MAX`] keys are refused with 1 | the core waits meanwhile, and there are not that many keys |
+//! | more than [`UPDATE_KEYS_MAX`] keys are refused with 1 | the core waits while they are read, and there are not that many keys |
 //! | peer and identity keys are always black-listed | changing them under a running quorum is never meant |
 //! | the stored file is escaped, written aside, synced and renamed | it reads back, and a crash leaves one whole file |
 //!
@@ -76,6 +76,43 @@ pub struct UpdateAnswer {
     pub changes: Vec<LiveChange>,
     /// What the caller should log.
     pub warnings: Vec<Warning>,
+    /// The file to write now, if anything was taken.
+    pub file: Option<StoredFile>,
+}
+
+/// What the file at `configStorePath` is to hold. Writing it waits for the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredFile {
+    path: PathBuf,
+    text: String,
+}
+
+impl StoredFile {
+    /// Keeps the previous file as `.bak`, then replaces it as a whole.
+    ///
+    /// # Errors
+    /// What the disk says, as the warning that it is to the caller.
+    pub fn write(&self) -> Result<(), Warning> {
+        self.replace().map_err(|error| Warning {
+            origin: Origin::Update,
+            key: "configStorePath".to_owned(),
+            oddity: Oddity::Note(format!("{} could not be written: {error}", self.path.display())),
+        })
+    }
+
+    fn replace(&self) -> io::Result<()> {
+        let Self { path, text } = self;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        match fs::read(path) {
+            Ok(previous) => replace(&with_suffix(path, ".bak"), &previous)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        replace(path, text.as_bytes())?;
+        File::open(folder)?.sync_all()
+    }
 }
 
 /// The configuration as 1010 shows and 1009 changes it.
@@ -115,12 +152,14 @@ impl ConfigStore {
         out
     }
 
-    /// Applies the body of 1009 and stores the result.
-    ///
-    /// `body` is a property file. An error of the disk is a warning only, as in Java.
+    /// Applies the body of 1009, which is a property file. The answer holds what is to be stored.
     pub fn update(&mut self, body: &[u8]) -> UpdateAnswer {
-        let mut answer =
-            UpdateAnswer { outcome: UpdateOutcome::Done, changes: vec![], warnings: vec![] };
+        let mut answer = UpdateAnswer {
+            outcome: UpdateOutcome::Done,
+            changes: vec![],
+            warnings: vec![],
+            file: None,
+        };
         if body.is_empty() {
             return answer;
         }
@@ -144,12 +183,7 @@ impl ConfigStore {
             answer.warnings.extend(oddity.map(warn));
         }
         answer.changes = before.changes_to(&Live::of(&self.settings));
-        if let Err(error) = self.persist() {
-            let path = self.settings.text("configStorePath");
-            let oddity = Oddity::Note(format!("{path} could not be written: {error}"));
-            let key = "configStorePath".to_owned();
-            answer.warnings.push(Warning { origin: Origin::Update, key, oddity });
-        }
+        answer.file = Some(self.file());
         answer
     }
 
@@ -204,23 +238,12 @@ impl ConfigStore {
         view
     }
 
-    /// Keeps the previous file as `.bak`, then replaces it as a whole.
-    fn persist(&self) -> io::Result<()> {
+    fn file(&self) -> StoredFile {
         let mut text = String::new();
         for (key, value) in self.view(Secrets::Shown) {
             properties::write(&key, &value, &mut text);
         }
-        let path = PathBuf::from(self.settings.text("configStorePath"));
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)?;
-        match fs::read(&path) {
-            Ok(previous) => replace(&with_suffix(&path, ".bak"), &previous)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-        replace(&path, text.as_bytes())?;
-        File::open(folder)?.sync_all()
+        StoredFile { path: PathBuf::from(self.settings.text("configStorePath")), text }
     }
 }
 
