@@ -62,6 +62,10 @@ pub(crate) fn take(shared: &Rc<Shared>, caller: Caller, body: &[u8]) -> Option<R
 }
 
 /// Writes files until none waits.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the stored settings are no part of the journal, and one file at a time is written"
+)]
 async fn write(shared: Rc<Shared>) {
     loop {
         let next = shared.changes.next.borrow_mut().take();
