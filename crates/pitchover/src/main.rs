@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool prints")]
 
 mod bench;
+mod check;
 mod clock;
 mod describe;
 mod dev;
@@ -36,6 +37,8 @@ enum Command {
     Describe(describe::Arguments),
     /// Elect a master of one broker set, or see whom an election would choose, and why.
     Elect(elect::Arguments),
+    /// Judge recorded histories: can all answers be explained by one order?
+    Check(check::Arguments),
     /// Measure.
     #[command(subcommand)]
     Bench(bench::Command),
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Command::Status(arguments) => status::run(&arguments),
         Command::Describe(arguments) => describe::run(&arguments),
         Command::Elect(arguments) => elect::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Bench(command) => bench::run(command),
         Command::CannedServer(arguments) => bench::run_canned(&arguments),
     }
