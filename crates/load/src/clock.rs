@@ -18,3 +18,11 @@ pub(crate) fn unix_ms() -> u64 {
     let elapsed = elapsed.unwrap_or(Duration::ZERO);
     u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
 }
+
+/// Nanoseconds of the monotonic clock, which all processes of this host share.
+pub(crate) fn mono_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+    let nanos = u64::try_from(now.tv_nsec).unwrap_or_default();
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+}

@@ -7,21 +7,35 @@
 //!       ──► canned           the ceiling, in a process of its own
 //!       ──► process, host    CPU time, memory, file system
 //!       ──► report           a table and JSON
+//!
+//! failover ──► own_cluster, inspect     controllers that die, and what they say of themselves
+//!          ──► fleet                    a simulated fleet in several processes, open loop
+//!                 ──► poller, cadence, calls, measures
 //! ```
 //!
 //! The first command is `bench quick`: [`quick::run`]. Its ceiling is [`canned::run`], which the
 //! program offers as a hidden subcommand, because the run starts itself again for it.
 //!
-//! What is *absent*: a command line, and open-loop load.
+//! `bench failover` starts the program as `fleet-worker` in the same way: [`fleet::worker::run`].
+//!
+//! What is *absent*: a command line, and open-loop load by a workload file.
 #![forbid(unsafe_code)]
 
 mod answer;
 mod broker_sets;
+mod cadence;
+mod calls;
 pub mod canned;
 mod clock;
 mod closed_loop;
+pub mod failover;
+pub mod fleet;
 mod host;
+mod inspect;
+mod load_seen;
+mod measures;
 mod own_cluster;
+mod poller;
 mod process;
 pub mod quick;
 mod report;
@@ -31,6 +45,6 @@ mod slot;
 pub use answer::BadAnswer;
 pub use broker_sets::PrepareError;
 pub use closed_loop::LaneError;
-pub use own_cluster::{OwnCluster, free_ports};
+pub use own_cluster::{OwnCluster, Setup, free_ports};
 pub use report::{Figures, Node, Report, Row, Workload};
 pub use requester::NotPatchable;

@@ -1,22 +1,25 @@
-//! Three controllers of our own, as three processes of this very program on loopback.
+//! Controllers of our own, each a process of this very program on loopback.
 //!
 //! ```text
 //! FOLDER/n0.properties   n1.properties   n2.properties     DLedger convention, one port each
-//! FOLDER/n0/             n1/             n2/               journal
+//! FOLDER/pitchover-n0/   …                                 journals
 //! FOLDER/n0.log          n1.log          n2.log            what they print
 //! ```
 //!
-//! Their durability is `fsync` and their folder a temporary one; both go with this value.
+//! Their durability is `fsync`. They can be killed, frozen and started again.
 
 use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-/// Controllers that are started.
-pub(crate) const NODES: usize = 3;
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Controllers that are started unless ports are named.
+const NODES: usize = 3;
 
 /// First port that is looked at, and how many follow it.
 const PORT_FIRST: u32 = 10_000;
@@ -28,27 +31,66 @@ const PORTS_PER_PROCESS: u32 = 61;
 /// Lines of a node's output that an error message repeats.
 const LOG_LINES: usize = 15;
 
-/// Running controllers; dropping it ends them and removes their folder.
+/// How often a node that was asked to stop is looked at before it is ended, and the pause between.
+const STOP_LOOKS_MAX: u32 = 300;
+const STOP_LOOK: Duration = Duration::from_millis(10);
+
+/// How controllers are set up.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The program that knows `serve -c FILE`.
+    pub program: PathBuf,
+    /// Where their data is; made if it is not there. `None` for a folder in `parent` that goes with
+    /// the cluster.
+    pub data: Option<PathBuf>,
+    /// Where a folder is made that goes with the cluster.
+    pub parent: PathBuf,
+    /// Their ports, one for each controller; empty for three free ones.
+    pub ports: Vec<u16>,
+    /// Further lines of every property file.
+    pub extra: String,
+}
+
+impl Setup {
+    /// Three controllers on free ports, whose data is in a temporary folder.
+    #[must_use]
+    pub fn temporary(program: PathBuf) -> Self {
+        let parent = std::env::temp_dir();
+        Self { program, data: None, parent, ports: Vec::new(), extra: String::new() }
+    }
+}
+
+/// Running controllers; dropping it ends them, and removes their folder if it is a temporary one.
 #[derive(Debug)]
 pub struct OwnCluster {
+    program: PathBuf,
     folder: PathBuf,
+    is_temporary: bool,
     addresses: Vec<String>,
     nodes: Vec<Child>,
 }
 
 impl OwnCluster {
-    /// Starts `program serve -c FILE` three times on free ports, below `parent`.
+    /// Starts `program serve -c FILE` once for each controller.
     ///
     /// # Errors
     /// If a port, a file or a process cannot be had.
-    pub fn start(program: &Path, parent: &Path) -> io::Result<Self> {
-        let ports = free_ports(NODES)?;
-        let folder = parent.join(format!("pitchover-quick-{}-{}", std::process::id(), ports[0]));
+    pub fn start(setup: &Setup) -> io::Result<Self> {
+        let ports = if setup.ports.is_empty() { free_ports(NODES)? } else { setup.ports.clone() };
+        let temporary = format!("pitchover-{}-{}", std::process::id(), ports[0]);
+        let folder = setup.data.clone().unwrap_or_else(|| setup.parent.join(temporary));
         fs::create_dir_all(&folder)?;
         let addresses = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
-        let mut cluster = Self { folder, addresses, nodes: Vec::new() };
-        for node in 0..NODES {
-            let started = cluster.start_node(program, node)?;
+        let mut cluster = Self {
+            program: setup.program.clone(),
+            folder,
+            is_temporary: setup.data.is_none(),
+            addresses,
+            nodes: Vec::new(),
+        };
+        for node in 0..ports.len() {
+            fs::write(cluster.settings(node), cluster.properties(node, &setup.extra))?;
+            let started = cluster.start_node(node)?;
             cluster.nodes.push(started);
         }
         Ok(cluster)
@@ -60,10 +102,61 @@ impl OwnCluster {
         &self.addresses
     }
 
-    /// Where their journals are.
+    /// Where their data is.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The process id of a node.
+    ///
+    /// # Panics
+    /// If there is no such node.
+    #[must_use]
+    pub fn pid(&self, node: usize) -> u32 {
+        self.nodes[node].id()
+    }
+
+    /// How a node has ended; `None` if it runs.
+    ///
+    /// # Panics
+    /// If there is no such node.
+    pub fn ended(&mut self, node: usize) -> Option<ExitStatus> {
+        self.nodes[node].try_wait().ok().flatten()
+    }
+
+    /// Ends a node as a power cut would (`kill -9`).
+    ///
+    /// # Panics
+    /// If there is no such node.
+    pub fn kill(&mut self, node: usize) {
+        end(&mut self.nodes[node]);
+    }
+
+    /// Stops a node's clock and all it does (`SIGSTOP`), until [`Self::thaw`].
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn freeze(&self, node: usize) -> io::Result<()> {
+        self.signal(node, Signal::STOP)
+    }
+
+    /// Lets a frozen node go on.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn thaw(&self, node: usize) -> io::Result<()> {
+        self.signal(node, Signal::CONT)
+    }
+
+    /// Starts a node again that has ended.
+    ///
+    /// # Errors
+    /// If there is no process for it.
+    pub fn restart(&mut self, node: usize) -> io::Result<()> {
+        end(&mut self.nodes[node]);
+        self.nodes[node] = self.start_node(node)?;
+        Ok(())
     }
 
     /// The end of what each node printed, for an error message.
@@ -76,36 +169,45 @@ impl OwnCluster {
             let from = lines.len().saturating_sub(LOG_LINES);
             format!("--- n{node}\n{}\n", lines[from..].join("\n"))
         };
-        (0..NODES).map(tail).collect()
+        (0..self.nodes.len()).map(tail).collect()
     }
 
-    fn start_node(&self, program: &Path, node: usize) -> io::Result<Child> {
-        let settings = self.folder.join(format!("n{node}.properties"));
-        fs::write(&settings, self.properties(node))?;
-        let log = File::create(self.folder.join(format!("n{node}.log")))?;
-        Command::new(program)
+    fn signal(&self, node: usize, signal: Signal) -> io::Result<()> {
+        let pid = i32::try_from(self.pid(node)).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or(io::ErrorKind::NotFound)?;
+        Ok(kill_process(pid, signal)?)
+    }
+
+    fn settings(&self, node: usize) -> PathBuf {
+        self.folder.join(format!("n{node}.properties"))
+    }
+
+    fn start_node(&self, node: usize) -> io::Result<Child> {
+        let log = self.folder.join(format!("n{node}.log"));
+        let log = File::options().create(true).append(true).open(log)?;
+        Command::new(&self.program)
             .arg("serve")
             .arg("-c")
-            .arg(&settings)
+            .arg(self.settings(node))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
     }
 
-    fn properties(&self, node: usize) -> String {
+    fn properties(&self, node: usize, extra: &str) -> String {
         let peers = self.addresses.iter().enumerate();
         let peers: Vec<_> = peers.map(|(id, address)| format!("n{id}-{address}")).collect();
-        let folder = self.folder.join(format!("n{node}"));
-        let folder = folder.display();
+        let folder = self.folder.display();
         format!(
-            "controllerDLegerGroup = quick\n\
+            "controllerDLegerGroup = own\n\
              controllerDLegerPeers = {}\n\
              controllerDLegerSelfId = n{node}\n\
              controllerStorePath = {folder}\n\
-             configStorePath = {folder}/controller.properties\n\
+             configStorePath = {folder}/n{node}.stored.properties\n\
              pitchover.durability = fsync\n\
-             pitchover.adminAddr = 127.0.0.1:0\n",
+             pitchover.adminAddr = 127.0.0.1:0\n\
+             {extra}",
             peers.join(";"),
         )
     }
@@ -113,11 +215,24 @@ impl OwnCluster {
 
 impl Drop for OwnCluster {
     fn drop(&mut self) {
+        for node in 0..self.nodes.len() {
+            // A frozen one would not hear the next; both fail only if it has ended already.
+            drop(self.thaw(node));
+            drop(self.signal(node, Signal::TERM));
+        }
         for node in &mut self.nodes {
+            for _look in 0..STOP_LOOKS_MAX {
+                if !matches!(node.try_wait(), Ok(None)) {
+                    break;
+                }
+                std::thread::park_timeout(STOP_LOOK);
+            }
             end(node);
         }
-        // A folder that cannot be removed lies among temporary files; nobody can act on it here.
-        drop(fs::remove_dir_all(&self.folder));
+        if self.is_temporary {
+            // What cannot be removed lies among temporary files; nobody can act on it here.
+            drop(fs::remove_dir_all(&self.folder));
+        }
     }
 }
 

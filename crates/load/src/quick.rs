@@ -25,7 +25,7 @@ use tokio::time::sleep;
 
 use crate::broker_sets::{BrokerSet, PrepareError, accept_notices, keep_alive};
 use crate::closed_loop::{self, Gauge, Lane, LaneError};
-use crate::own_cluster::{OwnCluster, end, free_ports};
+use crate::own_cluster::{OwnCluster, Setup, end, free_ports};
 use crate::process::Process;
 use crate::report::{CpuUsed, Figures, Node, Report, Row, Workload};
 use crate::requester::{NotPatchable, Requester};
@@ -179,9 +179,9 @@ async fn measure_all(options: &Options) -> Result<Report, QuickError> {
 }
 
 fn start_own(options: &Options) -> Result<OwnCluster, QuickError> {
-    let program = program(options)?;
-    let folder = options.folder.clone().unwrap_or_else(std::env::temp_dir);
-    OwnCluster::start(&program, &folder).map_err(|error| io_error("starting controllers", error))
+    let mut setup = Setup::temporary(program(options)?);
+    setup.parent = options.folder.clone().unwrap_or(setup.parent);
+    OwnCluster::start(&setup).map_err(|error| io_error("starting controllers", error))
 }
 
 fn program(options: &Options) -> Result<PathBuf, QuickError> {

@@ -1,5 +1,7 @@
 //! `pitchover bench`: the measuring commands of the crate `load`.
 
+mod failover;
+
 use clap::{Parser, Subcommand};
 use load::quick::{self, Options};
 use std::process::ExitCode;
@@ -10,6 +12,9 @@ use std::time::Duration;
 pub(crate) enum Command {
     /// Writes, reads and heartbeats of 64 closed-loop connections, beside the ceiling of this machine.
     Quick(QuickArguments),
+    /// How long a simulated fleet waits when masters or controllers die, and that nothing dies by mistake.
+    #[command(subcommand)]
+    Failover(failover::Command),
 }
 
 /// Options of `bench quick`.
@@ -41,7 +46,13 @@ pub(crate) struct CannedArguments {
 }
 
 pub(crate) fn run(command: Command) -> ExitCode {
-    let Command::Quick(arguments) = command;
+    match command {
+        Command::Quick(arguments) => run_quick(arguments),
+        Command::Failover(command) => failover::run(command),
+    }
+}
+
+fn run_quick(arguments: QuickArguments) -> ExitCode {
     let options = Options {
         targets: arguments.target,
         connections: arguments.connections,
@@ -67,6 +78,16 @@ pub(crate) fn run_canned(arguments: &CannedArguments) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("canned-server: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+pub(crate) fn run_fleet_worker() -> ExitCode {
+    match load::fleet::worker::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("fleet-worker: {error}");
             ExitCode::FAILURE
         }
     }

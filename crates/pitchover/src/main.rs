@@ -45,6 +45,9 @@ enum Command {
     /// The canned-answer server that `bench quick` compares with.
     #[command(hide = true)]
     CannedServer(bench::CannedArguments),
+    /// A part of the simulated fleet of `bench failover`; told by standard input.
+    #[command(hide = true)]
+    FleetWorker,
 }
 
 /// Version of the program.
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Bench(command) => bench::run(command),
         Command::CannedServer(arguments) => bench::run_canned(&arguments),
+        Command::FleetWorker => bench::run_fleet_worker(),
     }
 }
 

@@ -21,7 +21,7 @@ mod step;
 
 use std::path::{Path, PathBuf};
 
-use load::OwnCluster;
+use load::{OwnCluster, Setup};
 
 use crate::player::Difference;
 
@@ -33,7 +33,8 @@ fn check(file: &Path, targets: Option<Vec<String>>) {
     let steps = step::read(file);
     let own = targets.is_none().then(|| {
         let program = Path::new(env!("CARGO_BIN_EXE_pitchover"));
-        OwnCluster::start(program, &std::env::temp_dir()).expect("three processes can be started")
+        OwnCluster::start(&Setup::temporary(program.to_owned()))
+            .expect("three processes can be started")
     });
     let addresses = targets
         .unwrap_or_else(|| own.as_ref().map(|own| own.addresses().to_vec()).unwrap_or_default());

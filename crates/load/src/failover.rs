@@ -1,0 +1,212 @@
+//! `bench failover`: how long a fleet waits when something dies, and that nothing dies by mistake.
+//!
+//! | Arm | What happens | What is measured |
+//! |---|---|---|
+//! | [`masters`] | masters' processes vanish, many at once or one by one | from the close to each survivor having been told |
+//! | [`leader`] | the controllers' leader is killed, or frozen | to the first write that is accepted |
+//! | [`steady`] | nothing: a large fleet heartbeats and polls | brokers taken for dead, polls' latency, CPU per heartbeat |
+//!
+//! Load follows an absolute plan and latency counts from when a request was due, so a stall of the
+//! server is seen as long as it lasts. Every run checks correctness, too: one new master, its epoch
+//! raised by exactly one, all survivors of one mind; and no epoch raised where nobody died.
+//!
+//! Targets may be any controllers of the protocol on this host; then none of them is killed.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::{CallError, Cluster, Deadline};
+
+use crate::fleet::crew::CrewError;
+use crate::fleet::plan::Plan;
+use crate::fleet::{FoundingError, founding};
+use crate::inspect::Status;
+use crate::own_cluster::{OwnCluster, Setup, free_ports};
+use crate::process::Process;
+use crate::{clock, host};
+
+pub mod leader;
+pub mod masters;
+mod report;
+pub mod steady;
+
+pub use report::{Distribution, Generator, Goal, Report};
+
+/// How long a cluster may take to have a leader.
+const LEADER: Duration = Duration::from_secs(30);
+
+/// What all arms have in common.
+#[derive(Clone, Debug, Default)]
+pub struct Ground {
+    /// Addresses of running controllers; none: three are started and ended.
+    pub targets: Vec<String>,
+    /// The program that knows `serve -c FILE` and `fleet-worker`; none: this one.
+    pub program: Option<PathBuf>,
+    /// Where the folder of started controllers is made; none: the folder for temporary files.
+    pub folder: Option<PathBuf>,
+}
+
+/// Why a run has no report.
+#[derive(Debug, thiserror::Error)]
+pub enum FailoverError {
+    /// The options allow no run.
+    #[error("{0}")]
+    Options(String),
+    /// A process, file or socket of our own could not be had.
+    #[error("{doing}: {error}")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The cluster named no leader in time.
+    #[error("{error}\n{logs}")]
+    Unreachable {
+        /// Why.
+        error: CallError,
+        /// The last lines that controllers of our own printed; empty for targets.
+        logs: String,
+    },
+    /// The fleet could not be brought to life.
+    #[error(transparent)]
+    Fleet(#[from] CrewError),
+    /// The controllers did not say what a set looks like.
+    #[error(transparent)]
+    Views(#[from] FoundingError),
+}
+
+/// How a run ended, for the shell.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// All goals were reached and nothing was wrong.
+    Passed,
+    /// A goal was missed, or something was wrong.
+    Failed,
+    /// A goal was missed, but the generator was late itself: this says nothing about the server.
+    Invalid,
+}
+
+impl From<Verdict> for ExitCode {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Passed => Self::SUCCESS,
+            Verdict::Failed => Self::from(1),
+            Verdict::Invalid => Self::from(3),
+        }
+    }
+}
+
+/// The controllers of a run, and whatever asks them beside the fleet.
+struct Stage {
+    program: PathBuf,
+    own: Option<OwnCluster>,
+    addresses: Vec<String>,
+    cluster: Arc<Cluster>,
+    runtime: tokio::runtime::Runtime,
+    /// Their processes, as far as they are on this host.
+    servers: Vec<Process>,
+}
+
+impl Stage {
+    /// Starts controllers, or takes the targets, and waits for a leader.
+    fn begin(ground: &Ground) -> Result<Self, FailoverError> {
+        let own = |error| FailoverError::Io { doing: "finding this program's file", error };
+        let program = ground.program.clone().map_or_else(std::env::current_exe, Ok);
+        let program = program.map_err(own)?;
+        let own = if ground.targets.is_empty() {
+            progress("starting three controllers");
+            let mut setup = Setup::temporary(program.clone());
+            setup.parent = ground.folder.clone().unwrap_or(setup.parent);
+            let started = OwnCluster::start(&setup);
+            Some(
+                started
+                    .map_err(|error| FailoverError::Io { doing: "starting controllers", error })?,
+            )
+        } else {
+            None
+        };
+        let addresses = own.as_ref().map_or(&ground.targets[..], OwnCluster::addresses).to_vec();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime =
+            runtime.map_err(|error| FailoverError::Io { doing: "building a runtime", error })?;
+        let cluster = Arc::new(Cluster::new(addresses.iter().cloned()));
+        let leader = runtime.block_on(cluster.leader(Deadline::after(LEADER)));
+        if let Err(error) = leader {
+            let logs = own.as_ref().map(OwnCluster::logs).unwrap_or_default();
+            return Err(FailoverError::Unreachable { error, logs });
+        }
+        let port =
+            |address: &String| address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        let servers = addresses.iter().filter_map(port).filter_map(Process::listening_on).collect();
+        Ok(Self { program, own, addresses, cluster, runtime, servers })
+    }
+
+    /// A fleet of `sets` sets that nobody has seen before.
+    fn plan(&self, sets: usize) -> Result<Plan, FailoverError> {
+        let ports = free_ports(1);
+        let ports = ports.map_err(|error| FailoverError::Io { doing: "finding a port", error })?;
+        let prefix = format!("fleet-{}", clock::unix_ms());
+        Ok(Plan::as_java(self.addresses.clone(), prefix, sets, ports[0]))
+    }
+
+    fn views(&self, plan: &Plan) -> Result<Vec<crate::fleet::plan::View>, FailoverError> {
+        Ok(self.runtime.block_on(founding::views(plan, &self.cluster))?)
+    }
+
+    /// What each controller says of itself.
+    fn statuses(&self) -> Vec<Option<Status>> {
+        self.runtime.block_on(async {
+            let mut all = Vec::with_capacity(self.addresses.len());
+            for address in &self.addresses {
+                all.push(Status::of(address).await);
+            }
+            all
+        })
+    }
+
+    /// Brokers that each controller has taken for dead so far.
+    fn expired(&self) -> u64 {
+        let statuses = self.statuses();
+        self.runtime.block_on(async {
+            let mut count = 0;
+            for status in statuses.iter().flatten() {
+                count += crate::inspect::expired(status).await.into_values().sum::<u64>();
+            }
+            count
+        })
+    }
+
+    fn servers_cpu(&self) -> Option<Duration> {
+        let cpu: Option<Duration> = self.servers.iter().map(|server| server.cpu()).sum();
+        cpu.filter(|_| !self.servers.is_empty())
+    }
+
+    fn headline(&self, what: &str) -> String {
+        let class = self.own.as_ref().map_or_else(
+            || "durability as the targets are set".to_owned(),
+            |own| format!("fsync on {}", host::file_system(own.folder())),
+        );
+        let (nodes, cores) = (self.addresses.len(), host::cores());
+        format!("{what}; {nodes} controllers, {class}; {cores} cores with the generator")
+    }
+}
+
+/// Says on standard error what is being done.
+#[expect(clippy::print_stderr, reason = "a run takes minutes, and whoever waits wants to know why")]
+fn progress(text: impl fmt::Display) {
+    eprintln!("bench failover: {text}");
+}
+
+/// Waits without burning time: nothing here is measured by it.
+fn pause(time: Duration) {
+    let until = clock::now() + time;
+    while let Some(left) = until.checked_duration_since(clock::now()).filter(|left| !left.is_zero())
+    {
+        std::thread::park_timeout(left);
+    }
+}

@@ -1,0 +1,251 @@
+//! The controllers' leader is killed or frozen; writers wait for the first write to be accepted.
+//!
+//! ```text
+//! T0 SIGKILL or SIGSTOP ─► every 5 ms one attempt to each other controller ─► Tr first answer with code 0
+//! ```
+//!
+//! Attempts follow an absolute plan and do not wait for each other. Each controller has a set of its
+//! own to write to, and all attempts of a round ask for the same change: the first that is taken
+//! fences the others, so a late one can do no harm.
+
+use std::time::Duration;
+
+use client::{Connection, Deadline};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::report::{Distribution, Generator, Goal, Report};
+use super::{FailoverError, Ground, Stage, pause, progress};
+use crate::clock;
+use crate::fleet::broker::Identity;
+use crate::fleet::crew::Crew;
+use crate::fleet::plan::{Command, Plan, View};
+use crate::load_seen::Load;
+use crate::measures::Times;
+
+/// Pause between two attempts to one controller.
+const ATTEMPT_EVERY: Duration = Duration::from_millis(5);
+
+/// How long one attempt may take: as long as a broker waits.
+const ATTEMPT: Duration = Duration::from_secs(3);
+
+/// How long a round may take before the run gives up.
+const ROUND: Duration = Duration::from_secs(30);
+
+/// How long a cluster may take to be whole again.
+const WHOLE: Duration = Duration::from_secs(60);
+
+/// How often it is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// A whole cluster runs so long before the next leader dies.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// How long a leader stays frozen after another was found.
+const FROZEN: Duration = Duration::from_secs(1);
+
+/// Goals, in milliseconds.
+const KILLED_P99_MS: f64 = 400.0;
+const FROZEN_P99_MS: f64 = 2_000.0;
+
+/// How a run is to be made.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Folders; there must be no targets, since other people's controllers are not killed.
+    pub ground: Ground,
+    /// Broker sets of a fleet that lives through all of it.
+    pub sets: usize,
+    /// How often the leader is killed.
+    pub kills: usize,
+    /// How often it is frozen.
+    pub freezes: usize,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Fault {
+    Kill,
+    Freeze,
+}
+
+/// Makes a run and blocks until it is over.
+///
+/// # Errors
+/// - [`FailoverError`]: what could not be done.
+pub fn run(options: &Options) -> Result<Report, FailoverError> {
+    if !options.ground.targets.is_empty() {
+        let text = "only controllers that the run started itself are killed: leave --target out";
+        return Err(FailoverError::Options(text.to_owned()));
+    }
+    let mut stage = Stage::begin(&options.ground)?;
+    if options.sets < stage.addresses.len() {
+        let text =
+            format!("sets must be {} or more: each controller needs one", stage.addresses.len());
+        return Err(FailoverError::Options(text));
+    }
+    let plan = stage.plan(options.sets)?;
+    let (mut crew, before) = Crew::start(&stage.program, &plan, |text| progress(text))?;
+    crew.tell(&Command::Measure { has_polls: false })?;
+    let load = Load::begin(&crew.processes(), &[]);
+    let (mut killed, mut frozen) = (Times::default(), Times::default());
+    let kills = std::iter::repeat_n(Fault::Kill, options.kills);
+    let freezes = std::iter::repeat_n(Fault::Freeze, options.freezes);
+    for (round, fault) in kills.chain(freezes).enumerate() {
+        await_whole(&mut stage)?;
+        pause(SETTLE);
+        let took = strike(&mut stage, &plan, fault)?;
+        let millis = took.as_secs_f64() * 1e3;
+        progress(format_args!(
+            "round {round}: {fault:?}, first write accepted after {millis:.1} ms"
+        ));
+        let times = match fault {
+            Fault::Kill => &mut killed,
+            Fault::Freeze => &mut frozen,
+        };
+        times.record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+    }
+    await_whole(&mut stage)?;
+    let load = load.end();
+    let mut generator = Generator::of(&crew.report()?);
+    load.fill(&mut generator);
+    let violations = lost_masters(&before, &stage.views(&plan)?);
+    let killed = Distribution::of("leader killed to first accepted write", &killed);
+    let frozen = Distribution::of("leader frozen to first accepted write", &frozen);
+    let mut goals = Vec::new();
+    for (times, limit) in [(&killed, KILLED_P99_MS), (&frozen, FROZEN_P99_MS)] {
+        if times.samples > 0 {
+            goals.push(Goal::at_most(format!("{}, p99", times.what), limit, times.p99_ms, "ms"));
+        }
+    }
+    let (kills, freezes) = (options.kills, options.freezes);
+    let what = format!("the leader is killed {kills} times and frozen {freezes} times");
+    let headline = stage.headline(&format!("{what} under {} brokers", plan.brokers()));
+    let distributions = vec![killed, frozen];
+    Ok(Report { headline, goals, violations, distributions, figures: Vec::new(), generator })
+}
+
+/// Strikes the leader and waits for the first accepted write.
+fn strike(stage: &mut Stage, plan: &Plan, fault: Fault) -> Result<Duration, FailoverError> {
+    let Some(leader) = leader(stage) else {
+        return Err(FailoverError::Options("the cluster has no leader".to_owned()));
+    };
+    let views = stage.views(plan)?;
+    let others = (0..stage.addresses.len()).filter(|node| *node != leader);
+    let writers: Vec<Writer> = others.map(|node| Writer::new(stage, plan, &views, node)).collect();
+    let Some(own) = stage.own.as_mut() else {
+        return Err(FailoverError::Options("there is nobody to kill".to_owned()));
+    };
+    let signal = |error| FailoverError::Io { doing: "freezing the leader", error };
+    let began = clock::now();
+    match fault {
+        Fault::Kill => own.kill(leader),
+        Fault::Freeze => own.freeze(leader).map_err(signal)?,
+    }
+    let accepted = stage.runtime.block_on(async {
+        let mut writing = JoinSet::new();
+        for writer in writers {
+            writing.spawn(writer.until_accepted());
+        }
+        let accepted = timeout(ROUND, writing.join_next()).await;
+        accepted.is_ok_and(|joined| joined.is_some_and(|joined| joined.is_ok()))
+    });
+    let took = clock::now().saturating_duration_since(began);
+    match fault {
+        Fault::Kill => own.restart(leader).map_err(signal)?,
+        Fault::Freeze => {
+            pause(FROZEN);
+            own.thaw(leader).map_err(signal)?;
+        }
+    }
+    if !accepted {
+        let text = format!("no write was accepted within {} s\n{}", ROUND.as_secs(), own.logs());
+        return Err(FailoverError::Options(text));
+    }
+    Ok(took)
+}
+
+/// Writes through one controller.
+struct Writer {
+    address: String,
+    request: protocol::Request,
+}
+
+impl Writer {
+    /// One that changes the set that has the controller's number: `{1,2,3}` to `{1,2}` and back.
+    fn new(stage: &Stage, plan: &Plan, views: &[View], node: usize) -> Self {
+        let (name, view) = (plan.set_name(node), &views[node]);
+        let id = view.master.unwrap_or(1);
+        let identity = Identity { set: &name, id, address: plan.address(node, 0) };
+        let members = if view.members.len() == 3 { vec![1, 2] } else { vec![1, 2, 3] };
+        let request = identity.alter(view.master_epoch, members, view.set_epoch);
+        Self { address: stage.addresses[node].clone(), request }
+    }
+
+    /// Attempts by the plan until one is accepted.
+    async fn until_accepted(self) {
+        let mut due = Instant::from_std(clock::now());
+        let mut connection = None;
+        let mut attempts = JoinSet::new();
+        loop {
+            if connection.as_ref().is_none_or(Connection::is_closed) {
+                connection =
+                    Connection::connect(&self.address, Deadline::after(ATTEMPT)).await.ok();
+            }
+            if let Some(connection) = connection.clone() {
+                let request = self.request.clone();
+                attempts.spawn(async move {
+                    let answer = connection.call(&request, Deadline::after(ATTEMPT)).await;
+                    answer.is_ok_and(|answer| answer.code == 0)
+                });
+            }
+            due += ATTEMPT_EVERY;
+            loop {
+                tokio::select! {
+                    () = sleep_until(due) => break,
+                    Some(ended) = attempts.join_next() => {
+                        if ended.unwrap_or(false) {
+                            return;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The node that takes itself for the leader, if all follow it.
+fn leader(stage: &Stage) -> Option<usize> {
+    let statuses = stage.statuses();
+    let names: Option<Vec<&str>> =
+        statuses.iter().map(|status| status.as_ref().map(|status| status.text("leader"))).collect();
+    let names = names?;
+    let agree = names.iter().all(|name| *name == names[0]);
+    let ready = statuses.iter().flatten().all(crate::inspect::Status::is_ready);
+    let leads = |status: &Option<crate::inspect::Status>| {
+        status.as_ref().is_some_and(|status| status.text("role") == "leader")
+    };
+    statuses.iter().position(leads).filter(|_| agree && ready)
+}
+
+fn await_whole(stage: &mut Stage) -> Result<(), FailoverError> {
+    let until = clock::now() + WHOLE;
+    while leader(stage).is_none() {
+        if clock::now() > until {
+            let logs = stage.own.as_ref().map(crate::OwnCluster::logs).unwrap_or_default();
+            let text = format!("the cluster is not whole after {} s\n{logs}", WHOLE.as_secs());
+            return Err(FailoverError::Options(text));
+        }
+        pause(LOOK);
+    }
+    Ok(())
+}
+
+/// No broker died, so no master may have been replaced.
+fn lost_masters(before: &[View], after: &[View]) -> Vec<String> {
+    let pairs = before.iter().zip(after).enumerate();
+    let changed = pairs.filter(|(_, (before, after))| {
+        (before.master, before.master_epoch) != (after.master, after.master_epoch)
+    });
+    changed
+        .map(|(set, (before, after))| format!("set {set}: {before:?} became {after:?}"))
+        .collect()
+}

@@ -1,0 +1,185 @@
+//! The requests that make a fleet: ids and registrations, then elections and sync-state sets.
+//!
+//! They are writes, sent by [`client::Cluster`] beside the driver, so a change of leader in the
+//! middle is no problem. Between the two steps the driver must have begun: controllers take no
+//! member into a sync-state set that they have not heard.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::{CallError, Cluster, Deadline};
+use protocol::{Request, Response, SyncStateSetBody, response_code};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::broker::{Identity, poll};
+use super::plan::{Plan, REPLICAS, View};
+
+/// Sets that are founded or looked at at once.
+const SETS_AT_ONCE: usize = 64;
+
+/// How long one request may take.
+const CALL: Duration = Duration::from_secs(10);
+
+/// Pause before a request is made again that was refused or lost.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// Attempts of one request.
+const ATTEMPTS_MAX: u32 = 50;
+
+/// What a founded set's member ids are.
+const MEMBERS: [i64; REPLICAS] = [1, 2, 3];
+
+/// Why a set could not be founded.
+#[derive(Debug, thiserror::Error)]
+#[error("{step} of {set}: {why}")]
+pub struct FoundingError {
+    /// What was asked.
+    step: &'static str,
+    /// The broker set.
+    set: String,
+    /// What came instead of a good answer.
+    why: String,
+}
+
+/// Gives every broker of the plan its id and registers it.
+///
+/// # Errors
+/// - [`FoundingError`]: a request was refused or lost again and again.
+pub(crate) async fn register(plan: &Plan, cluster: &Arc<Cluster>) -> Result<(), FoundingError> {
+    for_each_set(plan, cluster, |asking, plan, set| async move {
+        for (replica, id) in MEMBERS.into_iter().enumerate() {
+            let address = plan.address(set, replica);
+            let identity = Identity { set: &asking.set, id, address };
+            asking.until_ok("id", &identity.apply()).await?;
+            asking.until_ok("registration", &identity.register()).await?;
+        }
+        Ok(())
+    })
+    .await
+    .map(drop)
+}
+
+/// Makes broker 1 the master of every set and takes all members into its sync-state set.
+///
+/// # Errors
+/// - [`FoundingError`]: a request was refused or lost again and again.
+pub(crate) async fn crown(plan: &Plan, cluster: &Arc<Cluster>) -> Result<Vec<View>, FoundingError> {
+    for_each_set(plan, cluster, |asking, plan, set| async move {
+        let address = plan.address(set, 0);
+        let master = Identity { set: &asking.set, id: MEMBERS[0], address };
+        let mut why = String::new();
+        for _attempt in 0..ATTEMPTS_MAX {
+            let view = asking.view().await?;
+            let asked = match view.master {
+                None => asking.call(&master.elect()).await,
+                Some(_) if view.members == MEMBERS => return Ok(view),
+                Some(_) => {
+                    let alter = master.alter(view.master_epoch, MEMBERS.to_vec(), view.set_epoch);
+                    asking.call(&alter).await
+                }
+            };
+            if let Err(refused) = asked {
+                why = refused;
+                sleep(RETRY).await;
+            }
+        }
+        Err(asking.failed("founding", why))
+    })
+    .await
+}
+
+/// What the controllers say of every set of the plan.
+///
+/// # Errors
+/// - [`FoundingError`]: a request was refused or lost again and again.
+pub(crate) async fn views(plan: &Plan, cluster: &Arc<Cluster>) -> Result<Vec<View>, FoundingError> {
+    for_each_set(plan, cluster, |asking, _plan, _set| async move { asking.view().await }).await
+}
+
+/// What an answer to a poll says.
+pub(crate) fn view(answer: &Response) -> View {
+    let body = SyncStateSetBody::decode(&answer.body).unwrap_or_default();
+    let mut members = body.sync_state_set;
+    members.sort_unstable();
+    View {
+        // Upstream leaves a missing master out, or says -1.
+        master: answer.ext.long("masterBrokerId").filter(|id| *id > 0),
+        master_epoch: answer.ext.int("masterEpoch").unwrap_or_default(),
+        members,
+        set_epoch: body.epoch,
+    }
+}
+
+/// One set and whom to ask about it.
+struct Asking {
+    cluster: Arc<Cluster>,
+    set: String,
+}
+
+impl Asking {
+    async fn view(&self) -> Result<View, FoundingError> {
+        self.until_ok("poll", &poll(&self.set)).await.map(|answer| view(&answer))
+    }
+
+    /// Asks until the answer is good. All requests here may be made twice.
+    async fn until_ok(
+        &self,
+        step: &'static str,
+        request: &Request,
+    ) -> Result<Response, FoundingError> {
+        let mut why = String::new();
+        for _attempt in 0..ATTEMPTS_MAX {
+            match self.call(request).await {
+                Ok(answer) => return Ok(answer),
+                Err(refused) => why = refused,
+            }
+            sleep(RETRY).await;
+        }
+        Err(self.failed(step, why))
+    }
+
+    async fn call(&self, request: &Request) -> Result<Response, String> {
+        let answer = self.cluster.call(request, Deadline::after(CALL)).await;
+        let answer = answer.map_err(|error: CallError| error.to_string())?;
+        if answer.code == response_code::SUCCESS {
+            return Ok(answer);
+        }
+        Err(format!("code {}: {}", answer.code, answer.remark.as_deref().unwrap_or_default()))
+    }
+
+    fn failed(&self, step: &'static str, why: String) -> FoundingError {
+        FoundingError { step, set: self.set.clone(), why }
+    }
+}
+
+/// Does `work` for every set of the plan, some at once; the results in the order of the sets.
+async fn for_each_set<T, F>(
+    plan: &Plan,
+    cluster: &Arc<Cluster>,
+    work: impl Fn(Asking, Arc<Plan>, usize) -> F,
+) -> Result<Vec<T>, FoundingError>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, FoundingError>> + Send + 'static,
+{
+    let plan = Arc::new(plan.clone());
+    let turns = Arc::new(Semaphore::new(SETS_AT_ONCE));
+    let mut working = JoinSet::new();
+    for set in 0..plan.sets {
+        let asking = Asking { cluster: Arc::clone(cluster), set: plan.set_name(set) };
+        let (work, turns) = (work(asking, Arc::clone(&plan), set), Arc::clone(&turns));
+        working.spawn(async move {
+            let _turn = turns.acquire().await;
+            (set, work.await)
+        });
+    }
+    let mut done = Vec::with_capacity(plan.sets);
+    while let Some(joined) = working.join_next().await {
+        let (set, result) = joined.expect("a task here neither panics nor is aborted");
+        done.push((set, result?));
+    }
+    done.sort_by_key(|(set, _)| *set);
+    Ok(done.into_iter().map(|(_, result)| result).collect())
+}

@@ -1,0 +1,130 @@
+//! `pitchover bench failover`: its arms, their options, and their exit codes.
+//!
+//! 0: all goals reached; 1: a goal missed or something wrong; 2: wrong usage, or no run; 3: a goal missed, but the
+//! generator was late itself.
+
+use clap::{Args, Subcommand};
+use load::failover::{FailoverError, Ground, Report, leader, masters, steady};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// What happens to the fleet or to the controllers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Masters vanish; measured is the time until each survivor has been told who is master now.
+    Masters(MastersArguments),
+    /// The controllers' leader is killed or frozen; measured is the time to the first accepted write.
+    Leader(LeaderArguments),
+    /// Nothing dies: a large fleet heartbeats and polls; nobody may be taken for dead.
+    Steady(SteadyArguments),
+}
+
+/// Options of every arm.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// Folder in which the started controllers keep their data; a temporary one by default.
+    #[arg(long)]
+    data: Option<std::path::PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Options of `masters`.
+#[derive(Debug, Args)]
+pub(crate) struct MastersArguments {
+    /// Running controllers on this host, also Java's: `host:port,host:port,...`. Three are started if there are none.
+    #[arg(long, value_delimiter = ',')]
+    target: Vec<String>,
+    /// Broker sets of three brokers.
+    #[arg(long, default_value_t = 1_000)]
+    sets: usize,
+    /// Masters that die together, the others after a pause; by default all.
+    #[arg(long)]
+    at_once: Option<usize>,
+    /// Milliseconds from the last survivor told to the next death.
+    #[arg(long, default_value_t = 500)]
+    pause_ms: u64,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Options of `leader`.
+#[derive(Debug, Args)]
+pub(crate) struct LeaderArguments {
+    /// Broker sets of the fleet that lives through it.
+    #[arg(long, default_value_t = 100)]
+    sets: usize,
+    /// How often the leader is killed (`kill -9`).
+    #[arg(long, default_value_t = 20)]
+    kills: usize,
+    /// How often the leader is frozen (SIGSTOP).
+    #[arg(long, default_value_t = 5)]
+    freezes: usize,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Options of `steady`.
+#[derive(Debug, Args)]
+pub(crate) struct SteadyArguments {
+    /// Running controllers on this host, also Java's: `host:port,host:port,...`. Three are started if there are none.
+    #[arg(long, value_delimiter = ',')]
+    target: Vec<String>,
+    /// Simulated brokers, in sets of three.
+    #[arg(long, default_value_t = 18_000)]
+    brokers: usize,
+    /// Brokers that share one connection to each controller.
+    #[arg(long, default_value_t = 1)]
+    share: usize,
+    /// Seconds with heartbeats and polls.
+    #[arg(long, default_value_t = 300)]
+    duration: u64,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(crate) fn run(command: Command) -> ExitCode {
+    let ground = |target, common: &Common| Ground {
+        targets: target,
+        folder: common.data.clone(),
+        ..Ground::default()
+    };
+    let (ran, common) = match command {
+        Command::Masters(MastersArguments { target, sets, at_once, pause_ms, common }) => {
+            let ground = ground(target, &common);
+            let pause = Duration::from_millis(pause_ms);
+            let at_once = at_once.unwrap_or(sets);
+            (masters::run(&masters::Options { ground, sets, at_once, pause }), common)
+        }
+        Command::Leader(LeaderArguments { sets, kills, freezes, common }) => {
+            let ground = ground(Vec::new(), &common);
+            (leader::run(&leader::Options { ground, sets, kills, freezes }), common)
+        }
+        Command::Steady(SteadyArguments { target, brokers, share, duration, common }) => {
+            let ground = ground(target, &common);
+            let duration = Duration::from_secs(duration);
+            let brokers_per_connection = share;
+            let options = steady::Options { ground, brokers, brokers_per_connection, duration };
+            (steady::run(&options), common)
+        }
+    };
+    show(ran, common.json)
+}
+
+fn show(ran: Result<Report, FailoverError>, is_json: bool) -> ExitCode {
+    match ran {
+        Ok(report) => {
+            if is_json {
+                println!("{}", report.to_json());
+            } else {
+                println!("{report}");
+            }
+            report.verdict().into()
+        }
+        Err(error) => {
+            eprintln!("bench failover: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
