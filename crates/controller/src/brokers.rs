@@ -20,7 +20,7 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use consensus::{LogIndex, PeerId, Role};
 use protocol::{BrokerHeartbeat, RoleNotice, Text};
-use replicas::{Member, Outcome, RecordedMaster, Rejection};
+use replicas::{BrokerSet, Command, Member, Outcome, RecordedMaster, RegisterBroker, Rejection};
 
 impl Controller {
     /// A heartbeat came.
@@ -307,6 +307,24 @@ impl Controller {
         if self.leads() && self.liveness.slot(cluster, set, master.id.0).is_none() {
             self.elections.give_time(set, master.id.0, now.plus_ms(UNHEARD_GRACE_MS));
         }
+    }
+
+    /// A broker registered with another address: notices follow it there.
+    pub(crate) fn follow_address(&mut self, now: Instant, command: &Command, outcome: &Outcome) {
+        let Outcome::BrokerRegistered { address_changed: true, .. } = outcome else { return };
+        let Command::RegisterBroker(RegisterBroker {
+            set,
+            id: Some(id),
+            address: Some(address),
+            ..
+        }) = command
+        else {
+            return;
+        };
+        let known = self.replicas.broker_set(set).and_then(BrokerSet::cluster);
+        let cluster = known.unwrap_or_default().into();
+        let broker = BrokerIdentity { cluster, set: set.clone(), id: id.0 };
+        self.notices.moved(now, &broker, address);
     }
 
     /// This peer leads no more.

@@ -13,11 +13,13 @@
 //! Only the leader asks for closes and silence; every peer asks once to remember which addresses accept. A refusal
 //! by an address that never accepted proves nothing (a broker behind a gateway), so it counts as no answer.
 //!
-//! One inquiry per broker at a time; at most [`PROBES_IN_FLIGHT_MAX`] connects are on their way.
+//! One inquiry per broker at a time; at most [`PROBES_IN_FLIGHT_MAX`] connects are on their way, and so many a second
+//! ([`PROBES_RATE`]). Questions that somebody waits for pass by those that only serve to remember.
 
 use crate::event::{AttemptId, ProbeResult};
 use crate::instant::Instant;
 use crate::liveness::BrokerIdentity;
+use crate::rate::Rate;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -25,6 +27,16 @@ use consensus::PeerId;
 
 /// Connects to brokers that may be on their way at once; more wait for their turn.
 pub const PROBES_IN_FLIGHT_MAX: usize = 512;
+
+/// Of these, connects that only ask whether an address accepts at all: nobody waits for one.
+const REMEMBER_IN_FLIGHT_MAX: usize = 128;
+
+/// Connects because of a close or a silence, a second, and at once after a quiet time: a rack that dies is asked about
+/// at once, and who opens and closes connections in a broker's name makes us no tool against its address.
+const PROBES_RATE: (u64, u64) = (10_000, 4_096);
+
+/// The same for connects that only ask whether an address accepts: a whole fleet in half a minute.
+const REMEMBER_RATE: (u64, u64) = (1_000, 128);
 
 /// How long the other peers have to object to a death, in ms.
 pub(crate) const ROUND_MS: u64 = 50;
@@ -83,6 +95,8 @@ struct Inquiry {
     since: Instant,
     /// Another connection closed while this inquiry ran.
     is_repeated: bool,
+    /// Its connect is on its way, or has ended and a round runs.
+    is_asked: bool,
 }
 
 #[derive(Debug)]
@@ -94,12 +108,17 @@ struct Round {
 }
 
 /// All inquiries of one peer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Inquiries {
     remembered: BTreeSet<Box<str>>,
     open: BTreeMap<BrokerIdentity, Inquiry>,
+    /// Asked about because of a close or a silence, in this order; one that is asked by now is passed over.
     waiting: VecDeque<BrokerIdentity>,
+    /// The same for those that are only to be remembered.
+    remembering: VecDeque<BrokerIdentity>,
     probes: BTreeMap<AttemptId, BrokerIdentity>,
+    rate: Rate,
+    remember_rate: Rate,
     rounds: BTreeMap<u64, Round>,
     /// Brokers to ask again, once each, and when.
     again_at: BTreeMap<BrokerIdentity, Instant>,
@@ -112,6 +131,26 @@ pub(crate) struct Inquiries {
     next_number: u64,
 }
 
+impl Default for Inquiries {
+    fn default() -> Self {
+        Self {
+            remembered: BTreeSet::new(),
+            open: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            remembering: VecDeque::new(),
+            probes: BTreeMap::new(),
+            rate: Rate::new(PROBES_RATE.0, PROBES_RATE.1),
+            remember_rate: Rate::new(REMEMBER_RATE.0, REMEMBER_RATE.1),
+            rounds: BTreeMap::new(),
+            again_at: BTreeMap::new(),
+            again: BTreeSet::new(),
+            unaccepted: BTreeMap::new(),
+            remember_at: BTreeSet::new(),
+            next_number: 0,
+        }
+    }
+}
+
 impl Inquiries {
     /// Asks about a broker, suspected since `since`. If it is being asked about already, the more urgent reason
     /// stands.
@@ -122,27 +161,57 @@ impl Inquiries {
         if let Some(inquiry) = self.open.get_mut(broker) {
             inquiry.is_repeated |= why == Why::Closed;
             if inquiry.why < why {
+                if inquiry.why == Why::Remember && !inquiry.is_asked {
+                    self.waiting.push_back(broker.clone());
+                }
                 (inquiry.why, inquiry.since) = (why, since);
             }
             return;
         }
-        self.waiting.push_back(broker.clone());
-        let inquiry = Inquiry { address: address.into(), why, since, is_repeated: false };
+        let lane = if why == Why::Remember { &mut self.remembering } else { &mut self.waiting };
+        lane.push_back(broker.clone());
+        let (is_repeated, is_asked) = (false, false);
+        let inquiry = Inquiry { address: address.into(), why, since, is_repeated, is_asked };
         self.open.insert(broker.clone(), inquiry);
     }
 
     /// The connects to make now.
-    pub(crate) fn take_probes(&mut self) -> Vec<(AttemptId, Box<str>)> {
+    pub(crate) fn take_probes(&mut self, now: Instant) -> Vec<(AttemptId, Box<str>)> {
         let mut probes = Vec::new();
-        while self.probes.len() < PROBES_IN_FLIGHT_MAX {
+        while self.probes.len() < PROBES_IN_FLIGHT_MAX && !self.waiting.is_empty() {
+            if !self.rate.take(now) {
+                break;
+            }
             let Some(broker) = self.waiting.pop_front() else { break };
-            let Some(inquiry) = self.open.get(&broker) else { continue };
-            self.next_number += 1;
-            let attempt = AttemptId(self.next_number);
-            probes.push((attempt, inquiry.address.clone()));
-            self.probes.insert(attempt, broker);
+            probes.extend(self.probe(broker));
+        }
+        while self.probes.len() < REMEMBER_IN_FLIGHT_MAX && !self.remembering.is_empty() {
+            if !self.remember_rate.take(now) {
+                break;
+            }
+            let Some(broker) = self.remembering.pop_front() else { break };
+            probes.extend(self.probe(broker));
         }
         probes
+    }
+
+    fn probe(&mut self, broker: BrokerIdentity) -> Option<(AttemptId, Box<str>)> {
+        let inquiry = self.open.get_mut(&broker).filter(|inquiry| !inquiry.is_asked)?;
+        inquiry.is_asked = true;
+        self.next_number += 1;
+        let attempt = AttemptId(self.next_number);
+        self.probes.insert(attempt, broker);
+        Some((attempt, inquiry.address.clone()))
+    }
+
+    /// When [`Self::take_probes`] may have something, though no connect ends before.
+    fn next_probe(&self, now: Instant) -> Option<Instant> {
+        let has_room = self.probes.len() < PROBES_IN_FLIGHT_MAX;
+        let urgent = (has_room && !self.waiting.is_empty()).then(|| self.rate.next(now));
+        let has_room = self.probes.len() < REMEMBER_IN_FLIGHT_MAX;
+        let remember =
+            (has_room && !self.remembering.is_empty()).then(|| self.remember_rate.next(now));
+        urgent.into_iter().chain(remember).min()
     }
 
     /// A connect has ended.
@@ -280,11 +349,12 @@ impl Inquiries {
     }
 
     /// When something is due next.
-    pub(crate) fn next_due(&self) -> Option<Instant> {
+    pub(crate) fn next_due(&self, now: Instant) -> Option<Instant> {
         let again = self.again.first().map(|(at, _)| *at);
         let again = again.into_iter().chain(self.remember_at.first().map(|(at, _)| *at)).min();
         let round = self.rounds.values().map(|round| round.deadline).min();
-        again.into_iter().chain(round).min()
+        let probe = self.next_probe(now);
+        again.into_iter().chain(round).chain(probe).min()
     }
 
     /// Leadership is lost: only the leader asks for closes and silence. What is asked to remember goes on.

@@ -52,6 +52,7 @@ mod naming;
 mod notices;
 mod order;
 mod peer;
+mod rate;
 mod requests;
 mod respond;
 mod route;

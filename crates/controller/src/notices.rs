@@ -135,6 +135,23 @@ impl Notices {
         }
     }
 
+    /// The broker registered with another address: what it was not told at the old one, it is told there, now.
+    pub(crate) fn moved(&mut self, now: Instant, broker: &BrokerIdentity, address: &str) {
+        let Some(slot) = self.slots.get_mut(broker) else { return };
+        if *slot.address == *address {
+            return;
+        }
+        slot.address = address.into();
+        // An answer from the old address is somebody else's.
+        if let Some(attempt) = slot.attempt.take() {
+            self.attempts.remove(&attempt);
+        }
+        if let Some(due) = slot.due.replace(now) {
+            self.due.remove(&(due, broker.clone()));
+        }
+        self.due.insert((now, broker.clone()));
+    }
+
     /// The broker is dead: what it was to hear, it will learn when it comes back.
     pub(crate) fn forget(&mut self, broker: &BrokerIdentity) {
         self.drop_slot(broker);

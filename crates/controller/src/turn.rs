@@ -44,7 +44,7 @@ impl Controller {
             let (attempt, address, notice) = (sending.attempt, sending.address, sending.notice);
             effects.push(Effect::Notify { attempt, address, notice });
         }
-        for (attempt, address) in self.inquiries.take_probes() {
+        for (attempt, address) in self.inquiries.take_probes(now) {
             self.counts.probes += 1;
             effects.push(Effect::Probe { attempt, address });
         }
@@ -179,6 +179,7 @@ impl Controller {
         if let Ok(outcome) = &result {
             self.tell_members(now, command.set(), outcome);
             self.await_master(now, command.set(), outcome);
+            self.follow_address(now, &command, outcome);
         }
         if self.changes_masters(&result) {
             self.elections.consider(command.set());
@@ -346,7 +347,7 @@ impl Controller {
         let due = [
             own,
             self.liveness.next_alarm(),
-            self.inquiries.next_due(),
+            self.inquiries.next_due(now),
             self.elections.next_due(),
             self.elections.has_due().then(|| now.plus_ms(1)),
             self.notices.next_due(),

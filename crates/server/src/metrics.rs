@@ -164,6 +164,8 @@ pub enum ElectionReason {
 /// What happened to a role notice. One notice may be retried several times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoticeResult {
+    /// It was sent for the first time.
+    Sent,
     /// The broker answered.
     Acknowledged,
     /// It was sent again.

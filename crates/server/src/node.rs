@@ -96,7 +96,7 @@ pub fn run(config: Config, version: &str, on_start: impl FnOnce()) -> Result<(),
 async fn serve(config: Config, version: &str, on_start: impl FnOnce()) -> Result<(), NodeError> {
     let clock = Clock::start();
     let me = PeerId(config.me.peer_id);
-    let connections_max = descriptors::claim().map_err(NodeError::Descriptors)?;
+    let shares = descriptors::claim().map_err(NodeError::Descriptors)?;
     let sockets = bind_all(&config)?;
     let pages = bind_pages(&config).await?;
     let (journal, recovered) = open_journal(&config, me)?;
@@ -107,7 +107,7 @@ async fn serve(config: Config, version: &str, on_start: impl FnOnce()) -> Result
     let controller = Controller::new(clock.now(), settings, start_of(recovered))?;
     let hello = Hello { version: LINK_VERSION, cluster: config.cluster_id, peer: me, nonce };
     let metrics = Metrics::new(&config);
-    let shared = Rc::new(Shared::new(clock, config, metrics, hello, connections_max));
+    let shared = Rc::new(Shared::new(clock, config, metrics, hello, shares.accepted));
 
     let (orders, orders_in) = sync_channel(ORDERS_MAX);
     let (done_out, done) = channel(DONE_MAX);
@@ -126,7 +126,8 @@ async fn serve(config: Config, version: &str, on_start: impl FnOnce()) -> Result
     }
     let connect_timeout = Duration::from_millis(shared.config.timing.connect_timeout_ms);
     let teller = Rc::clone(&shared);
-    let outgoing = Outgoing::new(connect_timeout, Rc::new(move |event| teller.tell(event)));
+    let tell = Rc::new(move |event| teller.tell(event));
+    let outgoing = Outgoing::new(connect_timeout, shares, tell);
     for listener in listeners {
         tokio::task::spawn_local(accept(Rc::clone(&shared), listener));
     }

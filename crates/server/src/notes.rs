@@ -186,6 +186,7 @@ impl Gauges {
     fn count_notices(&mut self, counts: NoticeCounts, metrics: &Metrics) {
         let before = std::mem::replace(&mut self.notices, counts);
         for (now, before, result) in [
+            (counts.sent, before.sent, NoticeResult::Sent),
             (counts.acknowledged, before.acknowledged, NoticeResult::Acknowledged),
             (counts.retried, before.retried, NoticeResult::Retried),
             (counts.given_up, before.given_up, NoticeResult::GivenUp),

@@ -2,11 +2,15 @@
 //!
 //! Notices to one address share a connection, which is kept for [`IDLE_CLOSE`] after the last. They are sent two-way,
 //! and the broker's answer is the acknowledgement; retrying is the core's business.
+//!
+//! There are as many connections as [`Shares`] allows; when that is not enough, those that are only kept make room for
+//! those that are needed. Probes have a share of their own: a question whether a broker lives waits for no notice.
 
+use crate::descriptors::Shares;
 use bytes::{Bytes, BytesMut};
-use controller::{AttemptId, Event, NoticeResult, ProbeResult};
+use controller::{AttemptId, Event, NOTICES_IN_FLIGHT_MAX, NoticeResult, ProbeResult};
 use protocol::{Frame, HeaderEncoding, RoleNotice};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -14,7 +18,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::timeout;
 
 /// Notices that may wait for one address. The core keeps one slot per broker, so more than a few is a broker
@@ -23,6 +27,9 @@ const NOTICES_PER_ADDRESS_MAX: usize = 256;
 
 /// How long a broker may take to answer a notice. A change of role takes seconds.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Connections to brokers at once: every notice that may be on its way, and as many again that are kept.
+pub(crate) const NOTICE_CONNECTIONS_MAX: usize = 2 * NOTICES_IN_FLIGHT_MAX;
 
 /// How long a connection without notices is kept.
 const IDLE_CLOSE: Duration = Duration::from_secs(60);
@@ -43,12 +50,29 @@ type Links = BTreeMap<Box<str>, mpsc::Sender<Job>>;
 pub(crate) struct Outgoing {
     links: Rc<RefCell<Links>>,
     connect_timeout: Duration,
+    room: Rc<Room>,
     tell: Tell,
 }
 
+/// How many connections there may be.
+struct Room {
+    notices: Semaphore,
+    probes: Semaphore,
+    /// How many wait for a connection for their notices.
+    waiting: Cell<usize>,
+    /// One more waits: a connection that is only kept is to end.
+    is_wanted: Notify,
+}
+
 impl Outgoing {
-    pub(crate) fn new(connect_timeout: Duration, tell: Tell) -> Self {
-        Self { links: Rc::default(), connect_timeout, tell }
+    pub(crate) fn new(connect_timeout: Duration, shares: Shares, tell: Tell) -> Self {
+        let room = Rc::new(Room {
+            notices: Semaphore::new(shares.notices),
+            probes: Semaphore::new(shares.probes),
+            waiting: Cell::new(0),
+            is_wanted: Notify::new(),
+        });
+        Self { links: Rc::default(), connect_timeout, room, tell }
     }
 
     /// Sends a notice; the end of it is told as [`Event::Noticed`].
@@ -77,8 +101,10 @@ impl Outgoing {
 
     /// Connects and closes; the end of it is told as [`Event::Probed`].
     pub(crate) fn probe(&self, attempt: AttemptId, address: Box<str>) {
-        let tell = Rc::clone(&self.tell);
+        let (tell, room) = (Rc::clone(&self.tell), Rc::clone(&self.room));
         tokio::task::spawn_local(async move {
+            // Never closed, so there is always room in the end.
+            let _room = room.probes.acquire().await;
             let result = match timeout(PROBE_DEADLINE, connect(&address)).await {
                 Ok(Ok(_stream)) => ProbeResult::Accepted,
                 Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
@@ -98,7 +124,15 @@ impl Outgoing {
     async fn serve(&self, address: &str, mut jobs: mpsc::Receiver<Job>) {
         let mut stream = None;
         let mut opaque = 0;
-        while let Ok(Some((attempt, notice))) = timeout(IDLE_CLOSE, jobs.recv()).await {
+        let room = &self.room;
+        if room.notices.available_permits() == 0 {
+            room.is_wanted.notify_one();
+        }
+        room.waiting.update(|waiting| waiting + 1);
+        // Never closed: there is room when a connection ends that nobody needs any more.
+        let _room = room.notices.acquire().await;
+        room.waiting.update(|waiting| waiting - 1);
+        while let Some((attempt, notice)) = self.next(&mut jobs).await {
             opaque += 1;
             let told = self.tell_broker(&mut stream, address, opaque, &notice).await;
             let result = if told { NoticeResult::Acknowledged } else { NoticeResult::Failed };
@@ -108,6 +142,21 @@ impl Outgoing {
         jobs.close();
         while let Ok((attempt, _)) = jobs.try_recv() {
             self.failed(attempt);
+        }
+    }
+
+    /// The next notice for a connection, `None` if it is not to be kept any longer.
+    async fn next(&self, jobs: &mut mpsc::Receiver<Job>) -> Option<Job> {
+        if let Ok(job) = jobs.try_recv() {
+            return Some(job);
+        }
+        if self.room.waiting.get() > 0 {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            job = timeout(IDLE_CLOSE, jobs.recv()) => job.ok().flatten(),
+            () = self.room.is_wanted.notified() => None,
         }
     }
 
@@ -164,3 +213,6 @@ pub(crate) async fn connect(address: &str) -> std::io::Result<TcpStream> {
     stream.set_nodelay(true)?;
     Ok(stream)
 }
+
+#[cfg(test)]
+mod tests;

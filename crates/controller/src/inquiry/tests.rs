@@ -26,7 +26,7 @@ fn remembered() -> Inquiries {
 }
 
 fn only_probe(inquiries: &mut Inquiries) -> AttemptId {
-    let probes = inquiries.take_probes();
+    let probes = inquiries.take_probes(at(1_000_000));
     assert_eq!(probes.len(), 1, "one connect");
     assert_eq!(&*probes[0].1, "x:1");
     probes[0].0
@@ -74,7 +74,7 @@ fn what_a_connect_means() {
         let mut inquiries = if is_remembered { remembered() } else { Inquiries::default() };
         inquiries.ask(at(10), &broker(1), "x:1", why);
         if why == Why::Remember && is_remembered {
-            assert!(inquiries.take_probes().is_empty(), "what is known is not asked");
+            assert!(inquiries.take_probes(at(1_000_000)).is_empty(), "what is known is not asked");
             continue;
         }
         let attempt = only_probe(&mut inquiries);
@@ -88,7 +88,7 @@ fn what_a_connect_means() {
 fn an_empty_address_is_not_remembered() {
     let mut inquiries = Inquiries::default();
     inquiries.ask(at(0), &broker(1), "", Why::Remember);
-    assert!(inquiries.take_probes().is_empty());
+    assert!(inquiries.take_probes(at(1_000_000)).is_empty());
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_silent_peer_blocks_nothing_if_a_quorum_answered() {
     inquiries.answered(at(12), number, PeerId(2), false);
     inquiries.answered(at(12), number, PeerId(2), false);
     inquiries.answered(at(12), number, PeerId(9), false);
-    assert_eq!(inquiries.next_due(), Some(at(61)));
+    assert_eq!(inquiries.next_due(at(1_000_000)), Some(at(61)));
     assert!(inquiries.close_rounds(at(60), 2).is_empty());
     assert_eq!(inquiries.close_rounds(at(61), 2), [Finding::Dead(suspect(at(10), true))]);
 }
@@ -151,7 +151,7 @@ fn a_close_during_a_connect_is_asked_about_anew() {
     inquiries.ask(at(10), &broker(1), "x:1", Why::Closed);
     let attempt = only_probe(&mut inquiries);
     inquiries.ask(at(11), &broker(1), "x:1", Why::Closed);
-    assert!(inquiries.take_probes().is_empty(), "one at a time");
+    assert!(inquiries.take_probes(at(1_000_000)).is_empty(), "one at a time");
     assert_eq!(inquiries.probed(at(12), attempt, ProbeResult::Accepted), Finding::Nothing);
     let attempt = only_probe(&mut inquiries);
     let found = inquiries.probed(at(13), attempt, ProbeResult::Refused);
@@ -176,7 +176,7 @@ fn questions_about_one_broker_do_not_multiply() {
     let mut inquiries = remembered();
     for ms in 0..500 {
         inquiries.ask(at(ms), &broker(1), "x:1", Why::Closed);
-        for (attempt, _) in inquiries.take_probes() {
+        for (attempt, _) in inquiries.take_probes(at(1_000_000)) {
             inquiries.probed(at(ms), attempt, ProbeResult::Accepted);
         }
     }
@@ -188,13 +188,13 @@ fn questions_about_one_broker_do_not_multiply() {
 fn connects_have_a_limit() {
     let mut inquiries = Inquiries::default();
     for id in 0..600 {
-        inquiries.ask(at(0), &broker(id), "x:1", Why::Remember);
+        inquiries.ask(at(0), &broker(id), "x:1", Why::Closed);
     }
-    let first = inquiries.take_probes();
+    let first = inquiries.take_probes(at(1_000_000));
     assert_eq!(first.len(), PROBES_IN_FLIGHT_MAX);
-    assert!(inquiries.take_probes().is_empty());
+    assert!(inquiries.take_probes(at(1_000_000)).is_empty());
     inquiries.probed(at(1), first[0].0, ProbeResult::NoAnswer);
-    assert_eq!(inquiries.take_probes().len(), 1);
+    assert_eq!(inquiries.take_probes(at(1_000_000)).len(), 1);
 }
 
 /// Leadership is lost: no question of it goes on. What every peer asks to remember goes on.
@@ -203,17 +203,17 @@ fn only_questions_of_the_leader_end_with_leadership() {
     let mut inquiries = Inquiries::default();
     inquiries.ask(at(0), &broker(1), "x:1", Why::Closed);
     inquiries.ask(at(0), &broker(2), "x:2", Why::Remember);
-    let probes = inquiries.take_probes();
+    let probes = inquiries.take_probes(at(1_000_000));
     inquiries.ask(at(0), &broker(3), "x:3", Why::Remember);
     inquiries.clear();
     assert_eq!(inquiries.probed(at(1), probes[0].0, ProbeResult::NoAnswer), Finding::Nothing);
     assert_eq!(inquiries.probed(at(1), probes[1].0, ProbeResult::Accepted), Finding::Nothing);
-    let waiting = inquiries.take_probes();
+    let waiting = inquiries.take_probes(at(1_000_000));
     assert_eq!(waiting.iter().map(|(_, address)| &**address).collect::<Vec<_>>(), ["x:3"]);
-    assert_eq!(inquiries.next_due(), None);
+    assert_eq!(inquiries.next_due(at(1_000_000)), None);
     // The address of 2 is remembered: its refusal counts.
     inquiries.ask(at(2), &broker(2), "x:2", Why::Closed);
-    let probes = inquiries.take_probes();
+    let probes = inquiries.take_probes(at(1_000_000));
     let found = inquiries.probed(at(3), probes[0].0, ProbeResult::Refused);
     assert!(matches!(found, Finding::AskPeers(..)), "{found:?}");
 }
@@ -225,18 +225,69 @@ fn an_address_that_did_not_accept_is_tried_again_until_it_does() {
     inquiries.ask(at(0), &broker(1), "x:1", Why::Remember);
     let attempt = only_probe(&mut inquiries);
     assert_eq!(inquiries.probed(at(1), attempt, ProbeResult::Refused), Finding::Nothing);
-    assert_eq!(inquiries.next_due(), Some(at(501)));
+    assert_eq!(inquiries.next_due(at(1_000_000)), Some(at(501)));
     assert!(inquiries.take_unaccepted(at(500)).is_empty());
     assert_eq!(inquiries.take_unaccepted(at(501)), [broker(1)]);
     inquiries.ask(at(501), &broker(1), "x:1", Why::Remember);
     let attempt = only_probe(&mut inquiries);
     assert_eq!(inquiries.probed(at(502), attempt, ProbeResult::NoAnswer), Finding::Nothing);
-    assert_eq!(inquiries.next_due(), Some(at(1_502)), "the pause doubles");
+    assert_eq!(inquiries.next_due(at(1_000_000)), Some(at(1_502)), "the pause doubles");
     assert_eq!(inquiries.take_unaccepted(at(1_502)), [broker(1)]);
     inquiries.ask(at(1_502), &broker(1), "x:1", Why::Remember);
     let attempt = only_probe(&mut inquiries);
     assert_eq!(inquiries.probed(at(1_503), attempt, ProbeResult::Accepted), Finding::Nothing);
-    assert_eq!(inquiries.next_due(), None);
+    assert_eq!(inquiries.next_due(at(1_000_000)), None);
     inquiries.ask(at(2_000), &broker(1), "x:1", Why::Remember);
-    assert!(inquiries.take_probes().is_empty(), "remembered");
+    assert!(inquiries.take_probes(at(1_000_000)).is_empty(), "remembered");
+}
+
+/// A fleet that is new is remembered at a rate, and a close that comes meanwhile waits for none of it.
+#[test]
+fn whoever_is_only_remembered_waits() {
+    let mut inquiries = Inquiries::default();
+    let count = 30_000;
+    for id in 0..count {
+        inquiries.ask(at(0), &broker(id), &alloc::format!("x:{id}"), Why::Remember);
+    }
+    let start = 1_000_000;
+    let first = inquiries.take_probes(at(start));
+    assert_eq!(first.len(), 128);
+    inquiries.ask(at(start), &broker(29_000), "x:29000", Why::Closed);
+    inquiries.ask(at(start), &broker(77_777), "y:1", Why::Closed);
+    let urgent: Vec<_> =
+        inquiries.take_probes(at(start)).into_iter().map(|probe| probe.1).collect();
+    assert_eq!(urgent, ["x:29000".into(), "y:1".into()]);
+    let (mut ms, mut asked, mut running) = (start, first.len(), first);
+    while asked < 29_999 {
+        for (attempt, _) in running.drain(..) {
+            inquiries.probed(at(ms), attempt, ProbeResult::Accepted);
+        }
+        ms += 10;
+        running = inquiries.take_probes(at(ms));
+        asked += running.len();
+        assert!(running.len() <= 128);
+    }
+    let took = ms - start;
+    assert!((29_500..=30_500).contains(&took), "{took} ms for a fleet of {count}");
+}
+
+/// As many connects as one likes to cause go out at a bounded rate.
+#[test]
+fn a_flood_of_closes_is_asked_about_at_a_rate() {
+    let mut inquiries = Inquiries::default();
+    let (mut asked, mut id) = (0, 0);
+    for ms in 1_000..2_000 {
+        for _ in 0..100 {
+            id += 1;
+            inquiries.ask(at(ms), &broker(id), &alloc::format!("x:{id}"), Why::Closed);
+        }
+        let probes = inquiries.take_probes(at(ms));
+        asked += probes.len();
+        for (attempt, _) in probes {
+            inquiries.probed(at(ms), attempt, ProbeResult::NoAnswer);
+        }
+    }
+    assert!((12_000..=14_100).contains(&asked), "{asked} in a second");
+    let due = inquiries.next_due(at(1_999)).unwrap();
+    assert!((at(1_999)..=at(2_000)).contains(&due), "the next may go soon: {due:?}");
 }

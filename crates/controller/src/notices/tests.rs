@@ -111,3 +111,28 @@ fn notices_on_their_way_have_a_limit() {
     notices.ended(at(0), sending[0].attempt, NoticeResult::Acknowledged);
     assert_eq!(notices.take_due(at(0)).len(), 1);
 }
+
+#[test]
+fn a_broker_that_moved_is_told_at_its_new_address_at_once() {
+    let mut notices = Notices::default();
+    // Between two attempts, and with one on its way.
+    for is_waiting in [true, false] {
+        put(&mut notices, 0, 1, 5);
+        let old = notices.take_due(at(0)).remove(0);
+        if is_waiting {
+            notices.ended(at(1), old.attempt, NoticeResult::Failed);
+        }
+        notices.moved(at(2), &broker(1), "x:1");
+        assert!(notices.take_due(at(3)).is_empty(), "the same address is no news");
+        notices.moved(at(4), &broker(1), "y:1");
+        assert_eq!(notices.next_due(), Some(at(4)));
+        let new = notices.take_due(at(4));
+        assert_eq!((new.len(), &*new[0].address, new[0].notice.master_epoch), (1, "y:1", 5));
+        notices.ended(at(5), old.attempt, NoticeResult::Acknowledged);
+        assert_eq!(notices.len(), 1, "whoever answered there, it was not told here");
+        notices.ended(at(6), new[0].attempt, NoticeResult::Acknowledged);
+        assert_eq!((notices.len(), notices.next_due()), (0, None));
+    }
+    notices.moved(at(9), &broker(1), "z:1");
+    assert_eq!(notices.len(), 0);
+}

@@ -344,3 +344,23 @@ fn notices_can_be_switched_off() {
     assert_eq!(master_of(&mut world, "a"), Some(2));
     assert!(world.brokers.iter().all(|broker| broker.told.is_empty()));
 }
+
+/// A broker comes back at another address while a notice is on its way to the old one, where nobody answers.
+#[test]
+fn a_notice_follows_its_broker_to_a_new_address() {
+    let mut world = World::founded(3, 2_045);
+    let brokers = world.add_synced_set("a", 3);
+    world.run(2_000);
+    world.brokers[brokers[2]].is_deaf = true;
+    world.kill_broker(brokers[0]);
+    world.run(1_000);
+    let leader = world.leader().unwrap();
+    assert_eq!(world.overview(leader).unwrap().notices_waiting, 1);
+    world.brokers[brokers[2]].address = "elsewhere:1".to_owned();
+    world.brokers[brokers[2]].is_deaf = false;
+    let before = world.brokers[brokers[2]].told.len();
+    world.expect(leader, register("a", 3, "elsewhere:1"), 0);
+    world.run(20);
+    assert_eq!(world.brokers[brokers[2]].told.len(), before + 1, "told at once");
+    assert_eq!(world.overview(leader).unwrap().notices_waiting, 0);
+}
