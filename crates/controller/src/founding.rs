@@ -1,8 +1,8 @@
 //! The very first start of a cluster (rule M5 of CONSENSUS).
 //!
 //! ```text
-//! empty ──all configured peers are empty or founding──► founding ──all are founding or founded──► founded
-//!   │                                                  (on disk)                                 (on disk)
+//! empty ──all configured peers are empty or founding──► founding ──all are founding, or any is founded──► founded
+//!   │                                                  (on disk)                                        (on disk)
 //!   └──somebody is founded──► wiped: neither votes nor serves
 //! ```
 //!
@@ -83,7 +83,10 @@ impl FirstStart {
                 all(|state| state <= Founding::Founding).then_some(Founding::Founding)
             }
             Founding::Founding => {
-                all(|state| state >= Founding::Founding).then_some(Founding::Founded)
+                let is_founded =
+                    self.answers.values().any(|answer| *answer == Some(Founding::Founded));
+                let is_complete = all(|state| state >= Founding::Founding);
+                (is_founded || is_complete).then_some(Founding::Founded)
             }
             Founding::Founded => None,
         };
@@ -124,6 +127,8 @@ mod tests {
         check(InFounding, [Some(InFounding), None], Step::Wait);
         check(InFounding, [Some(InFounding), Some(InFounding)], Step::Record(Founded));
         check(InFounding, [Some(Founded), Some(InFounding)], Step::Record(Founded));
+        check(InFounding, [Some(Founded), None], Step::Record(Founded));
+        check(InFounding, [Some(Founded), Some(Empty)], Step::Record(Founded));
     }
 
     #[test]
