@@ -527,7 +527,11 @@ impl Controller {
 
 fn member(now: Instant, settings: &Settings, restored: Restored) -> Result<Member, StartError> {
     let commit_at_start = restored.hard_state.commit.0;
-    let engine = consensus::Settings::new(settings.me, settings.boot_nonce);
+    let catch_up_entries = settings.retention.catch_up_entries;
+    let engine = consensus::Settings {
+        catch_up_entries,
+        ..consensus::Settings::new(settings.me, settings.boot_nonce)
+    };
     let driver = Driver::new(engine, restored)?;
     let seen = Leadership { leader: None, term: driver.term(), is_settled: false };
     Ok(Member { driver, next_tick: now, seen, commit_at_start, started: now })

@@ -73,7 +73,7 @@ pub use masters::{MASTER_ENTRIES_MAX, MasterListError, MasterLists};
 pub use notices::{NOTICES_IN_FLIGHT_MAX, NoticeCounts};
 pub use order::ElectionOrder;
 pub use peer::{PeerMessage, PeerMessageError};
-pub use settings::{LeaderNaming, LiveSettings, PeerSettings, ReadMode, Settings};
+pub use settings::{LeaderNaming, LiveSettings, PeerSettings, ReadMode, Retention, Settings};
 pub use snapshots::{SNAPSHOT_BYTES_MAX, SNAPSHOT_PART_BYTES_MAX, checksum};
 
 // The server carries these between the core and the journal and looks at none of them, so that it need not

@@ -4,6 +4,7 @@ use crate::masters::MasterLists;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use consensus::PeerId;
+use consensus::settings::CATCH_UP_ENTRIES;
 
 /// A write that is not decided after this time, in ms, is answered "unknown outcome". A broker gives up at 3,000
 /// and closes its connection, so the answer must come before.
@@ -111,6 +112,8 @@ pub struct Settings {
     pub seed: u64,
     /// Settings that may change while running.
     pub live: LiveSettings,
+    /// How much is kept; smaller numbers make rare branches common in simulation.
+    pub retention: Retention,
     /// Version of the program, shown by status.
     pub version: Box<str>,
     /// Whether answers wait for the disk's sync: `fsync` or `async`, shown by status.
@@ -119,6 +122,21 @@ pub struct Settings {
     pub process_id: u32,
     /// Address of the admin pages, shown by status.
     pub admin_address: Box<str>,
+}
+
+/// How much log is kept, and how often it is replaced by a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// A snapshot is taken after this many commands.
+    pub snapshot_commands: u64,
+    /// Entries before the newest snapshot that are kept for peers that are a little behind.
+    pub catch_up_entries: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { snapshot_commands: SNAPSHOT_COMMANDS, catch_up_entries: CATCH_UP_ENTRIES }
+    }
 }
 
 /// Settings that may change while running.

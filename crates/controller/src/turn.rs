@@ -13,7 +13,7 @@ use crate::order::explained;
 use crate::peer::PeerMessage;
 use crate::requests::reply;
 use crate::respond;
-use crate::settings::{ReadMode, SNAPSHOT_COMMANDS, SNAPSHOT_LOG_BYTES, SNAPSHOT_LOG_TIMES};
+use crate::settings::{ReadMode, SNAPSHOT_LOG_BYTES, SNAPSHOT_LOG_TIMES};
 use crate::snapshots::checksum;
 use crate::waiting::{Waiter, Write};
 use alloc::vec::Vec;
@@ -260,7 +260,8 @@ impl Controller {
             .newest_bytes()
             .saturating_mul(SNAPSHOT_LOG_TIMES)
             .max(SNAPSHOT_LOG_BYTES);
-        if !self.snapshots.is_due(SNAPSHOT_COMMANDS, log_bytes) {
+        let commands = self.settings.retention.snapshot_commands;
+        if !self.snapshots.is_due(commands, log_bytes) {
             return;
         }
         let Some(driver) = self.driver() else { return };

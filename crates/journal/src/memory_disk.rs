@@ -107,6 +107,21 @@ impl MemoryDisk {
         copy
     }
 
+    /// A disk of its own with what is durable and nothing else: what the unluckiest crash would leave now.
+    #[must_use]
+    pub fn durable(&self) -> Self {
+        let copy = Self::new();
+        let source = lock(&self.shared);
+        let mut target = lock(&copy.shared);
+        target.sector_bytes = source.sector_bytes;
+        for (name, id) in &source.durable_names {
+            let durable = source.files.get(id).map(|file| file.durable.clone()).unwrap_or_default();
+            target.put(name, durable);
+        }
+        drop(target);
+        copy
+    }
+
     /// Sets the unit that is kept, dropped or torn as a whole; at least 8 bytes.
     pub fn set_sector_bytes(&self, bytes: usize) {
         lock(&self.shared).sector_bytes = bytes.max(8);
@@ -131,6 +146,12 @@ impl MemoryDisk {
     #[must_use]
     pub fn operations(&self) -> u64 {
         lock(&self.shared).operations
+    }
+
+    /// Whether no [`Fault::PowerLoss`] has struck since the last crash or kill.
+    #[must_use]
+    pub fn has_power(&self) -> bool {
+        lock(&self.shared).has_power
     }
 
     /// How many syncs of files succeeded so far.

@@ -19,8 +19,8 @@ use crate::peer_link::PeerLink;
 use crate::shared::{Shared, live_settings};
 use crate::writer::{self, ORDERS_MAX};
 use controller::{
-    Controller, ControllerStartError, Event, Membership, PeerId, PeerSettings, Restored, Settings,
-    Start,
+    Controller, ControllerStartError, Event, Membership, PeerId, PeerSettings, Restored, Retention,
+    Settings, Start,
 };
 use journal::{Founding, Journal, JournalError, OpenError, Options, RealDisk, Recovered};
 use std::collections::BTreeMap;
@@ -219,6 +219,7 @@ fn core_settings(config: &Config, nonce: u64, version: &str, admin_address: &str
         boot_nonce: nonce,
         seed: nonce.rotate_left(17),
         live: live_settings(&config.live, config),
+        retention: Retention::default(),
         version: version.into(),
         durability: match config.durability {
             Durability::Fsync => "fsync",

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use consensus::Role;
 use controller::{
     ConnectionId, Controller, Effect, Event, Instant, LeaderNaming, LiveSettings, Note, Overview,
-    PeerId, PeerSettings, ReadMode, Settings,
+    PeerId, PeerSettings, ReadMode, Retention, Settings,
 };
 use protocol::{Request, Response};
 use std::collections::{BTreeMap, BTreeSet};
@@ -384,6 +384,7 @@ impl World {
             boot_nonce: nonce,
             seed: nonce ^ node,
             live: self.live.clone(),
+            retention: Retention::default(),
             version: "test".into(),
             durability: "fsync".into(),
             process_id: 1,

@@ -1,0 +1,407 @@
+//! What must hold, checked after every turn of every controller. Names are those of docs/RELIABILITY.md.
+//!
+//! | File | Invariants |
+//! |---|---|
+//! | `check.rs` | R1, R3, R4, R6, R10, C11, C12: one turn |
+//! | `check/images.rs` | R2, R5, R6, R7: logs and disks |
+//! | `check/ledger.rs` | C1-C9, C12, C13, K3, K4: the committed log |
+//! | `check/content.rs`, `check/answers.rs` | R9, C8, C14, K1, K2, K4: answers |
+//! | `check/failover.rs` | C10 |
+//! | `phases.rs` | L1-L7 |
+
+pub(crate) mod answers;
+pub(crate) mod content;
+pub(crate) mod failover;
+pub(crate) mod images;
+pub(crate) mod ledger;
+
+use crate::agenda::MS;
+use crate::node::{Fate, node_of, peer_id};
+use crate::world::World;
+use crate::writer::{CLUSTER, Order};
+use consensus::{Content, Message, PeerId, Role};
+use content::content_of_request;
+use controller::{Effect, Founding, Overview, PeerMessage};
+use images::Entries;
+use journal::Journal;
+use ledger::{Broken, Ledger};
+use protocol::Request;
+use replicas::Replicas;
+use std::collections::BTreeMap;
+
+/// How often the bytes on the disks are opened like after a crash, and compared (R6).
+const DISKS_EVERY: u64 = 2_000 * MS;
+
+/// What is known of all controllers together.
+#[derive(Debug, Default)]
+pub(crate) struct Checks {
+    pub(crate) ledger: Ledger,
+    pub(crate) entries: Entries,
+    /// R1: who led a term.
+    pub(crate) leaders: BTreeMap<u64, usize>,
+    /// Who campaigned in a term.
+    candidates: BTreeMap<u64, usize>,
+    /// Who was told to take over, and from which term.
+    transfer: Option<(u64, usize)>,
+    /// K2: the newest version of each broker set that any finished request showed.
+    seen: BTreeMap<String, (i32, i32)>,
+    disks_looked_at: u64,
+    /// Commands that were decided by an answer, reads that were served; for the report.
+    pub(crate) answers: u64,
+    pub(crate) reads: u64,
+    /// C10 is not looked at: messages are lost at random, or brokers share an identity.
+    pub(crate) is_without_failover: bool,
+}
+
+impl Checks {
+    /// How many entries are known to be committed.
+    pub(crate) fn committed(&self) -> u64 {
+        self.ledger.len()
+    }
+
+    /// Somebody sends a request.
+    pub(crate) fn asked(&mut self, content: Option<&content::Content>) {
+        if let Some(content) = content {
+            // More requests never break the count.
+            self.ledger.asks(content, 1).ok();
+        }
+    }
+
+    /// The newest version of the request's broker set that anybody was shown.
+    pub(crate) fn floor(&self, request: &Request) -> Option<(i32, i32)> {
+        let set = match request {
+            Request::GetReplicaInfo(it) => it.broker_name.as_ref()?.to_string(),
+            _ => content_of_request(request)?.set,
+        };
+        self.seen.get(&set).copied()
+    }
+
+    pub(crate) fn ended(&mut self, node: usize) {
+        self.transfer = self.transfer.filter(|(_, target)| *target != node);
+    }
+}
+
+impl World<'_> {
+    /// After a turn, before its effects are carried out.
+    pub(crate) fn check_turn(
+        &mut self,
+        node: usize,
+        (before, after): (&Overview, &Overview),
+        hash: u128,
+        effects: &[Effect],
+    ) {
+        let checked = self
+            .check_orders(node, effects)
+            .and_then(|()| self.check_role(node, before, after))
+            .and_then(|()| self.check_commit(node, before, after))
+            .and_then(|()| self.check_state(node, (before, after), hash))
+            .and_then(|()| self.check_snapshots(node, effects))
+            .and_then(|()| self.check_promises(node, after, effects))
+            .and_then(|()| self.check_disks());
+        if let Err((invariant, text)) = checked {
+            self.fail(invariant, text);
+        }
+        self.note_turn(before, after, effects);
+    }
+
+    fn check_orders(&mut self, node: usize, effects: &[Effect]) -> Result<(), Broken> {
+        let Self { nodes, checks, sometimes, .. } = self;
+        let Checks { entries, leaders, .. } = checks;
+        for effect in effects {
+            let Effect::Persist(group) = effect else { continue };
+            let leads = |term| leaders.get(&term) == Some(&node);
+            let asked = nodes[node].image.asks(group, entries, leads);
+            let asked = asked.map_err(|it| (it.invariant, format!("node {node}: {}", it.text)))?;
+            if asked.has_cut {
+                sometimes.hit("conflicting_tail_cut");
+            }
+        }
+        Ok(())
+    }
+
+    /// C12: a snapshot is the state at its index, and reading it back gives the same bytes.
+    fn check_snapshots(&self, node: usize, effects: &[Effect]) -> Result<(), Broken> {
+        let ledger = &self.checks.ledger;
+        for effect in effects {
+            let Effect::SaveSnapshot { descriptor, bytes } = effect else { continue };
+            let index = descriptor.index.0;
+            let is_right = Replicas::restore(bytes).is_ok_and(|state| {
+                index <= ledger.len()
+                    && state.state_hash() == ledger.hash(index)
+                    && state.snapshot() == bytes[..]
+            });
+            if !is_right {
+                return Err((
+                    "C12",
+                    format!("node {node}: the snapshot at {index} is not its state"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// R1, R3.
+    fn check_role(
+        &mut self,
+        node: usize,
+        before: &Overview,
+        after: &Overview,
+    ) -> Result<(), Broken> {
+        if after.role == before.role && after.term == before.term {
+            return Ok(());
+        }
+        let Self { nodes, checks, sometimes, .. } = self;
+        if after.role == Some(Role::Candidate) {
+            let first = *checks.candidates.entry(after.term).or_insert(node);
+            if first != node {
+                sometimes.hit("campaigns_collided");
+            }
+        }
+        if after.role != Some(Role::Leader) {
+            return Ok(());
+        }
+        let term = after.term;
+        let leader = *checks.leaders.entry(term).or_insert(node);
+        if leader != node {
+            return Err(("R1", format!("nodes {leader} and {node} lead term {term}")));
+        }
+        sometimes.hit("leader_elected");
+        if checks.transfer.take_if(|(old, target)| *old < term && *target == node).is_some() {
+            sometimes.hit("transfer_done");
+        }
+        let last = checks.ledger.len();
+        let is_whole =
+            checks.ledger.chain(last).is_none_or(|chain| nodes[node].image.has(last, chain));
+        if is_whole {
+            return Ok(());
+        }
+        Err(("R3", format!("node {node} leads term {term} without the committed entry at {last}")))
+    }
+
+    /// R3, R4, R6: what a controller knows to be committed.
+    fn check_commit(
+        &mut self,
+        node: usize,
+        before: &Overview,
+        after: &Overview,
+    ) -> Result<(), Broken> {
+        if after.commit < before.commit && before.role.is_some() {
+            let text =
+                format!("node {node}: commit falls from {} to {}", before.commit, after.commit);
+            return Err(("R7", text));
+        }
+        if after.commit > after.last {
+            return Err((
+                "R7",
+                format!("node {node}: commit {} is above {}", after.commit, after.last),
+            ));
+        }
+        if after.commit == before.commit {
+            return Ok(());
+        }
+        let Self { nodes, checks, sometimes, .. } = self;
+        let first = checks.ledger.len() + 1;
+        for index in first..=after.commit {
+            let Some(chain) = nodes[node].image.chain(index) else {
+                return Err(("R3", format!("node {node} commits {index}, which it does not have")));
+            };
+            let Some(entry) = checks.entries.entry(index, chain) else {
+                return Err(("R4", format!("node {node} commits {index}, which nobody wrote")));
+            };
+            checks.ledger.commit((entry, chain), sometimes)?;
+        }
+        let chain = checks.ledger.chain(after.commit).unwrap_or(0);
+        if !nodes[node].image.has(after.commit, chain) {
+            let text =
+                format!("node {node} holds another entry at {} than was committed", after.commit);
+            return Err(("R3", text));
+        }
+        if after.commit >= first {
+            let holders = nodes.iter().filter(|node| node.image.holds(after.commit, chain)).count();
+            if holders < nodes.len() / 2 + 1 {
+                let text = format!(
+                    "node {node} reveals that {} is committed, which {holders} of {} disks hold",
+                    after.commit,
+                    nodes.len()
+                );
+                return Err(("R6", text));
+            }
+        }
+        self.check_elections()
+    }
+
+    /// R4, C11.
+    fn check_state(
+        &mut self,
+        node: usize,
+        (before, after): (&Overview, &Overview),
+        hash: u128,
+    ) -> Result<(), Broken> {
+        if after.applied < before.applied || after.applied > after.commit {
+            let text =
+                format!("node {node}: applied goes from {} to {}", before.applied, after.applied);
+            return Err(("R4", text));
+        }
+        if after.applied > self.checks.ledger.len() {
+            return Err(("R4", format!("node {node} applied {}, not committed", after.applied)));
+        }
+        if self.checks.ledger.hash(after.applied) != hash {
+            let text =
+                format!("node {node} has another state at {} than its log gives", after.applied);
+            return Err(("C11", text));
+        }
+        if after.applied != before.applied {
+            self.trace_word(ledger::fold(hash));
+        }
+        Ok(())
+    }
+
+    /// R5, R6, R10: nothing is said to a peer that promises more than what is durable here.
+    fn check_promises(
+        &mut self,
+        node: usize,
+        after: &Overview,
+        effects: &[Effect],
+    ) -> Result<(), Broken> {
+        for effect in effects {
+            let Effect::Send { peer, message: PeerMessage::Raft(message) } = effect else {
+                continue;
+            };
+            if self.nodes[node].fate == Fate::Wiped {
+                return Err(("R10", format!("the wiped node {node} says {message:?}")));
+            }
+            self.check_promise(node, *peer, message)?;
+            self.note_message(after, *peer, message);
+        }
+        Ok(())
+    }
+
+    fn check_promise(&self, node: usize, to: PeerId, message: &Message) -> Result<(), Broken> {
+        let image = &self.nodes[node].image;
+        let (term, vote) = image.vote();
+        let voted = |whom| term > message.term.0 || term == message.term.0 && vote == Some(whom);
+        match &message.content {
+            Content::VoteAnswer { is_pre: false, reject: false, .. } if !voted(to) => {
+                let text = format!(
+                    "node {node} votes for {to} in term {} before it is durable",
+                    message.term
+                );
+                Err(("R5", text))
+            }
+            Content::Vote { is_pre: false, .. } if !voted(peer_id(node)) => {
+                let text =
+                    format!("node {node} campaigns in term {} before it is durable", message.term);
+                Err(("R5", text))
+            }
+            Content::AppendAnswer { index, reject: false, .. }
+                if index.0 > image.durable_last() =>
+            {
+                let text = format!(
+                    "node {node} acknowledges {index}, durable is {}",
+                    image.durable_last()
+                );
+                Err(("R6", text))
+            }
+            Content::Append { .. }
+            | Content::AppendAnswer { .. }
+            | Content::Vote { .. }
+            | Content::VoteAnswer { .. }
+            | Content::Keepalive { .. }
+            | Content::KeepaliveAnswer { .. }
+            | Content::Snapshot { .. }
+            | Content::TimeoutNow
+            | Content::ReadIndex { .. }
+            | Content::ReadIndexAnswer { .. } => Ok(()),
+        }
+    }
+
+    fn note_message(&mut self, after: &Overview, to: PeerId, message: &Message) {
+        match &message.content {
+            Content::VoteAnswer { is_pre: true, reject: true, .. } if after.leader.is_some() => {
+                self.sometimes("prevote_refused_by_fresh_leader");
+            }
+            Content::Snapshot { .. } => self.sometimes("log_no_longer_reaches_follower"),
+            Content::TimeoutNow => self.checks.transfer = Some((message.term.0, node_of(to))),
+            Content::ReadIndexAnswer { .. } => self.sometimes("read_confirmed_for_follower"),
+            Content::Append { .. }
+            | Content::AppendAnswer { .. }
+            | Content::Vote { .. }
+            | Content::VoteAnswer { .. }
+            | Content::Keepalive { .. }
+            | Content::KeepaliveAnswer { .. }
+            | Content::ReadIndex { .. } => {}
+        }
+    }
+
+    fn note_turn(&mut self, before: &Overview, after: &Overview, effects: &[Effect]) {
+        let led = before.role == Some(Role::Leader);
+        let leads = after.role == Some(Role::Leader);
+        if led && !leads {
+            if before.writes_waiting > 0 {
+                self.sometimes("leader_changed_with_writes_pending");
+            }
+            if before.reads_waiting > 0 && after.counts.reads > before.counts.reads {
+                self.sometimes("read_confirmed_at_step_down");
+            }
+            if before.term == after.term {
+                self.sometimes("stepped_down_without_quorum");
+            }
+        }
+        let is_settled =
+            self.checks.ledger.entries.last().is_none_or(|(term, _)| *term == after.term);
+        if leads && !is_settled && after.reads_waiting > 0 {
+            self.sometimes("read_waited_for_first_commit");
+        }
+        if after.notices.retried > before.notices.retried {
+            self.sometimes("retried");
+        }
+        if after.notices.given_up > before.notices.given_up {
+            self.sometimes("receiver_dead");
+        }
+        let is_saving = effects.iter().any(|it| matches!(it, Effect::SaveSnapshot { .. }));
+        if is_saving {
+            self.sometimes("snapshot_saved");
+        }
+    }
+
+    /// R6, looking at the bytes: each disk is opened as it would be after the unluckiest crash.
+    fn check_disks(&mut self) -> Result<(), Broken> {
+        if self.now < self.checks.disks_looked_at + DISKS_EVERY {
+            return Ok(());
+        }
+        self.checks.disks_looked_at = self.now;
+        for node in 0..self.nodes.len() {
+            let Self { nodes, checks, plan, .. } = self;
+            let state = &nodes[node];
+            let is_founded = state.image.identity == Some(Founding::Founded);
+            if !is_founded || state.fate != Fate::Whole || state.controller.is_none() {
+                continue;
+            }
+            let found = Journal::open(state.disk.durable(), CLUSTER, peer_id(node), plan.journal);
+            let (_, found) = found.map_err(|error| {
+                ("R6", format!("node {node}: its disk cannot be opened: {error}"))
+            })?;
+            let compared = state.image.compare(&found, &mut checks.entries);
+            compared.map_err(|it| (it.invariant, format!("node {node}: {}", it.text)))?;
+        }
+        Ok(())
+    }
+
+    /// An order was carried out by a disk.
+    pub(crate) fn durable(&mut self, node: usize, order: &Order) {
+        let Self { nodes, checks, sometimes, .. } = self;
+        let result = match order {
+            Order::Persist(_) => nodes[node].image.is_durable(&mut checks.entries),
+            Order::Identity(founding, _) => {
+                nodes[node].image.identity = Some(*founding);
+                Ok(false)
+            }
+            Order::Snapshot(..) => Ok(false),
+        };
+        match result {
+            Ok(true) => sometimes.hit("term_changed_between_ready_and_persisted"),
+            Ok(false) => {}
+            Err(it) => self.fail(it.invariant, format!("node {node}: {}", it.text)),
+        }
+    }
+}

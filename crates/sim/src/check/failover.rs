@@ -1,0 +1,85 @@
+//! C10: no needless failover. And which elections rested on evidence that was old when they were applied.
+//!
+//! A master keeps its place, without an operator's word, as long as its heartbeats reach a controller that reaches the
+//! leader and a quorum. Whoever was so for long enough must not be replaced, whatever clocks and disks did elsewhere.
+
+use super::ledger::{Broken, Election};
+use crate::agenda::MS;
+use crate::world::World;
+
+/// Heartbeats further apart than this begin anew.
+pub(crate) const HEARD_GAP: u64 = 2_500 * MS;
+
+impl World<'_> {
+    /// Looks at the elections that have just been committed.
+    pub(crate) fn check_elections(&mut self) -> Result<(), Broken> {
+        let elections = std::mem::take(&mut self.checks.ledger.elections);
+        for election in &elections {
+            if let Some(master) = election.master
+                && self.broker_at(&election.set, master).is_none_or(|it| !self.brokers[it].is_up)
+            {
+                self.sometimes("evidence_outdated_at_apply");
+            }
+            let is_needless = !election.is_designated
+                && !self.checks.is_without_failover
+                && self.is_needless(election);
+            if is_needless {
+                let text =
+                    format!("{election:?}, though its heartbeats reached a quorum all the time");
+                return Err(("C10", text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the old master was well, and heard by a controller that was well, for long enough.
+    fn is_needless(&self, election: &Election) -> bool {
+        let Some(previous) = election.previous else { return false };
+        let Some(broker) = self.broker_at(&election.set, previous) else { return false };
+        let Some(&leader) = self.checks.leaders.get(&election.term) else { return false };
+        let patience = self.plan.heartbeat_timeout_ms * MS * 3 / 2 + 6_000 * MS;
+        let Some(since) = self.now.checked_sub(patience) else { return false };
+        let actor = &self.brokers[broker];
+        if !actor.is_up || actor.well_since > since || !self.is_well(leader, since) {
+            return false;
+        }
+        let quorum = self.nodes.len() / 2 + 1;
+        (0..self.nodes.len()).any(|node| {
+            let heard = actor.heard[node];
+            let is_heard = heard.since <= since && self.now - heard.last <= HEARD_GAP;
+            let reaches = |other: usize| {
+                other == node || self.is_well(other, since) && self.is_calm(node, other, since)
+            };
+            let reached = (0..self.nodes.len()).filter(|&other| reaches(other)).count();
+            is_heard && self.is_well(node, since) && reaches(leader) && reached >= quorum
+        })
+    }
+
+    fn is_well(&self, node: usize, since: u64) -> bool {
+        self.is_up(node) && self.nodes[node].well_since <= since
+    }
+
+    /// Whether nothing disturbed the ways between two controllers.
+    fn is_calm(&self, one: usize, other: usize, since: u64) -> bool {
+        let calm = |from, to| {
+            let at = self.disturbances.get(&(from, to)).copied().unwrap_or(0);
+            at <= since && !self.net.is_cut(from, to)
+        };
+        calm(one, other) && calm(other, one)
+    }
+
+    /// Something happened to the way from one place to another, or to a process.
+    pub(crate) fn disturbed(&mut self, from: usize, to: usize) {
+        if from == to {
+            self.nodes[from].well_since = u64::MAX;
+        } else if from < self.nodes.len() && to < self.nodes.len() {
+            self.disturbances.insert((from, to), self.now);
+        }
+    }
+
+    /// The broker that runs under an id, or last did.
+    pub(crate) fn broker_at(&self, set: &str, id: i64) -> Option<usize> {
+        let is_it = |broker: &crate::broker::Broker| broker.set == set && broker.id() == Some(id);
+        self.brokers.iter().position(is_it)
+    }
+}

@@ -1,0 +1,197 @@
+//! Clients beside the brokers: readers at every controller, operators, rivals with stale views, vandals.
+
+use crate::agenda::{MS, What};
+use crate::calls::{Asker, Call};
+use crate::network::{Kind, PipeId, Place};
+use crate::random::Random;
+use crate::request;
+use crate::world::World;
+use protocol::{Request, Response};
+use replicas::BrokerSet;
+
+/// What a client does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trade {
+    /// Reads broker sets and ids, at every controller.
+    Reader,
+    /// Designates masters and cleans brokers.
+    Operator,
+    /// Acts as if it were some broker, with views that may be stale.
+    Rival,
+    /// Changes sync-state sets as fast as it can, in the name of the masters.
+    Writer,
+    /// Sends requests that lack something.
+    Vandal,
+}
+
+/// One client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) trade: Trade,
+    pub(crate) place: Place,
+    /// Middle of the pause between two requests, in microseconds.
+    pub(crate) pause: u64,
+    pub(crate) pipes: Vec<Option<PipeId>>,
+    pub(crate) is_active: bool,
+    /// The last request, for those who repeat themselves.
+    last: Option<Request>,
+    random: Random,
+}
+
+impl Client {
+    pub(crate) fn new(
+        trade: Trade,
+        place: Place,
+        pause: u64,
+        nodes: usize,
+        random: Random,
+    ) -> Self {
+        Self { trade, place, pause, pipes: vec![None; nodes], is_active: true, last: None, random }
+    }
+}
+
+impl World<'_> {
+    /// A client's time has come.
+    pub(crate) fn client_acts(&mut self, client: usize) {
+        let pause = self.clients[client].pause;
+        let next = self.clients[client].random.delay(pause, pause * 64);
+        self.put(next, What::Client { client });
+        if !self.clients[client].is_active {
+            return;
+        }
+        let Some(request) = self.client_request(client) else { return };
+        let node = self.clients[client].random.index(self.nodes.len());
+        self.client_asks(client, node, request);
+    }
+
+    /// Sends a request of a client, over a connection that is opened if it must be.
+    pub(crate) fn client_asks(&mut self, client: usize, node: usize, request: Request) {
+        let place = self.clients[client].place;
+        let pipe = match self.clients[client].pipes[node] {
+            Some(pipe) => pipe,
+            None if self.is_up(node) && self.net.passes_both_ways(place, node) => {
+                let pipe = self.connect(Kind::Outside, place, node);
+                self.clients[client].pipes[node] = Some(pipe);
+                pipe
+            }
+            None => return,
+        };
+        self.ask(pipe, Asker::Client { client }, request);
+    }
+
+    pub(crate) fn client_heard(&mut self, client: usize, call: &Call, response: &Response) {
+        let is_writer = self.clients[client].trade == Trade::Writer;
+        if is_writer && response.code == 0 && self.clients[client].is_active {
+            // As soon as it hears of a change it looks whether others see it, too.
+            let node = self.clients[client].random.index(self.nodes.len());
+            if let Some(content) = &call.content {
+                self.client_asks(client, node, request::info(&content.set.clone()));
+            }
+        }
+    }
+
+    fn client_request(&mut self, client: usize) -> Option<Request> {
+        let trade = self.clients[client].trade;
+        let index = self.clients[client].random.index(self.plan.sets);
+        let set = set_name(index);
+        let known = self.checks.ledger.state.broker_set(&set).cloned();
+        let Self { clients, now, .. } = self;
+        let random = &mut clients[client].random;
+        let request = match trade {
+            Trade::Reader => match random.below(12) {
+                0 => request::next_id(&set),
+                1 => request::sync_state_data(&[set]),
+                2 => Request::GetMetadataInfo,
+                _ => request::info(&set),
+            },
+            Trade::Operator => operator(random, &set, known.as_ref()?),
+            Trade::Writer => writer(random, &set, known.as_ref()?)?,
+            Trade::Rival => {
+                let is_repeat = random.chance(250);
+                let repeated = clients[client].last.clone().filter(|_| is_repeat);
+                let random = &mut clients[client].random;
+                repeated.unwrap_or_else(|| rival(random, &set, known.as_ref(), *now))
+            }
+            Trade::Vandal => {
+                let request = rival(random, &set, known.as_ref(), *now);
+                request::without_a_field(request, random.next())
+            }
+        };
+        self.clients[client].last = Some(request.clone());
+        Some(request)
+    }
+}
+
+/// The name of a broker set.
+pub(crate) fn set_name(index: usize) -> String {
+    format!("set-{index}")
+}
+
+fn ids(set: &BrokerSet) -> Vec<i64> {
+    set.replicas().iter().map(|replica| replica.id.0).collect()
+}
+
+fn operator(random: &mut Random, set: &str, known: &BrokerSet) -> Request {
+    let ids = ids(known);
+    let id = random.pick(&ids);
+    match random.below(10) {
+        0 => request::clean(set, None, random.chance(500)),
+        1 | 2 => request::clean(set, Some(&id.to_string()), random.chance(300)),
+        3 => request::sync_state_data(&[set.to_owned()]),
+        _ => request::designate(set, id),
+    }
+}
+
+/// A change of a sync-state set as its master would ask for it now.
+fn writer(random: &mut Random, set: &str, known: &BrokerSet) -> Option<Request> {
+    let master = known.master()?.0;
+    let view = (master, known.master_epoch().0, known.set_epoch().0);
+    let mut wanted: Vec<i64> =
+        ids(known).into_iter().filter(|&id| id == master || random.chance(500)).collect();
+    let mut stored: Vec<i64> = known.sync_state_set().iter().map(|id| id.0).collect();
+    if wanted == stored {
+        // The other way round: everybody, or the master alone.
+        wanted = if stored.len() > 1 { vec![master] } else { ids(known) };
+    }
+    stored.clear();
+    Some(request::alter(set, view, &wanted))
+}
+
+/// Something that a confused broker might send.
+fn rival(random: &mut Random, set: &str, known: Option<&BrokerSet>, now: u64) -> Request {
+    let Some(known) = known else {
+        let id = i64::try_from(random.between(1, 3)).unwrap_or(1);
+        return match random.below(3) {
+            0 => request::next_id(set),
+            1 => request::elect(set, id),
+            _ => request::info(set),
+        };
+    };
+    let ids = ids(known);
+    let id = random.pick(&ids);
+    let master = known.master().map_or(id, |master| master.0);
+    let (epoch, set_epoch) = (known.master_epoch().0, known.set_epoch().0);
+    let older = |random: &mut Random, epoch: i32| epoch - i32::from(random.chance(300));
+    match random.below(8) {
+        0 => {
+            let gap = i64::try_from(random.below(3)).unwrap_or(0);
+            let id = known.next_id().0 + gap - 1;
+            request::apply_id(set, id.max(1), &format!("rival;{}", now / MS))
+        }
+        1 => {
+            let address = known.replica(replicas::BrokerId(id)).map_or("", |it| &it.address);
+            request::register(set, id, address)
+        }
+        2 => request::elect(set, id),
+        3 | 4 => {
+            let view = (master, older(random, epoch), older(random, set_epoch));
+            request::alter(set, view, &[master])
+        }
+        5 => request::alter(set, (id, epoch, set_epoch), &[id]),
+        6 => {
+            let view = (master, epoch, older(random, set_epoch));
+            request::alter(set, view, &ids)
+        }
+        _ => request::info(set),
+    }
+}

@@ -1,0 +1,501 @@
+//! Faults: what may strike, and how it is carried out and mended.
+//!
+//! A partition that flaps, and one that goes round (*swizzle*), are several faults of a plan.
+
+use crate::agenda::{MS, What};
+use crate::network::Place;
+use crate::node::Fate;
+use crate::world::World;
+use consensus::Role;
+use controller::Event;
+use journal::{Fault as DiskFault, MemoryDisk};
+
+/// Which controller a fault strikes; found out when it strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// This one.
+    Node(usize),
+    /// Whoever leads; if nobody does, the first.
+    Leader,
+    /// One that does not lead.
+    Follower(usize),
+}
+
+/// Who no longer reaches whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// One controller and all others, brokers and clients too.
+    Isolated(Who),
+    /// Nothing reaches a controller from the others.
+    DeafTo(Who),
+    /// Nothing a controller says reaches the others.
+    MuteTo(Who),
+    /// Two halves; the bits say who is in the first.
+    Halves(u64),
+    /// Each controller reaches its two neighbours.
+    Ring,
+    /// Two halves, joined by one controller.
+    Bridge(Who),
+    /// The leader from the other controllers only.
+    LeaderFromFollowers,
+    /// All brokers from the leader.
+    BrokersFromLeader,
+    /// All clients from everybody.
+    Clients,
+    /// One broker from one controller.
+    Broker(usize, Who),
+}
+
+/// What strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A process ends; with `power`, its host does. It is back when the fault is mended.
+    Crash(Who, bool),
+    /// The power goes at this operation of the disk, counted from now.
+    CrashAtOperation(Who, u64),
+    /// A process ends, and its next start ends at this operation of the disk.
+    CrashInRecovery(Who, u64),
+    /// All processes end.
+    CrashAll(bool),
+    /// A process sees no events while time goes on.
+    Pause(Who),
+    /// A process is asked to stop.
+    Stop(Who),
+    /// A disk is replaced by an empty one.
+    Wipe(usize),
+    /// One byte of a disk changes while its process is down; the number chooses which.
+    Rot(usize, u64),
+    /// Settings of one controller change while it runs.
+    Configure(Who, bool),
+    /// A partition.
+    Partition(Shape),
+    /// Everything between a controller and everybody takes so much longer, in microseconds.
+    Clog(Who, u64),
+    /// All connections of a controller break.
+    Reset(Who),
+    /// A disk is so many times slower.
+    SlowDisk(Who, u64),
+    /// A disk finishes nothing.
+    HungDisk(Who),
+    /// An operation of the disk fails, counted from now; `true`: a write is done half.
+    DiskError(Who, u64, bool),
+    /// A disk takes no more bytes.
+    FullDisk(Who),
+    /// A broker's process ends; with `power`, its host does.
+    BrokerCrash(usize, bool),
+    /// A broker's process sees no events.
+    BrokerPause(usize),
+    /// A broker loses its files while it is down.
+    BrokerForgets(usize),
+    /// A broker's log is shorter after a crash.
+    BrokerFallsBack(usize),
+    /// A broker comes back with the identity of its neighbour.
+    BrokerDoubles(usize),
+    /// A broker takes so long to handle notices, in microseconds.
+    BrokerSlow(usize, u64),
+    /// A broker comes back with another address.
+    BrokerMoves(usize),
+    /// The connections of a broker break; its process does not.
+    BrokerReset(usize),
+    /// So many requests at once.
+    Burst(usize),
+}
+
+impl Kind {
+    /// The broker that it strikes, if it strikes one.
+    pub(crate) fn broker(self) -> Option<usize> {
+        match self {
+            Self::BrokerCrash(broker, _)
+            | Self::BrokerPause(broker)
+            | Self::BrokerForgets(broker)
+            | Self::BrokerFallsBack(broker)
+            | Self::BrokerDoubles(broker)
+            | Self::BrokerSlow(broker, _)
+            | Self::BrokerMoves(broker)
+            | Self::BrokerReset(broker)
+            | Self::Partition(Shape::Broker(broker, _)) => Some(broker),
+            _ => None,
+        }
+    }
+}
+
+/// One fault of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// When it strikes, in ms.
+    pub at_ms: u64,
+    /// How long it lasts, in ms.
+    pub for_ms: u64,
+    /// What strikes.
+    pub kind: Kind,
+}
+
+/// What a fault that struck has to take back.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Struck {
+    cuts: Vec<(Place, Place)>,
+    nodes: Vec<usize>,
+    is_on: bool,
+}
+
+impl World<'_> {
+    /// The controller that leads, in the newest term if several think so.
+    pub(crate) fn leader(&self) -> Option<usize> {
+        let leading = (0..self.nodes.len()).filter(|&node| self.is_leading(node));
+        leading.max_by_key(|&node| self.terms[node])
+    }
+
+    pub(crate) fn is_leading(&self, node: usize) -> bool {
+        self.roles[node] == Some(Role::Leader) && self.is_up(node)
+    }
+
+    fn who(&self, who: Who) -> usize {
+        match who {
+            Who::Node(node) => node,
+            Who::Leader => self.leader().unwrap_or(0),
+            Who::Follower(place) => {
+                let leader = self.leader();
+                let mut followers = (0..self.nodes.len()).filter(|&node| Some(node) != leader);
+                let count = self.nodes.len() - usize::from(leader.is_some());
+                followers.nth(place % count.max(1)).unwrap_or(0)
+            }
+        }
+    }
+
+    /// A fault of the plan strikes.
+    pub(crate) fn strike(&mut self, number: usize) {
+        let fault = self.plan.faults[number];
+        self.trace(|| format!("fault {number}: {fault:?}"));
+        self.struck[number].is_on = true;
+        self.put(fault.for_ms * MS, What::Mend { fault: number });
+        match fault.kind {
+            Kind::Crash(who, power) => {
+                self.strike_node(number, who, |world, node| world.end(node, power));
+            }
+            Kind::CrashAll(power) => {
+                for node in 0..self.nodes.len() {
+                    self.end(node, power);
+                    self.struck[number].nodes.push(node);
+                }
+            }
+            Kind::Pause(who) => {
+                let until = self.now + fault.for_ms * MS;
+                self.strike_node(number, who, |world, node| {
+                    let frozen_until = &mut world.nodes[node].frozen_until;
+                    *frozen_until = until.max(*frozen_until);
+                    world.disturbed(node, node);
+                });
+            }
+            Kind::Stop(who) => {
+                self.strike_node(number, who, |world, node| world.tell(node, Event::Stop));
+            }
+            Kind::Configure(who, unclean) => self.strike_node(number, who, |world, node| {
+                world.nodes[node].live.enable_elect_unclean_master = unclean;
+                let live = world.nodes[node].live.clone();
+                world.tell(node, Event::Configured(live));
+            }),
+            Kind::Partition(shape) => self.partition(number, shape),
+            Kind::Clog(who, micros) => {
+                self.strike_node(number, who, |world, node| world.clog_all(node, micros));
+            }
+            Kind::Reset(who) => self.strike_node(number, who, Self::reset),
+            Kind::Burst(count) => self.burst(count),
+            Kind::CrashAtOperation(..)
+            | Kind::CrashInRecovery(..)
+            | Kind::Wipe(_)
+            | Kind::Rot(..)
+            | Kind::SlowDisk(..)
+            | Kind::HungDisk(_)
+            | Kind::DiskError(..)
+            | Kind::FullDisk(_) => self.strike_disk(number, fault),
+            Kind::BrokerCrash(..)
+            | Kind::BrokerPause(_)
+            | Kind::BrokerForgets(_)
+            | Kind::BrokerFallsBack(_)
+            | Kind::BrokerDoubles(_)
+            | Kind::BrokerSlow(..)
+            | Kind::BrokerMoves(_)
+            | Kind::BrokerReset(_) => self.strike_broker(fault),
+        }
+    }
+
+    fn strike_disk(&mut self, number: usize, fault: Fault) {
+        match fault.kind {
+            Kind::CrashAtOperation(who, operations) => {
+                self.strike_node(number, who, |world, node| {
+                    world.nodes[node].fail_disk(operations, DiskFault::PowerLoss);
+                });
+            }
+            Kind::CrashInRecovery(who, operations) => {
+                self.strike_node(number, who, |world, node| {
+                    world.end(node, true);
+                    world.nodes[node].fail_disk(operations, DiskFault::PowerLoss);
+                });
+            }
+            Kind::Wipe(node) => self.wipe(number, node),
+            Kind::Rot(node, draw) => {
+                self.end(node, false);
+                self.struck[number].nodes.push(node);
+                self.rot(node, draw);
+            }
+            Kind::SlowDisk(who, times) => self.strike_node(number, who, |world, node| {
+                world.nodes[node].writer.slowness = times;
+                world.disturbed(node, node);
+            }),
+            Kind::HungDisk(who) => {
+                let until = self.now + fault.for_ms * MS;
+                self.strike_node(number, who, |world, node| {
+                    let hung_until = &mut world.nodes[node].writer.hung_until;
+                    *hung_until = until.max(*hung_until);
+                    world.disturbed(node, node);
+                });
+            }
+            Kind::DiskError(who, operations, is_short) => {
+                let kind = if is_short { DiskFault::Short } else { DiskFault::Error };
+                self.strike_node(number, who, |world, node| {
+                    world.nodes[node].fail_disk(operations, kind);
+                });
+            }
+            Kind::FullDisk(who) => self.strike_node(number, who, |world, node| {
+                world.nodes[node].disk.set_capacity(Some(0));
+            }),
+            _ => {}
+        }
+    }
+
+    fn strike_node(&mut self, number: usize, who: Who, strike: impl FnOnce(&mut Self, usize)) {
+        let node = self.who(who);
+        self.struck[number].nodes.push(node);
+        strike(self, node);
+    }
+
+    /// A fault of the plan ends; what it took is given back.
+    pub(crate) fn mend(&mut self, number: usize) {
+        let fault = self.plan.faults[number];
+        let Struck { cuts, nodes, is_on } = std::mem::take(&mut self.struck[number]);
+        if !is_on {
+            return;
+        }
+        for (from, to) in cuts {
+            self.cut(from, to, false);
+        }
+        for node in nodes {
+            match fault.kind {
+                Kind::Clog(..) => self.clog_all(node, 0),
+                Kind::SlowDisk(..) => self.nodes[node].writer.slowness = 1,
+                Kind::FullDisk(_) => self.nodes[node].disk.set_capacity(None),
+                _ => {}
+            }
+            if self.is_up(node) {
+                self.nodes[node].well_since = self.now;
+            } else {
+                self.start(node);
+            }
+        }
+        match fault.kind {
+            Kind::BrokerCrash(broker, _)
+            | Kind::BrokerForgets(broker)
+            | Kind::BrokerFallsBack(broker)
+            | Kind::BrokerDoubles(broker)
+            | Kind::BrokerMoves(broker) => self.start_broker(broker),
+            Kind::BrokerSlow(broker, _) => self.brokers[broker].notice_delay = 0,
+            _ => {}
+        }
+    }
+
+    /// A fault takes nothing back any more, since everything is healed.
+    pub(crate) fn forget_fault(&mut self, number: usize) {
+        self.struck[number] = Struck::default();
+    }
+
+    fn clog_all(&mut self, node: usize, micros: u64) {
+        for place in (0..self.net.hosts.len()).filter(|&place| place != node) {
+            self.clog(node, place, micros);
+            self.clog(place, node, micros);
+        }
+    }
+
+    fn reset(&mut self, node: usize) {
+        let of_node =
+            |pipe: &crate::network::Pipe| pipe.dialler() == node || pipe.acceptor() == node;
+        let pipes = self.net.pipes.iter().filter(|(_, pipe)| of_node(pipe));
+        let pipes: Vec<u64> = pipes.map(|(&pipe, _)| pipe).collect();
+        for pipe in pipes {
+            self.hung_up(pipe, crate::network::Lane::Down);
+            self.hung_up(pipe, crate::network::Lane::Up);
+        }
+        for other in 0..self.nodes.len() {
+            if other != node {
+                self.disturbed(node, other);
+            }
+        }
+    }
+
+    fn wipe(&mut self, number: usize, node: usize) {
+        self.end(node, true);
+        self.struck[number].nodes.push(node);
+        let is_founded = self
+            .nodes
+            .iter()
+            .any(|node| node.image.identity == Some(controller::Founding::Founded));
+        let state = &mut self.nodes[node];
+        state.disk = MemoryDisk::new();
+        state.image.forget_disk();
+        if is_founded {
+            state.fate = Fate::Wiped;
+        }
+    }
+
+    /// Changes one byte that a later write proves to have been durable: nobody can tell a rotten end of the very last
+    /// write from one that was torn.
+    fn rot(&mut self, node: usize, draw: u64) {
+        let disk = &self.nodes[node].disk;
+        let contents = disk.contents();
+        let names: Vec<&String> = contents.keys().filter(|name| name.as_str() != "lock").collect();
+        if names.is_empty() {
+            return;
+        }
+        let name = names[usize::try_from(draw % names.len() as u64).unwrap_or(0)].clone();
+        let bytes = &contents[&name];
+        let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
+        let newest = contents.keys().filter(|name| name.starts_with("segment-")).max();
+        let last = self.nodes[node].writer.last_write_bytes * 2 + 8_192;
+        let is_newest = newest == Some(&name);
+        let reach = if is_newest { used.saturating_sub(last) } else { bytes.len() as u64 };
+        if reach == 0 {
+            return;
+        }
+        let offset = (draw >> 8) % reach;
+        let mask = 1 << (draw % 8);
+        self.nodes[node].disk.flip(&name, offset, mask);
+        if self.nodes[node].fate == Fate::Whole {
+            self.nodes[node].fate = Fate::Rotten;
+        }
+        self.trace(|| format!("node {node}: {name} rots at {offset}"));
+    }
+
+    fn cut_for(&mut self, number: usize, from: Place, to: Place) {
+        if from != to {
+            self.cut(from, to, true);
+            self.struck[number].cuts.push((from, to));
+        }
+    }
+
+    fn partition(&mut self, number: usize, shape: Shape) {
+        let nodes = self.nodes.len();
+        let places = self.net.hosts.len();
+        let mut cuts: Vec<(Place, Place)> = Vec::new();
+        let mut both = |one: Place, other: Place| cuts.extend([(one, other), (other, one)]);
+        let pairs = || (0..nodes).flat_map(|one| (one + 1..nodes).map(move |other| (one, other)));
+        match shape {
+            Shape::Isolated(who) => {
+                let node = self.who(who);
+                (0..places).for_each(|place| both(node, place));
+            }
+            Shape::DeafTo(who) => {
+                let node = self.who(who);
+                cuts.extend((0..nodes).map(|other| (other, node)));
+            }
+            Shape::MuteTo(who) => {
+                let node = self.who(who);
+                cuts.extend((0..nodes).map(|other| (node, other)));
+            }
+            Shape::Halves(bits) => {
+                let half = |node: usize| bits >> node & 1;
+                pairs().filter(|(a, b)| half(*a) != half(*b)).for_each(|(a, b)| both(a, b));
+            }
+            Shape::Ring => {
+                let is_near = |a: usize, b: usize| b - a == 1 || a + nodes - b == 1;
+                pairs().filter(|(a, b)| !is_near(*a, *b)).for_each(|(a, b)| both(a, b));
+            }
+            Shape::Bridge(who) => {
+                let bridge = self.who(who);
+                let half = |node: usize| node % 2;
+                let is_cut = |a: usize, b: usize| a != bridge && b != bridge && half(a) != half(b);
+                pairs().filter(|(a, b)| is_cut(*a, *b)).for_each(|(a, b)| both(a, b));
+            }
+            Shape::LeaderFromFollowers => {
+                let leader = self.who(Who::Leader);
+                (0..nodes).for_each(|other| both(leader, other));
+            }
+            Shape::BrokersFromLeader => {
+                let leader = self.who(Who::Leader);
+                (nodes..nodes + self.brokers.len()).for_each(|broker| both(leader, broker));
+            }
+            Shape::Clients => {
+                let clients = nodes + self.brokers.len()..places;
+                clients.for_each(|client| (0..nodes).for_each(|node| both(node, client)));
+            }
+            Shape::Broker(broker, who) => both(self.who(who), nodes + broker),
+        }
+        for (from, to) in cuts {
+            self.cut_for(number, from, to);
+        }
+    }
+
+    fn strike_broker(&mut self, fault: Fault) {
+        match fault.kind {
+            Kind::BrokerCrash(broker, power) => self.end_broker(broker, power),
+            Kind::BrokerPause(broker) => {
+                let until = self.now + fault.for_ms * MS;
+                let actor = &mut self.brokers[broker];
+                actor.paused_until = until.max(actor.paused_until);
+                actor.well_since = actor.paused_until;
+            }
+            Kind::BrokerForgets(broker) => {
+                self.end_broker(broker, true);
+                self.brokers[broker].lose_files();
+            }
+            Kind::BrokerFallsBack(broker) => {
+                self.end_broker(broker, true);
+                let offset = self.brokers[broker].offset;
+                self.brokers[broker].offset = offset / 2;
+                self.sometimes("offset_went_back");
+            }
+            Kind::BrokerDoubles(broker) => {
+                let siblings = self.brokers[broker].siblings.clone();
+                let mut siblings = siblings;
+                let other = siblings.find(|&other| other != broker);
+                let id = other.and_then(|other| self.brokers[other].id());
+                if id.is_some() {
+                    self.end_broker(broker, false);
+                    self.brokers[broker].take_identity(id);
+                    self.sometimes("two_brokers_one_id");
+                }
+            }
+            Kind::BrokerSlow(broker, micros) => self.brokers[broker].notice_delay = micros,
+            Kind::BrokerMoves(broker) => {
+                self.end_broker(broker, true);
+                let address = format!("{}x", self.brokers[broker].address);
+                self.brokers[broker].address = address;
+            }
+            Kind::BrokerReset(broker) => {
+                let place = self.brokers[broker].place;
+                self.drop_connections(place);
+                let owner = self.brokers[broker].connections_of;
+                self.brokers[owner].forget_all_connections();
+            }
+            _ => {}
+        }
+    }
+
+    /// So many brokers come to a set at once; all of it may end in one entry of the log.
+    fn burst(&mut self, count: usize) {
+        let Some(client) =
+            self.clients.iter().position(|it| it.trade == crate::client::Trade::Rival)
+        else {
+            return;
+        };
+        let node = self.who(Who::Leader);
+        for number in 0..count {
+            let request = crate::request::apply_id("set-0", 1, &format!("burst;{number}"));
+            self.client_asks(client, node, request);
+        }
+    }
+
+    /// A process stopped by itself, as it was asked to.
+    pub(crate) fn stopped(&mut self, node: usize) {
+        self.end(node, false);
+        self.start_again(node);
+    }
+}

@@ -1,0 +1,136 @@
+//! What controllers send to brokers: role notices, and connects that ask whether anything listens. And who hears
+//! heartbeats, as the omniscient see it.
+
+use crate::agenda::{MS, What};
+use crate::broker::{Alarm, Heard};
+use crate::check::failover::HEARD_GAP;
+use crate::network::Place;
+use crate::world::World;
+use controller::{AttemptId, Event, NoticeResult, ProbeResult};
+use protocol::{Frame, HeaderEncoding, RoleNotice};
+
+/// How long a connect for a notice may take. As in the server by default.
+const CONNECT_DEADLINE: u64 = 3_000 * MS;
+/// How long a broker may take to answer a notice. As in the server.
+const ANSWER_DEADLINE: u64 = 5_000 * MS;
+/// How long a connect that only asks may take. As in the server.
+const PROBE_DEADLINE: u64 = 1_000 * MS;
+
+/// What happens to whoever connects to an address.
+enum Door {
+    Opens(usize),
+    Refuses,
+    Silent,
+}
+
+impl World<'_> {
+    fn door(&self, node: usize, address: &str) -> Door {
+        let Some(broker) = self.brokers.iter().position(|it| it.address == address) else {
+            return Door::Silent;
+        };
+        let actor = &self.brokers[broker];
+        if !self.net.passes_both_ways(node, actor.place) {
+            Door::Silent
+        } else if actor.is_up {
+            Door::Opens(broker)
+        } else {
+            Door::Refuses
+        }
+    }
+
+    fn tell_later(&mut self, node: usize, micros: u64, event: Event) {
+        let boot = self.nodes[node].boot;
+        self.put(micros, What::Tell { node, boot, event: Box::new(event) });
+    }
+
+    /// A controller connects to an address and closes again.
+    pub(crate) fn probe(&mut self, node: usize, attempt: AttemptId, address: &str) {
+        let (micros, result) = match self.door(node, address) {
+            Door::Opens(broker) => (self.round_trip(node, broker), ProbeResult::Accepted),
+            Door::Refuses => (self.net.weather.delay * 2, ProbeResult::Refused),
+            Door::Silent => (PROBE_DEADLINE, ProbeResult::NoAnswer),
+        };
+        let (micros, result) = if micros < PROBE_DEADLINE {
+            (micros, result)
+        } else {
+            (PROBE_DEADLINE, ProbeResult::NoAnswer)
+        };
+        self.tell_later(node, micros, Event::Probed { attempt, result });
+    }
+
+    fn round_trip(&mut self, node: usize, broker: usize) -> u64 {
+        let place = self.brokers[broker].place;
+        self.net.delay(node, place) + self.net.delay(place, node)
+    }
+
+    /// A controller tells a broker who is master.
+    pub(crate) fn notify(
+        &mut self,
+        node: usize,
+        attempt: AttemptId,
+        address: &str,
+        notice: RoleNotice,
+    ) {
+        let failed = |attempt| Event::Noticed { attempt, result: NoticeResult::Failed };
+        let broker = match self.door(node, address) {
+            Door::Opens(broker) => broker,
+            Door::Refuses => {
+                return self.tell_later(node, self.net.weather.delay * 2, failed(attempt));
+            }
+            Door::Silent => return self.tell_later(node, CONNECT_DEADLINE, failed(attempt)),
+        };
+        let (set, epoch) = (self.brokers[broker].set.clone(), notice.master_epoch);
+        let shown = self.checks.ledger.master_shown(&set, epoch, notice.master_broker_id);
+        if let Err((invariant, text)) = shown {
+            return self.fail(invariant, format!("in a notice: {text}"));
+        }
+        let mut bytes = bytes::BytesMut::new();
+        notice.encode(0, 0, HeaderEncoding::Json, &mut bytes);
+        let decoded = Frame::decode(bytes.freeze()).ok().and_then(|it| RoleNotice::decode(&it));
+        let Some(decoded) = decoded else {
+            return self.fail("K4", format!("{notice:?} cannot be read back"));
+        };
+        let handling = self.brokers[broker].notice_delay;
+        let pause = self.brokers[broker].paused_until.saturating_sub(self.now);
+        let there = self.round_trip(node, broker) / 2 + handling;
+        let life = self.brokers[broker].life;
+        let alarm = Alarm::Notice(Box::new(decoded));
+        self.put(there, What::Broker { broker, life, alarm });
+        let back = there.max(pause) + self.net.weather.delay;
+        let is_in_time = back < ANSWER_DEADLINE;
+        if is_in_time {
+            self.sometimes("acknowledged");
+            let event = Event::Noticed { attempt, result: NoticeResult::Acknowledged };
+            self.tell_later(node, back, event);
+        } else {
+            self.tell_later(node, ANSWER_DEADLINE, failed(attempt));
+        }
+        let newest = self.notices.entry((node, broker)).or_default();
+        let is_superseding = newest.0 > self.now && newest.1 < epoch;
+        *newest = (self.now + back, epoch);
+        if is_superseding {
+            self.sometimes("superseded");
+        }
+    }
+
+    /// A heartbeat arrived at a controller.
+    pub(crate) fn heard_broker(&mut self, node: usize, place: Place, set: &str, id: Option<i64>) {
+        let owner = place - self.nodes.len();
+        if owner >= self.brokers.len() {
+            return;
+        }
+        let Some(broker) = id.and_then(|id| self.broker_at(set, id)) else { return };
+        let now = self.now;
+        let heard = &mut self.brokers[broker].heard[node];
+        let since = if now > heard.last + HEARD_GAP { now } else { heard.since };
+        *heard = Heard { since, last: now };
+        if since == now && !self.is_leading(node) {
+            let leader = self.leader();
+            let is_deaf =
+                leader.is_none_or(|it| now > self.brokers[broker].heard[it].last + HEARD_GAP);
+            if is_deaf {
+                self.sometimes("heard_only_by_followers");
+            }
+        }
+    }
+}

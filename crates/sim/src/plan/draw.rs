@@ -1,0 +1,343 @@
+//! How a seed becomes a plan.
+
+use super::{ClientPlan, ClockPlan, Plan, Preset};
+use crate::client::Trade;
+use crate::fault::{Fault, Kind, Shape, Who};
+use crate::network::Weather;
+use crate::random::Random;
+use controller::{LeaderNaming, ReadMode, Retention};
+use journal::Options;
+
+/// Which classes of faults a seed has.
+#[expect(clippy::struct_excessive_bools, reason = "one coin for each class")]
+#[derive(Debug, Clone, Copy)]
+struct Classes {
+    crashes: bool,
+    pauses: bool,
+    partitions: bool,
+    clogs: bool,
+    datagrams: bool,
+    disks: bool,
+    damage: bool,
+    brokers: bool,
+    clocks: bool,
+    settings: bool,
+}
+
+impl Classes {
+    fn draw(random: &mut Random, preset: Preset) -> Self {
+        let is_calm = preset == Preset::Calm;
+        let is_reads = preset == Preset::Reads;
+        let mut coin = || random.chance(500) && !is_calm;
+        let mut classes = Self {
+            crashes: coin(),
+            pauses: coin(),
+            partitions: coin(),
+            clogs: coin(),
+            datagrams: coin(),
+            disks: coin(),
+            damage: coin(),
+            brokers: coin(),
+            clocks: coin(),
+            settings: coin(),
+        };
+        if is_reads {
+            (classes.disks, classes.damage, classes.brokers, classes.settings) = Default::default();
+            classes.partitions = true;
+        }
+        classes
+    }
+}
+
+pub(super) fn plan(seed: u64, preset: Preset) -> Plan {
+    let mut random = Random::stream(seed, "plan", 0);
+    let random = &mut random;
+    let classes = Classes::draw(random, preset);
+    let is_reads = preset == Preset::Reads;
+    let nodes = random.pick(if is_reads { &[3, 3, 3, 5] } else { &[1, 3, 3, 3, 3, 3, 5, 7] });
+    let sets = match preset {
+        Preset::Reads => 2,
+        Preset::Calm => 10,
+        Preset::Mix => usize::try_from(random.magnitude(1, 12)).unwrap_or(1),
+        Preset::Long => usize::try_from(random.magnitude(1, 60)).unwrap_or(1),
+    };
+    let replicas = if is_reads { 2 } else { random.pick(&[1, 2, 3, 3, 3, 5]) };
+    let replicas = if preset == Preset::Calm { 3 } else { replicas };
+    let safety_ms = match preset {
+        Preset::Reads => 12_000,
+        Preset::Mix | Preset::Calm => 120_000,
+        Preset::Long => random.between(60_000, 1_800_000),
+    };
+    let election_timeout_ms = random.pick(&[500, 1_000, 1_000, 2_000]);
+    let heartbeat_timeout_ms = random.pick(&[5_000, 10_000, 10_000, 20_000]);
+    let is_slow = random.chance(300) && !is_reads && preset != Preset::Calm;
+    let (sync, sync_max) = if is_slow { (20_000, 2_000_000) } else { (500, 50_000) };
+    let mut plan = Plan {
+        seed,
+        preset,
+        nodes,
+        sets,
+        replicas,
+        per_process: if random.chance(150) && !is_reads { 3 } else { 1 },
+        safety_ms,
+        election_timeout_ms,
+        heartbeat_timeout_ms,
+        naming: if random.chance(300) { LeaderNaming::Spread } else { LeaderNaming::Leader },
+        read_mode: if random.chance(250) { ReadMode::Lease } else { ReadMode::Index },
+        retention: Retention {
+            snapshot_commands: random.magnitude(10, 10_000),
+            catch_up_entries: random.magnitude(4, 8_192),
+        },
+        journal: Options {
+            segment_bytes: 4_096 << random.between(1, 5),
+            first_segment_bytes: 4_096 << random.between(1, 5),
+            spares: random.pick(&[0, 1, 2]),
+            sync: true,
+        },
+        sync,
+        sync_max,
+        turn_events: usize::try_from(random.magnitude(1, 4_096)).unwrap_or(1),
+        is_unclean: classes.settings && random.chance(500),
+        weather: weather(random, classes, preset),
+        clocks: clocks(random, nodes, classes.clocks),
+        clients: clients(random, preset),
+        faults: Vec::new(),
+        has_doubles: false,
+    };
+    plan.faults = Storm { random, nodes, brokers: sets * replicas, until: safety_ms }.draw(classes);
+    plan.has_doubles = plan.faults.iter().any(|it| matches!(it.kind, Kind::BrokerDoubles(_)));
+    plan
+}
+
+fn weather(random: &mut Random, classes: Classes, preset: Preset) -> Weather {
+    let (delay, delay_max) = if classes.clogs {
+        random.pick(&[(300, 5_000), (2_000, 50_000), (10_000, 500_000), (1_000, 2_000_000)])
+    } else {
+        (300, 5_000)
+    };
+    let rate = |random: &mut Random, most| if random.chance(600) { random.below(most) } else { 0 };
+    let is_bad = classes.datagrams;
+    let most_twice = if preset == Preset::Reads { 500 } else { 300 };
+    Weather {
+        delay,
+        delay_max,
+        loss: if is_bad { rate(random, 300).min(rate(random, 300)) } else { 0 },
+        twice: if is_bad { rate(random, most_twice) } else { 0 },
+        overtaking: if is_bad { rate(random, 200) } else { 0 },
+        garbage: if is_bad { rate(random, 300) } else { 0 },
+    }
+}
+
+fn clocks(random: &mut Random, nodes: usize, is_wrong: bool) -> Vec<ClockPlan> {
+    let mut clock = |_| {
+        let rate = if is_wrong { random.between(800, 1_200) } else { 1_000 };
+        let grain = if is_wrong { random.pick(&[1, 1, 1_000, 10_000, 15_000]) } else { 1 };
+        ClockPlan { rate, offset: random.between(1, 3_600) * 1_000_000, grain }
+    };
+    (0..nodes).map(&mut clock).collect()
+}
+
+fn clients(random: &mut Random, preset: Preset) -> Vec<ClientPlan> {
+    let mut clients = Vec::new();
+    let mut add = |count: u64, trade, pause| clients.extend((0..count).map(|_| (trade, pause)));
+    match preset {
+        Preset::Calm => add(2, Trade::Reader, 200_000),
+        Preset::Reads => {
+            add(2, Trade::Writer, random.magnitude(10_000, 100_000));
+            add(4, Trade::Reader, random.magnitude(10_000, 60_000));
+        }
+        Preset::Mix | Preset::Long => {
+            add(random.between(1, 3), Trade::Reader, random.magnitude(50_000, 2_000_000));
+            add(random.below(2), Trade::Operator, random.magnitude(2_000_000, 30_000_000));
+            add(random.below(3), Trade::Rival, random.magnitude(30_000, 5_000_000));
+            add(random.below(2), Trade::Writer, random.magnitude(30_000, 2_000_000));
+            add(random.below(2), Trade::Vandal, random.magnitude(500_000, 10_000_000));
+        }
+    }
+    clients
+}
+
+/// Draws the faults of a run.
+struct Storm<'a> {
+    random: &'a mut Random,
+    nodes: usize,
+    brokers: usize,
+    until: u64,
+}
+
+impl Storm<'_> {
+    fn draw(&mut self, classes: Classes) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let is_short = self.until < 30_000;
+        let pause = |long, short| if is_short { short } else { long };
+        type Draw<'a> = fn(&mut Storm<'a>) -> Vec<Fault>;
+        let rows: [(bool, u64, Draw<'_>); 6] = [
+            (classes.crashes, pause(10_000, 4_000), Storm::crash),
+            (classes.pauses, pause(15_000, 4_000), Storm::pause),
+            (classes.partitions, pause(12_000, 3_000), Storm::partition),
+            (classes.clogs, pause(30_000, 8_000), Storm::clog),
+            (classes.disks, 20_000, Storm::disk),
+            (classes.brokers, 6_000, Storm::broker),
+        ];
+        for (_, middle, draw) in rows.into_iter().filter(|(is_on, ..)| *is_on) {
+            // Harder in some seeds than in others.
+            let middle = middle * self.random.pick(&[1, 2, 4]) / 2;
+            let mut at = self.random.below(middle * 2);
+            while at < self.until {
+                for fault in draw(self) {
+                    faults.push(Fault { at_ms: at + fault.at_ms, ..fault });
+                }
+                at += 1 + self.random.below(middle * 2);
+            }
+        }
+        if classes.settings {
+            for _ in 0..self.random.below(4) {
+                let kind = Kind::Configure(self.who(), self.random.chance(500));
+                let fault = self.lasting(1, 2, kind);
+                faults.push(Fault { at_ms: self.random.below(self.until), ..fault });
+            }
+            if self.random.chance(100) {
+                let at_ms = self.random.below(self.until);
+                faults.push(Fault { at_ms, for_ms: 1, kind: Kind::Burst(2_500) });
+            }
+        }
+        if classes.damage {
+            faults.extend(self.damage());
+        }
+        faults.sort_by_key(|fault| fault.at_ms);
+        faults
+    }
+
+    fn who(&mut self) -> Who {
+        match self.random.below(4) {
+            0 => Who::Follower(self.random.index(self.nodes)),
+            1 => Who::Node(self.random.index(self.nodes)),
+            _ => Who::Leader,
+        }
+    }
+
+    fn lasting(&mut self, least: u64, most: u64, kind: Kind) -> Fault {
+        Fault { at_ms: 0, for_ms: self.random.magnitude(least, most), kind }
+    }
+
+    fn crash(&mut self) -> Vec<Fault> {
+        let (who, power) = (self.who(), self.random.chance(500));
+        let operation = 1 + self.random.below(12);
+        let kind = match self.random.below(12) {
+            0 => Kind::CrashAll(power),
+            1 | 2 => Kind::CrashAtOperation(who, operation),
+            3 => Kind::CrashInRecovery(who, operation * 3),
+            4 | 5 => Kind::Stop(who),
+            6 => {
+                // In a loop.
+                let again = |round| Fault {
+                    at_ms: round * 700,
+                    for_ms: 300,
+                    kind: Kind::Crash(who, power),
+                };
+                return (0..self.random.between(2, 6)).map(again).collect();
+            }
+            _ => Kind::Crash(who, power),
+        };
+        vec![self.lasting(50, 15_000, kind)]
+    }
+
+    fn pause(&mut self) -> Vec<Fault> {
+        let who = self.who();
+        vec![self.lasting(1, 20_000, Kind::Pause(who))]
+    }
+
+    fn clog(&mut self) -> Vec<Fault> {
+        let (who, micros) = (self.who(), self.random.magnitude(10_000, 2_000_000));
+        vec![self.lasting(500, 20_000, Kind::Clog(who, micros))]
+    }
+
+    fn partition(&mut self) -> Vec<Fault> {
+        let who = self.who();
+        let broker = self.random.index(self.brokers);
+        let shape = match self.random.below(15) {
+            0 | 1 => Shape::Halves(self.random.next()),
+            2 => Shape::Ring,
+            3 => Shape::Bridge(who),
+            4 | 5 => Shape::LeaderFromFollowers,
+            6 => Shape::BrokersFromLeader,
+            7 => Shape::Clients,
+            8 => Shape::Broker(broker, who),
+            9 => Shape::DeafTo(who),
+            10 => Shape::MuteTo(who),
+            11 => return vec![self.lasting(1, 2, Kind::Reset(who))],
+            12 => return self.flapping(who),
+            13 => return self.swizzle(),
+            _ => Shape::Isolated(who),
+        };
+        let most = if self.until < 30_000 { 4_000 } else { 20_000 };
+        vec![self.lasting(100, most, Kind::Partition(shape))]
+    }
+
+    fn flapping(&mut self, who: Who) -> Vec<Fault> {
+        let period = self.random.magnitude(50, 5_000);
+        let kind = Kind::Partition(Shape::Isolated(who));
+        let fault = |round| Fault { at_ms: round * period, for_ms: period / 2 + 1, kind };
+        (0..self.random.between(2, 8)).map(fault).collect()
+    }
+
+    /// One after the other is cut off, and let back in another order.
+    fn swizzle(&mut self) -> Vec<Fault> {
+        let cut = |storm: &mut Self, node: usize| {
+            let kind = Kind::Partition(Shape::Isolated(Who::Node(node)));
+            let at_ms = 300 * node as u64;
+            Fault { at_ms, for_ms: 300 * storm.nodes as u64 + storm.random.below(5_000), kind }
+        };
+        (0..self.nodes).map(|node| cut(self, node)).collect()
+    }
+
+    fn disk(&mut self) -> Vec<Fault> {
+        let who = self.who();
+        let kind = match self.random.below(6) {
+            0 => Kind::SlowDisk(who, self.random.magnitude(2, 200)),
+            1 => Kind::HungDisk(who),
+            2 => Kind::FullDisk(who),
+            _ => Kind::DiskError(who, 1 + self.random.below(8), self.random.chance(300)),
+        };
+        vec![self.lasting(50, 10_000, kind)]
+    }
+
+    fn broker(&mut self) -> Vec<Fault> {
+        let (broker, power) = (self.random.index(self.brokers), self.random.chance(400));
+        let kind = match self.random.below(16) {
+            0 | 1 => Kind::BrokerPause(broker),
+            2 => Kind::BrokerForgets(broker),
+            3 => Kind::BrokerFallsBack(broker),
+            4 if self.random.chance(300) => Kind::BrokerDoubles(broker),
+            4 | 5 => Kind::BrokerSlow(broker, self.random.magnitude(10_000, 8_000_000)),
+            6 => Kind::BrokerMoves(broker),
+            7 | 8 => Kind::BrokerReset(broker),
+            _ => Kind::BrokerCrash(broker, power),
+        };
+        vec![self.lasting(100, 40_000, kind)]
+    }
+
+    /// Wiped and rotten disks: of fewer than half of the controllers, so that a quorum of whole disks is left.
+    fn damage(&mut self) -> Vec<Fault> {
+        let most = (self.nodes - 1) / 2;
+        let mut faults = Vec::new();
+        for victim in 0..self.random.below(most as u64 + 1) {
+            let node = (self.random.index(self.nodes) / 2 * 2
+                + usize::try_from(victim).unwrap_or(0))
+                % self.nodes;
+            let is_known = |fault: &Fault| match fault.kind {
+                Kind::Wipe(other) | Kind::Rot(other, _) => other == node,
+                _ => false,
+            };
+            if faults.iter().any(is_known) {
+                continue;
+            }
+            let at_ms = self.random.between(5_000.min(self.until / 2), self.until);
+            let draw = self.random.next();
+            let kind =
+                if self.random.chance(500) { Kind::Wipe(node) } else { Kind::Rot(node, draw) };
+            faults.push(Fault { at_ms, for_ms: self.random.magnitude(50, 5_000), kind });
+        }
+        faults
+    }
+}
