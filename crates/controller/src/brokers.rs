@@ -36,17 +36,21 @@ impl Controller {
         if connection.is_some() {
             self.pass_on(now, heard.slot, beat, effects);
         }
-        if !(heard.is_new || heard.is_new_address) {
-            return Ok(());
-        }
         let Some(broker) = self.liveness.get(heard.slot) else { return Ok(()) };
-        let identity = broker.identity.clone();
-        self.inquiries.ask(now, &identity, &broker.address, Why::Remember);
-        if heard.is_new {
-            self.elections.heard(&identity.set, id);
-            self.elections.consider(&identity.set);
-            let BrokerIdentity { cluster, set, id } = identity;
-            effects.push(Effect::Note(Note::BrokerAlive { cluster, set, id }));
+        // A close overtook this heartbeat: it is the last of its connection, perhaps of its broker.
+        let is_too_late = connection.is_some() && broker.connection.is_none();
+        if heard.is_new || heard.is_new_address {
+            let identity = broker.identity.clone();
+            self.inquiries.ask(now, &identity, &broker.address, Why::Remember);
+            if heard.is_new {
+                self.elections.heard(&identity.set, id);
+                self.elections.consider(&identity.set);
+                let BrokerIdentity { cluster, set, id } = identity;
+                effects.push(Effect::Note(Note::BrokerAlive { cluster, set, id }));
+            }
+        }
+        if is_too_late {
+            self.question(now, heard.slot, effects);
         }
         Ok(())
     }
@@ -89,15 +93,18 @@ impl Controller {
         connection: ConnectionId,
         effects: &mut Vec<Effect>,
     ) {
-        let leads = self.leads();
-        let leader = self.leader();
         for slot in self.liveness.closed(connection) {
-            if leads {
-                self.ask(now, slot, Why::Closed);
-            } else if let (Some(peer), Some(broker)) = (leader, self.liveness.get(slot)) {
-                let message = PeerMessage::Closed(broker.identity.clone());
-                effects.push(Effect::Send { peer, message });
-            }
+            self.question(now, slot, effects);
+        }
+    }
+
+    /// The connection of a broker is gone: the leader is to ask about it.
+    fn question(&mut self, now: Instant, slot: Slot, effects: &mut Vec<Effect>) {
+        if self.leads() {
+            self.ask(now, slot, Why::Closed);
+        } else if let (Some(peer), Some(broker)) = (self.leader(), self.liveness.get(slot)) {
+            let message = PeerMessage::Closed(broker.identity.clone());
+            effects.push(Effect::Send { peer, message });
         }
     }
 

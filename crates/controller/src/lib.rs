@@ -72,7 +72,7 @@ pub use liveness::{BrokerIdentity, LIVE_BROKERS_MAX};
 pub use masters::{MASTER_ENTRIES_MAX, MasterListError, MasterLists};
 pub use notices::{NOTICES_IN_FLIGHT_MAX, NoticeCounts};
 pub use order::ElectionOrder;
-pub use peer::{PeerMessage, PeerMessageError};
+pub use peer::{ANSWER_BYTES_MAX, PeerMessage, PeerMessageError};
 pub use settings::{LeaderNaming, LiveSettings, PeerSettings, ReadMode, Retention, Settings};
 pub use snapshots::{SNAPSHOT_BYTES_MAX, SNAPSHOT_PART_BYTES_MAX, checksum};
 

@@ -239,6 +239,9 @@ impl PeerMessage {
     }
 }
 
+/// Longest answer to a forwarded request, in bytes: what a link always has room for, behind a queue that is full.
+pub const ANSWER_BYTES_MAX: usize = 4 * 1_024 * 1_024 - 1_024;
+
 /// Names that come over the wire are shorter (`route.rs`). What is cut here never matches anything.
 const NAME_BYTES_MAX: usize = 1_024;
 

@@ -7,7 +7,7 @@ use crate::effect::{Effect, Note};
 use crate::event::{Caller, ConnectionId, Inspect};
 use crate::instant::Instant;
 use crate::order::ElectionOrder;
-use crate::peer::PeerMessage;
+use crate::peer::{ANSWER_BYTES_MAX, PeerMessage};
 use crate::respond;
 use crate::route::{Draft, EvidenceOf, Route, route};
 use crate::waiting::{EchoedNames, Full, Query, Read, Waiter, Write};
@@ -140,6 +140,12 @@ impl Controller {
                 if is_same_link {
                     let mut frame = BytesMut::new();
                     response.encode(0, HeaderEncoding::Binary, &mut frame);
+                    if frame.len() > ANSWER_BYTES_MAX {
+                        // The link would drop it, and the caller wait for nothing.
+                        effects.push(Effect::Note(Note::Refused("ANSWER_BYTES_MAX")));
+                        frame.clear();
+                        respond::answer_too_long().encode(0, HeaderEncoding::Binary, &mut frame);
+                    }
                     let message = PeerMessage::Answer { sequence, frame: frame.freeze() };
                     effects.push(Effect::Send { peer, message });
                 }

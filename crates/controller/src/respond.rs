@@ -4,6 +4,7 @@
 //!
 //! Source: `spec/controller-requests.md`; upstream `ControllerRequestProcessor`, `ReplicasInfoManager`.
 
+use crate::peer::ANSWER_BYTES_MAX;
 use crate::waiting::EchoedNames;
 use alloc::boxed::Box;
 use alloc::format;
@@ -55,6 +56,15 @@ pub(crate) fn missing_field(field: &str) -> Response {
 /// A text or list is longer than its limit, which upstream does not have.
 pub(crate) fn limit_exceeded(field: &str, limit: &str, maximum: usize) -> Response {
     remark(code::SYSTEM_ERROR, format!("`{field}` exceeds {limit} ({maximum})"))
+}
+
+/// The answer is longer than a link between controllers carries; the leader itself could give it.
+pub(crate) fn answer_too_long() -> Response {
+    let text = format!(
+        "the answer exceeds ANSWER_BYTES_MAX ({ANSWER_BYTES_MAX}): ask for fewer names, or the \
+         leader itself"
+    );
+    remark(code::SYSTEM_ERROR, text)
 }
 
 /// 1006 named nothing. Source: upstream leaves its answer as it was made.

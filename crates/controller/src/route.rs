@@ -67,10 +67,7 @@ pub(crate) fn route(request: Request) -> Route {
             Some(set) => Route::Read(Query::ReplicaInfo(set)),
             None => missing("brokerName"),
         },
-        Request::GetNextBrokerId(request) => match request.broker_name {
-            Some(set) => Route::Read(Query::NextBrokerId { cluster: request.cluster_name, set }),
-            None => missing("brokerName"),
-        },
+        Request::GetNextBrokerId(request) => next_id(request),
         Request::GetSyncStateData(request) => match request.broker_names {
             Some(names) if !names.is_empty() => Route::LeaderRead(Query::SyncStateData(names)),
             Some(_) | None => Route::Now(respond::nothing_asked()),
@@ -82,6 +79,21 @@ pub(crate) fn route(request: Request) -> Route {
         Request::ApplyBrokerId(request) => apply_id(request),
         Request::UpdateControllerConfig(_) | Request::GetControllerConfig => Route::NotHere,
     }
+}
+
+/// The answer repeats the names, and no broker of longer ones could apply for the id that it names.
+fn next_id(request: protocol::GetNextBrokerId) -> Route {
+    let Some(set) = request.broker_name else { return missing("brokerName") };
+    let cluster = request.cluster_name;
+    for (field, value, limit, maximum) in [
+        ("brokerName", Some(&set), "NAME_BYTES_MAX", limits::NAME_BYTES_MAX),
+        ("clusterName", cluster.as_ref(), "CLUSTER_BYTES_MAX", limits::CLUSTER_BYTES_MAX),
+    ] {
+        if value.is_some_and(|value| value.as_bytes().len() > maximum) {
+            return Route::Now(respond::limit_exceeded(field, limit, maximum));
+        }
+    }
+    Route::Read(Query::NextBrokerId { cluster, set })
 }
 
 /// A broker with longer names could never register, and its names would be kept all the same.

@@ -70,6 +70,8 @@ pub(crate) struct Connection {
     stream: OwnedWriteHalf,
     kind: Cell<Kind>,
     out: RefCell<BytesMut>,
+    /// A frame has come.
+    has_spoken: Cell<bool>,
     is_flushing: Cell<bool>,
     is_closed: Cell<bool>,
     in_flight: Cell<u32>,
@@ -120,6 +122,7 @@ impl Connection {
             stream,
             kind: Cell::new(Kind::Client),
             out: RefCell::default(),
+            has_spoken: Cell::new(false),
             is_flushing: Cell::new(false),
             is_closed: Cell::new(false),
             in_flight: Cell::new(0),
@@ -358,6 +361,7 @@ fn take_frame(
         shared.metrics.refused("unexpected response");
         return Ok(());
     }
+    let is_first = !connection.has_spoken.replace(true);
     if let Kind::Peer(peer) = connection.kind.get() {
         return take_batch(shared, connection, peer, frame);
     }
@@ -376,7 +380,7 @@ fn take_frame(
     } else if let Some(request) = Request::decode(&frame) {
         take_request(shared, caller, &frame, request, bytes)
     } else {
-        take_private(shared, connection, caller, &frame, bytes)
+        take_private(shared, (connection, is_first), caller, &frame, bytes)
     };
     if let Some(response) = answer {
         shared.metrics.answered(&caller, response.code, now);
@@ -441,13 +445,13 @@ fn take_request(
 /// Requests of our own tools and peers; any other code is not supported.
 fn take_private(
     shared: &Rc<Shared>,
-    connection: &Rc<Connection>,
+    (connection, is_first): (&Rc<Connection>, bool),
     caller: Caller,
     frame: &Frame,
     bytes: Bytes,
 ) -> Option<Response> {
     let question = match frame.header.code {
-        private::PEER_HELLO => return Some(take_hello(shared, connection, frame)),
+        private::PEER_HELLO => return Some(take_hello(shared, connection, frame, is_first)),
         private::ELECT => return take_order(shared, connection, caller, frame, bytes),
         private::STATUS => Inspect::Status,
         private::DESCRIBE => {
@@ -490,12 +494,21 @@ fn take_order(
 }
 
 /// A peer opens a link (rule N1). From here on the connection carries its batches, and an older one is retired.
-fn take_hello(shared: &Rc<Shared>, connection: &Rc<Connection>, frame: &Frame) -> Response {
+fn take_hello(
+    shared: &Rc<Shared>,
+    connection: &Rc<Connection>,
+    frame: &Frame,
+    is_first: bool,
+) -> Response {
     let refused = |why: &str| {
         shared.metrics.refused("peer hello");
         tracing::warn!(why, "peer refused");
         refuse::hello_refused(why)
     };
+    if !is_first {
+        // A client's answers may still be on their way: what it was, it stays.
+        return refused("not the first frame of its connection");
+    }
     let Ok(hello) = Hello::decode(frame.body.clone()) else {
         return refused("not a hello of this format");
     };

@@ -13,7 +13,7 @@ use crate::hello::{BATCH_BYTES_MAX, Hello, LINK_VERSION, pack};
 use crate::outgoing::connect;
 use crate::shared::Shared;
 use bytes::{Buf, BytesMut};
-use controller::{Event, PeerId, PeerMessage};
+use controller::{ANSWER_BYTES_MAX, Event, PeerId, PeerMessage};
 use protocol::{ExtFields, FLAG_ONE_WAY, Frame, Header, Response, private, response_code};
 use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
@@ -26,7 +26,10 @@ use tokio::time::{sleep, timeout};
 /// Bytes for one peer that may wait; beyond it messages are dropped and the peer reported unreachable.
 pub(crate) const PEER_QUEUE_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 
-const _: () = assert!(PEER_QUEUE_BYTES_MAX <= BATCH_BYTES_MAX, "a queue fits one batch");
+const _: () = assert!(
+    PEER_QUEUE_BYTES_MAX + ANSWER_BYTES_MAX + 64 <= BATCH_BYTES_MAX,
+    "an answer fits behind a whole queue in one batch"
+);
 
 /// First pause between two attempts to connect.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);

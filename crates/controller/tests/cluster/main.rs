@@ -27,5 +27,6 @@ mod script_requests;
 mod script_returns;
 mod script_snapshots;
 mod script_start;
+mod script_upstream;
 mod simulation;
 mod world;

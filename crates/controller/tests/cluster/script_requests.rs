@@ -3,9 +3,9 @@
 use crate::broker::Broker;
 use crate::request::{
     alter, apply_id, clean, designate, elect, info, next_id, raw, register, set_in,
-    sync_state_data, version,
+    sync_state_data, text, version,
 };
-use crate::world::World;
+use crate::world::{MS, World};
 use controller::{Inspect, Note};
 use protocol::{ReplicasInfo, Request, Text, code};
 
@@ -396,6 +396,48 @@ fn sync_state_data_that_is_too_long() {
     world.expect(1, sync_state_data(&names[..100]), 0);
     let answer = world.expect(1, sync_state_data(&names), 1);
     assert!(answer.remark.unwrap().contains("BODY_BYTES_MAX"));
+}
+
+/// An answer that no link carries: a follower says so, instead of nothing until its deadline.
+#[test]
+fn a_forwarded_answer_that_is_too_long_is_an_error_that_says_so() {
+    let mut world = World::founded(3, 57);
+    world.checks.is_shallow = true;
+    let (leader, follower) = (world.leader().unwrap(), world.follower());
+    let name = |set: i64| format!("{}{set}", "n".repeat(245));
+    for set in 0..60 {
+        for id in 1..=75 {
+            world.tell_request(leader, &apply_id(&name(set), id, &"y".repeat(1_000)));
+        }
+        world.run(5);
+    }
+    world.run(1_000);
+    let names: Vec<String> = (0..60).map(name).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    world.expect(leader, sync_state_data(&names), 0);
+    world.expect(follower, sync_state_data(&names[..30]), 0);
+    let began = world.now;
+    let answer = world.expect(follower, sync_state_data(&names), 1);
+    assert!(answer.remark.unwrap().contains("ANSWER_BYTES_MAX"));
+    assert!(world.now - began < 100 * MS, "{} us", world.now - began);
+}
+
+/// 1012 repeats its names; who could never register is not told an id.
+#[test]
+fn next_ids_of_names_that_are_too_long() {
+    let mut world = World::founded(3, 58);
+    let whole = "n".repeat(255);
+    let long = "n".repeat(256);
+    for node in world.ids() {
+        world.expect(node, next_id(&whole), 0);
+        let answer = world.expect(node, next_id(&long), 1);
+        assert!(answer.remark.unwrap().contains("NAME_BYTES_MAX"));
+        assert!(answer.ext.is_empty(), "nothing is repeated");
+        let cluster_name = Some(text(&long));
+        let request = protocol::GetNextBrokerId { cluster_name, broker_name: Some(text("a")) };
+        let answer = world.expect(node, Request::GetNextBrokerId(request), 1);
+        assert!(answer.remark.unwrap().contains("CLUSTER_BYTES_MAX"));
+    }
 }
 
 /// A table that is full refuses, says so, and is empty again afterwards (L3, L5).

@@ -77,8 +77,8 @@ fn b42_hellos_that_are_refused() {
             ("itself", Hello { peer: peer_id(node), ..good }.bytes()),
         ];
         let before = ground.refused(node, "peer hello");
-        let mut wire = ground.connect(node);
         for (name, body) in &bodies {
+            let mut wire = ground.connect(node);
             let answer = wire.ask(&request(private::PEER_HELLO, &[], body)).unwrap().unwrap();
             assert_eq!(answer.code, response_code::NO_PERMISSION, "{name}: {answer:?}");
             assert!(answer.remark.unwrap_or_default().starts_with("peer refused: "), "{name}");
@@ -88,10 +88,14 @@ fn b42_hellos_that_are_refused() {
             assert_eq!(answer.code, response_code::REQUEST_CODE_NOT_SUPPORTED, "{name}");
             let question = request(code::CONTROLLER_GET_METADATA_INFO, &[], "");
             assert_eq!(wire.ask(&question).unwrap().unwrap().code, 0, "{name}");
+            // Whatever it says now: a link is one from its first frame on, or never.
+            let late = wire.ask(&request(private::PEER_HELLO, &[], &good_bytes)).unwrap().unwrap();
+            assert_eq!(late.code, response_code::NO_PERMISSION, "{name}: {late:?}");
+            assert!(late.remark.unwrap_or_default().contains("first frame"), "{name}");
             ground.check(name);
         }
         let counted = ground.refused(node, "peer hello") - before;
-        assert_eq!(counted, u64::try_from(bodies.len()).unwrap(), "each is counted");
+        assert_eq!(counted, u64::try_from(2 * bodies.len()).unwrap(), "each is counted");
     }
 }
 
