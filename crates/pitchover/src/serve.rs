@@ -95,6 +95,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
                 | NodeError::Start(_)
                 | NodeError::Listen { .. }
                 | NodeError::Descriptors(_)
+                | NodeError::JavaStore { .. }
                 | NodeError::System { .. } => EXIT_NOT_STARTED,
             })
         }
@@ -113,10 +114,10 @@ fn load(arguments: &Arguments) -> Result<Option<Config>, ConfigErrors> {
     if let Some(path) = &arguments.config_file {
         println!("load config properties file OK, {path}");
     }
-    let (settings, warnings) = server::config::Settings::read(&sources)?;
+    let read = server::config::Settings::read(&sources)?;
     if arguments.print_config_item {
-        print!("{}", print::items(&settings));
+        print!("{}", print::items(&read.settings));
         return Ok(None);
     }
-    Config::resolve(settings, warnings).map(Some)
+    Config::resolve(read).map(Some)
 }

@@ -42,7 +42,7 @@ use controller::{LeaderNaming, MasterLists, ReadMode};
 pub use live::{Live, LiveChange};
 pub use peer::{PEERS_MAX, PeerConfig, Style};
 pub use report::{ConfigError, ConfigErrors, Invalid, Oddity, Origin, Warning};
-pub use settings::{Setting, Settings};
+pub use settings::{ReadSettings, Setting, Settings};
 pub use source::{ConfigFile, Sources};
 pub use store::{ConfigStore, StoredFile, UPDATE_KEYS_MAX, UpdateAnswer, UpdateOutcome};
 
@@ -185,8 +185,7 @@ impl Config {
     /// # Errors
     /// All errors at once; see [`ConfigError`]. The first is the one upstream would report.
     pub fn load(sources: &Sources) -> Result<Self, ConfigErrors> {
-        let (settings, warnings) = Settings::read(sources)?;
-        Self::resolve(settings, warnings)
+        Self::resolve(Settings::read(sources)?)
     }
 
     /// Checks settings that were read before; `-p` needs them unchecked.
@@ -196,10 +195,8 @@ impl Config {
     ///
     /// # Panics
     /// Never by what the settings say: peers and ports were checked a few lines before.
-    pub fn resolve(
-        mut settings: Settings,
-        mut warnings: Vec<Warning>,
-    ) -> Result<Self, ConfigErrors> {
+    pub fn resolve(read: ReadSettings) -> Result<Self, ConfigErrors> {
+        let ReadSettings { mut settings, mut warnings, errors: wrong_values } = read;
         let mut errors = Vec::new();
         let is_two_ports = settings.text("controllerType") == "jRaft";
         let style = if is_two_ports { Style::TwoPorts } else { Style::OnePort };
@@ -209,6 +206,7 @@ impl Config {
         let admin = admin_address(&settings).map_err(|found| errors.push(found)).ok();
         let masters = masters(&settings).map_err(|found| errors.push(found)).ok();
         errors.extend(check_bounds(&settings));
+        errors.extend(wrong_values);
         let (Some(peers), Some(admin), Some(masters), true) =
             (peers, admin, masters, errors.is_empty())
         else {

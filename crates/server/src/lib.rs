@@ -28,6 +28,7 @@ mod core;
 mod descriptors;
 mod hello;
 mod inbox;
+mod java_store;
 pub mod metrics;
 mod node;
 mod notes;

@@ -11,6 +11,7 @@ use crate::connection;
 use crate::core::{Core, End};
 use crate::descriptors::{self, DESCRIPTORS_MIN};
 use crate::hello::{Hello, LINK_VERSION};
+use crate::java_store;
 use crate::metrics::Metrics;
 use crate::notes::Gauges;
 use crate::orders::Orders;
@@ -26,6 +27,7 @@ use journal::{Founding, Journal, JournalError, OpenError, Options, RealDisk, Rec
 use std::collections::BTreeMap;
 use std::io;
 use std::net::ToSocketAddrs;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
@@ -63,6 +65,17 @@ pub enum NodeError {
         /// Why.
         source: io::Error,
     },
+    /// Data of a Java controller lies where a first start would put ours.
+    #[error(
+        "{} holds data of a Java controller, which is not taken over: brokers registered there would be unknown \
+         here. Choose another controllerStorePath, or set pitchover.javaStore=ignore to start beside it and empty; \
+         Java's files are not touched",
+        path.display()
+    )]
+    JavaStore {
+        /// What was found.
+        path: PathBuf,
+    },
     /// The system allows too few descriptors.
     #[error(
         "the limit of open files is {0}, below DESCRIPTORS_MIN ({DESCRIPTORS_MIN}): raise it, for example \
@@ -96,6 +109,7 @@ pub fn run(config: Config, version: &str, on_start: impl FnOnce()) -> Result<(),
 async fn serve(config: Config, version: &str, on_start: impl FnOnce()) -> Result<(), NodeError> {
     let clock = Clock::start();
     let me = PeerId(config.me.peer_id);
+    refuse_java_store(&config)?;
     let shares = descriptors::claim().map_err(NodeError::Descriptors)?;
     let sockets = bind_all(&config)?;
     let pages = bind_pages(&config).await?;
@@ -152,6 +166,16 @@ async fn serve(config: Config, version: &str, on_start: impl FnOnce()) -> Result
         }),
         End::Journal(error) => Err(NodeError::Journal(error)),
     }
+}
+
+/// Before anything is made: the first start in a Java controller's place is a decision.
+fn refuse_java_store(config: &Config) -> Result<(), NodeError> {
+    let is_meant = config.settings.text("pitchover.javaStore") == "ignore";
+    if is_meant || config.data_path.exists() {
+        return Ok(());
+    }
+    let found = config.data_path.parent().and_then(java_store::found);
+    found.map_or(Ok(()), |path| Err(NodeError::JavaStore { path }))
 }
 
 fn open_journal(config: &Config, me: PeerId) -> Result<(Journal<RealDisk>, Recovered), NodeError> {

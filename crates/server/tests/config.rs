@@ -334,7 +334,7 @@ fn keys_that_do_nothing_say_so() {
 #[test]
 fn print_lists_all_fields_unchecked() {
     let sources = sources("serverWorkerThreads=9\ntls.server.keyPassword=secret\n");
-    let (settings, _) = Settings::read(&sources).unwrap();
+    let settings = Settings::read(&sources).unwrap().settings;
     let items = print::items(&settings);
     let lines: Vec<&str> = items.lines().collect();
     assert_eq!(lines.len(), 27 + 1 + 7 + 18 + 20);
@@ -354,4 +354,33 @@ fn a_missing_or_endless_file_is_an_error() {
     assert!(missing.starts_with("/nonexistent/c.conf: "), "{missing}");
     let endless = ConfigFile::read("/dev/zero").unwrap_err().to_string();
     assert_eq!(endless, "/dev/zero: longer than CONFIG_FILE_BYTES_MAX = 1048576 bytes");
+}
+
+/// Whoever mends one error is not told of the next only then.
+#[test]
+fn all_errors_are_said_at_once() {
+    let refused = refusal(
+        "controllerDLegerPeers=n0-127.0.0.1:9878\njRaftElectionTimeoutMs=1\n\
+         pitchover.durability=maybe\npitchover.adminAddr=here\npitchover.neverMaster=a\n\
+         pitchover.brokerCloseGraceMs=-1\npitchover.limits.segmentBytes=x\n",
+    );
+    let keys = [
+        "controllerDLegerSelfId",
+        "controllerDLegerGroup",
+        "pitchover.adminAddr=here",
+        "pitchover.neverMaster=a",
+        "jRaftElectionTimeoutMs=1",
+        "pitchover.durability=maybe",
+        "pitchover.brokerCloseGraceMs=-1",
+        "pitchover.limits.segmentBytes=x",
+    ];
+    for key in keys {
+        assert!(refused.contains(key), "{key}: {refused}");
+    }
+    assert_eq!(refused.lines().count(), keys.len(), "{refused}");
+    // What upstream would report comes first.
+    assert!(refused.starts_with("Attribute value controllerDLegerSelfId"), "{refused}");
+    // A file that ends in the middle is one error, not one for each key that it may have had.
+    let cut = refusal("controllerDLegerGroup=\\u00\npitchover.durability=maybe\n");
+    assert_eq!(cut.lines().count(), 1, "{cut}");
 }

@@ -65,7 +65,15 @@ fn everything_happens(metrics: &Metrics) {
     metrics.election("", "broker-a", ElectionResult::Nobody, ElectionReason::Broker);
     metrics.journal_sync(1_200);
     metrics.refused("CONNECTIONS_MAX");
-    metrics.notice(NoticeResult::Acknowledged);
+    for result in [
+        NoticeResult::Sent,
+        NoticeResult::Sent,
+        NoticeResult::Acknowledged,
+        NoticeResult::Retried,
+        NoticeResult::GivenUp,
+    ] {
+        metrics.notice(result);
+    }
     metrics.broker_expired(ExpiryReason::Silent);
     metrics.leader_changed();
     metrics.set_role(Role::Leader);
@@ -157,7 +165,10 @@ fn our_numbers() {
         ("pitchover_journal_sync_seconds_bucket", vec![("le", "0.003")], 1.0),
         ("pitchover_elections_total", vec![("reason", "master_lost")], 2.0),
         ("pitchover_refused_total", vec![("limit", "CONNECTIONS_MAX")], 1.0),
+        ("pitchover_notices_total", vec![("result", "sent")], 2.0),
         ("pitchover_notices_total", vec![("result", "acknowledged")], 1.0),
+        ("pitchover_notices_total", vec![("result", "retried")], 1.0),
+        ("pitchover_notices_total", vec![("result", "given_up")], 1.0),
         ("pitchover_brokers_expired_total", vec![("reason", "silent")], 1.0),
         ("pitchover_leader_changes_total", vec![], 1.0),
         ("pitchover_raft_role", vec![], 3.0),

@@ -150,6 +150,10 @@ fn b46_store_paths_that_cannot_be_used() {
     fs::create_dir(at("inner")).unwrap();
     fs::write(at("inner/pitchover-n0"), "not a folder").unwrap();
     fs::create_dir_all(at("java/pitchover-n0/dledger-n0")).unwrap();
+    fs::create_dir_all(at("dledger/dledger-n0/data")).unwrap();
+    for name in ["log", "raft_meta", "snapshot"] {
+        fs::create_dir_all(at("jraft").join(name)).unwrap();
+    }
     fs::create_dir_all(at("strange/pitchover-n0")).unwrap();
     fs::write(at("strange/pitchover-n0/photo.jpg"), "somebody's").unwrap();
     let port = free_port();
@@ -158,6 +162,12 @@ fn b46_store_paths_that_cannot_be_used() {
         ("its parent is a file", at("file/deeper"), vec!["file", "not a folder"]),
         ("the journal's place is a file", at("inner"), vec!["pitchover-n0", "not a folder"]),
         ("data of a Java controller", at("java"), vec!["dledger-n0", "Java controller"]),
+        (
+            "a DLedger store beside ours",
+            at("dledger"),
+            vec!["dledger-n0", "Java controller", "pitchover.javaStore=ignore"],
+        ),
+        ("a jRaft store beside ours", at("jraft"), vec!["raft_meta", "Java controller"]),
         ("somebody's files", at("strange"), vec!["photo.jpg", "empty folder"]),
         // Root may do everything, but not this.
         (
@@ -178,6 +188,28 @@ fn b46_store_paths_that_cannot_be_used() {
             "no permission",
             &["right to read and write"],
         );
+    }
+}
+
+/// Who means it starts beside Java's data, and needs not say so again; Java's files stay as they are.
+#[test]
+fn a_start_beside_java_that_is_meant() {
+    let folder = Folder::new();
+    let store = folder.path().join("store");
+    let java = store.join("dledger-n0");
+    fs::create_dir_all(java.join("data")).unwrap();
+    fs::write(java.join("data/00000000000000000000"), "Java's").unwrap();
+    let before = content(&java);
+    let mut settings = Settings::of_one(free_port(), &store);
+    let (file, log) = (folder.path().join("beside.properties"), folder.path().join("log"));
+    for more in ["pitchover.javaStore=ignore", ""] {
+        settings.more = more.to_owned();
+        fs::write(&file, settings.text()).unwrap();
+        let node = Node::start(Path::new(PROGRAM), &file, &log);
+        let addresses = vec![settings.peers.split_once('-').unwrap().1.to_owned()];
+        let mut cluster = Cluster { nodes: vec![node], addresses, folder: Folder::new() };
+        cluster.await_leader();
+        assert_eq!(content(&java), before);
     }
 }
 

@@ -36,6 +36,17 @@ pub struct Settings {
     home: String,
 }
 
+/// What was read, whole or not.
+#[derive(Debug)]
+pub struct ReadSettings {
+    /// Every key.
+    pub settings: Settings,
+    /// What is odd.
+    pub warnings: Vec<Warning>,
+    /// What is wrong: values of our own keys. They are said together with what [`super::Config::resolve`] finds.
+    pub errors: Vec<ConfigError>,
+}
+
 /// What became of one pair.
 enum Applied {
     Set(&'static Field),
@@ -50,9 +61,8 @@ impl Settings {
     /// Reads all sources.
     ///
     /// # Errors
-    /// - [`ConfigError::Malformed`]: a file has a malformed `\u`.
-    /// - [`ConfigError::Invalid`]: one of our own keys has a value that is not allowed.
-    pub fn read(sources: &Sources) -> Result<(Self, Vec<Warning>), ConfigErrors> {
+    /// All that is wrong, if among it is [`ConfigError::Malformed`]: a file has a malformed `\u`.
+    pub fn read(sources: &Sources) -> Result<ReadSettings, ConfigErrors> {
         let mut settings = Self::defaults(sources);
         let mut reader = Reader { settings: &mut settings, warnings: vec![], errors: vec![] };
         if let Some(file) = &sources.tls_file {
@@ -75,7 +85,11 @@ impl Settings {
         }
         let Reader { warnings, errors, .. } = reader;
         settings.take_pod_name(sources);
-        if errors.is_empty() { Ok((settings, warnings)) } else { Err(ConfigErrors(errors)) }
+        // What a file that cannot be read leaves out would be missed in vain.
+        if errors.iter().any(|error| matches!(error, ConfigError::Malformed { .. })) {
+            return Err(ConfigErrors(errors));
+        }
+        Ok(ReadSettings { settings, warnings, errors })
     }
 
     fn defaults(sources: &Sources) -> Self {

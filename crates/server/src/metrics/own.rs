@@ -15,7 +15,7 @@ use super::{ElectionReason, RequestKind, Shared};
 pub(super) struct Own(pub(super) Arc<Shared>);
 
 /// Labels in the order of the enums' variants.
-const NOTICES: [&str; 3] = ["acknowledged", "retried", "given_up"];
+const NOTICES: [&str; 4] = ["sent", "acknowledged", "retried", "given_up"];
 const EXPIRIES: [&str; 2] = ["silent", "refused"];
 
 impl Collector for Own {

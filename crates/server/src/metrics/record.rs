@@ -49,7 +49,7 @@ pub(super) struct Records {
     pub(super) append_latencies: Latencies,
     pub(super) journal_syncs: Latencies,
     pub(super) refusals: Named,
-    pub(super) notices: [Count; 3],
+    pub(super) notices: [Count; 4],
     pub(super) expiries: [Count; 2],
     pub(super) leader_changes: Count,
     pub(super) elections: Elections,
