@@ -7,9 +7,9 @@
 //! ```text
 //! interop.rs     options, rounds
 //!  ├─ maven      Java, Maven, jars
-//!  ├─ scenario   what a round proves ── commands   mqadmin's outputs ── expected
-//!  │   └─ stage  what is done and waited for ── admin, traffic
-//!  │       └─ cluster ── setup (files, command lines) ── ports
+//!  ├─ scenario   what a round proves (base, liveness, spread) ── commands   mqadmin's outputs ── expected
+//!  │   └─ stage  what is done and waited for ── admin, traffic, counters
+//!  │       └─ cluster ── relay, setup (files, command lines) ── ports
 //!  └─ report, clock, process
 //! ```
 
@@ -17,10 +17,12 @@ mod admin;
 mod clock;
 mod cluster;
 mod commands;
+mod counters;
 mod expected;
 mod maven;
 mod ports;
 mod process;
+mod relay;
 mod report;
 mod scenario;
 mod setup;
@@ -28,9 +30,9 @@ mod stage;
 mod traffic;
 
 use self::clock::Stopwatch;
-use self::ports::Ports;
+use self::ports::{BROKERS_MAX, Ports};
 use self::report::{Failure, Outcome, Report, Stop};
-use self::setup::{Serialization, Setup, Target};
+use self::setup::{Play, Serialization, Setup, Target};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -40,7 +42,7 @@ usage: cargo xtask interop [--quick] [--target pitchover|java] [--round NAME] [-
 
   --quick            5.5.0 with JSON headers only
   --target java      Java controllers instead of ours: checks the suite itself
-  --round NAME       one round: 5.5.0-json, 5.5.0-rocketmq, 5.1.4-json, 5.1.4-rocketmq
+  --round NAME       one round: 5.5.0-json, 5.5.0-rocketmq, 5.1.4-json, 5.1.4-rocketmq, liveness, spread
   --pitchover FILE   the program under test (default: built with cargo, release profile)
 
 Needs a JDK and Maven. Logs stay under target/interop/.";
@@ -57,32 +59,51 @@ struct Round {
     name: &'static str,
     version: &'static str,
     serialization: Serialization,
+    play: Play,
     is_quick: bool,
 }
 
-const ROUNDS: [Round; 4] = [
+const ROUNDS: [Round; 6] = [
     Round {
         name: "5.5.0-json",
         version: "5.5.0",
         serialization: Serialization::Json,
+        play: Play::Base,
         is_quick: true,
     },
     Round {
         name: "5.5.0-rocketmq",
         version: "5.5.0",
         serialization: Serialization::RocketMq,
+        play: Play::Base,
         is_quick: false,
     },
     Round {
         name: "5.1.4-json",
         version: "5.1.4",
         serialization: Serialization::Json,
+        play: Play::Base,
         is_quick: false,
     },
     Round {
         name: "5.1.4-rocketmq",
         version: "5.1.4",
         serialization: Serialization::RocketMq,
+        play: Play::Base,
+        is_quick: false,
+    },
+    Round {
+        name: "liveness",
+        version: "5.5.0",
+        serialization: Serialization::Json,
+        play: Play::Liveness,
+        is_quick: false,
+    },
+    Round {
+        name: "spread",
+        version: "5.5.0",
+        serialization: Serialization::Json,
+        play: Play::Spread,
         is_quick: false,
     },
 ];
@@ -134,6 +155,10 @@ fn play_all(
     }
     let mut all = Ok(());
     for round in &options.rounds {
+        if round.play == Play::Spread && options.target == Target::Java {
+            report.note(&format!("{} is not played: upstream's followers refuse", round.name));
+            continue;
+        }
         let played = match set_up(root, folder, options.target, round, report) {
             Ok(setup) => play(Setup { pitchover: pitchover.clone(), ..setup }, round, report),
             Err(failure) => report.prove(&format!("{} can be played", round.name), Err(failure)),
@@ -154,9 +179,7 @@ fn play(setup: Setup, round: &Round, report: &mut Report) -> Result<(), Stop> {
     report.open_round(round.name, &what);
     let folder = setup.folder.clone();
     let watch = Stopwatch::start();
-    // The outputs of mqadmin do not depend on how brokers write their headers.
-    let with_commands = setup.serialization == Serialization::Json;
-    let played = scenario::play(setup, with_commands, report);
+    let played = scenario::play(setup, report);
     report.note(&format!("{} took {}", round.name, watch.shown()));
     if played.is_ok() {
         drop_data(&folder);
@@ -166,8 +189,8 @@ fn play(setup: Setup, round: &Round, report: &mut Report) -> Result<(), Stop> {
 
 /// Logs stay; the data of a round that went well is only large.
 fn drop_data(folder: &Path) {
-    for name in ["controller", "broker"] {
-        for index in 0..3 {
+    for (name, count) in [("controller", 3), ("broker", BROKERS_MAX)] {
+        for index in 0..count {
             // What cannot be removed now is removed by the next run.
             drop(std::fs::remove_dir_all(folder.join(format!("{name}-{index}")).join("store")));
         }
@@ -197,6 +220,8 @@ fn set_up(
         version: round.version,
         target,
         serialization: round.serialization,
+        play: round.play,
+        relay: None,
         ports: Ports::find()?,
         class_path,
         pitchover: PathBuf::new(),
@@ -270,7 +295,7 @@ mod tests {
 
     #[test]
     fn rounds_are_chosen() {
-        assert_eq!(rounds("").len(), 4);
+        assert_eq!(rounds("").len(), 6);
         assert_eq!(rounds("--quick"), ["5.5.0-json"]);
         assert_eq!(rounds("--round 5.1.4-rocketmq"), ["5.1.4-rocketmq"]);
     }

@@ -5,7 +5,7 @@
 
 use super::process::{Dialogue, Run};
 use super::report::{Failure, Outcome};
-use super::setup::{BROKER_SET, CLUSTER, Setup, TOPIC};
+use super::setup::{CLUSTER, Setup, TOPIC};
 use std::time::Duration;
 
 /// A question makes up to four requests, and each may time out after 3 to 5 s.
@@ -37,6 +37,14 @@ impl State {
         ids.sort_unstable();
         ids
     }
+}
+
+/// One controller's own answer to a broker's poll.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Polled {
+    pub(super) code: i64,
+    pub(super) master_epoch: i64,
+    pub(super) set_epoch: i64,
 }
 
 /// What one broker is.
@@ -83,10 +91,17 @@ impl Admin {
         Ok(leader.filter(|leader| !leader.is_empty()).map(str::to_owned))
     }
 
-    /// The state of the broker set; none if it is unknown or cannot be asked for now.
-    pub(super) fn state(&mut self, controller: &str) -> Outcome<Option<State>> {
-        let Ok(answer) = self.ask(&["state", controller, BROKER_SET])? else { return Ok(None) };
+    /// The state of a broker set; none if it is unknown or cannot be asked for now.
+    pub(super) fn state(&mut self, controller: &str, set: &str) -> Outcome<Option<State>> {
+        let Ok(answer) = self.ask(&["state", controller, set])? else { return Ok(None) };
         parse_state(&answer).map(Some).ok_or_else(|| Failure(format!("admin answered {answer:?}")))
+    }
+
+    /// What one controller itself answers to a broker's poll (1004), good or not; none if it does not answer at all.
+    pub(super) fn poll(&mut self, controller: &str, set: &str) -> Outcome<Option<Polled>> {
+        let Ok(answer) = self.ask(&["poll", controller, set])? else { return Ok(None) };
+        let polled = answer.first().and_then(|line| parse_polled(line));
+        polled.map(Some).ok_or_else(|| Failure(format!("admin answered {answer:?}")))
     }
 
     /// Makes the topic on the master.
@@ -102,8 +117,8 @@ impl Admin {
     }
 
     /// What each broker is that the name server knows and that answers.
-    pub(super) fn roles(&mut self) -> Outcome<Vec<Role>> {
-        let answer = self.ask(&["roles", BROKER_SET])?.unwrap_or_default();
+    pub(super) fn roles(&mut self, set: &str) -> Outcome<Vec<Role>> {
+        let answer = self.ask(&["roles", set])?.unwrap_or_default();
         Ok(answer.iter().filter_map(|line| parse_role(line)).collect())
     }
 }
@@ -148,6 +163,14 @@ fn parse_state(lines: &[String]) -> Option<State> {
     Some(state)
 }
 
+fn parse_polled(line: &str) -> Option<Polled> {
+    let words: Vec<&str> = line.split('\t').collect();
+    let &["polled", code, master_epoch, set_epoch] = words.as_slice() else { return None };
+    let number = |word: &str| word.parse().ok();
+    let (master_epoch, set_epoch) = (number(master_epoch)?, number(set_epoch)?);
+    Some(Polled { code: number(code)?, master_epoch, set_epoch })
+}
+
 fn parse_role(line: &str) -> Option<Role> {
     let words: Vec<&str> = line.split('\t').collect();
     let &["role", address, at_namesrv, itself] = words.as_slice() else { return None };
@@ -157,7 +180,7 @@ fn parse_role(line: &str) -> Option<Role> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Replica, Role, parse_role, parse_state};
+    use super::{Polled, Replica, Role, parse_polled, parse_role, parse_state};
 
     fn lines(text: &str) -> Vec<String> {
         text.lines().map(|line| line.replace(' ', "\t")).collect()
@@ -181,6 +204,13 @@ mod tests {
         assert_eq!((state.master, state.master_address), (None, None));
         assert_eq!(parse_state(&lines("other")), None);
         assert_eq!(parse_state(&[]), None);
+    }
+
+    #[test]
+    fn polls_are_read() {
+        let expected = Polled { code: 2007, master_epoch: -1, set_epoch: -1 };
+        assert_eq!(parse_polled("polled\t2007\t-1\t-1"), Some(expected));
+        assert_eq!(parse_polled("polled\t2007"), None);
     }
 
     #[test]

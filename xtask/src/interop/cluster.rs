@@ -1,8 +1,19 @@
-//! The processes of a round: one name server, three controllers, three brokers, by index.
+//! The processes of a round: one name server, three controllers, three to six brokers, by index; and the relays
+//! between them.
 
+use super::ports::BROKERS_MAX;
 use super::process::Process;
+use super::relay::Relay;
 use super::report::{Failure, Outcome};
-use super::setup::{BROKER_SET, CLUSTER, Setup};
+use super::setup::{CLUSTER, Play, Setup};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// A broker that is asked to end says goodbye to everybody first.
+const END_LIMIT: Duration = Duration::from_secs(60);
+
+/// Controllers have the number of their rank, from 1, in the hello of their links.
+const FIRST_PEER: u64 = 1;
 
 /// What the suite starts and kills.
 #[derive(Debug)]
@@ -10,17 +21,39 @@ pub(super) struct Cluster {
     pub(super) setup: Setup,
     namesrv: Option<Process>,
     controllers: [Option<Process>; 3],
-    brokers: [Option<Process>; 3],
+    /// Controllers that stand still.
+    frozen: [bool; 3],
+    brokers: [Option<Process>; BROKERS_MAX],
+    /// What the first broker sends to others passes here, if that is wanted.
+    first_broker: Option<Relay>,
+    /// Each controller's links from the others, if they are to be cut.
+    links: Vec<Relay>,
 }
 
 impl Cluster {
-    pub(super) fn new(setup: Setup) -> Self {
-        Self {
+    /// Nothing runs yet but the relays.
+    ///
+    /// # Errors
+    /// A relay finds no port.
+    pub(super) fn new(mut setup: Setup, with_relay: bool) -> Outcome<Self> {
+        let first_broker = with_relay.then(Relay::socks).transpose()?;
+        setup.relay = first_broker.as_ref().map(Relay::port);
+        let mut links = Vec::new();
+        if setup.play == Play::Spread {
+            let host = setup.controller_host();
+            for port in setup.ports.links {
+                links.push(Relay::link(port, SocketAddr::from((host, port)))?);
+            }
+        }
+        Ok(Self {
             setup,
             namesrv: None,
             controllers: [const { None }; 3],
-            brokers: [const { None }; 3],
-        }
+            frozen: [false; 3],
+            brokers: [const { None }; BROKERS_MAX],
+            first_broker,
+            links,
+        })
     }
 
     pub(super) fn start_namesrv(&mut self) -> Outcome<()> {
@@ -58,6 +91,63 @@ impl Cluster {
         Ok(())
     }
 
+    /// Asks a controller to end and waits until it has.
+    pub(super) fn stop_controller(&mut self, index: usize) -> Outcome<()> {
+        let Some(process) = slot(&mut self.controllers, index)?.take() else { return Ok(()) };
+        process.terminate()?;
+        process.end_of(END_LIMIT)
+    }
+
+    /// Asks a broker to end; gives the process, which goes on until it has.
+    pub(super) fn ask_broker_to_end(&mut self, index: usize) -> Outcome<Process> {
+        let process = slot(&mut self.brokers, index)?.take();
+        let process = process.ok_or_else(|| Failure(format!("broker {index} does not run")))?;
+        process.terminate()?;
+        Ok(process)
+    }
+
+    /// Lets a controller stand still, or go on.
+    pub(super) fn freeze_controller(&mut self, index: usize, is_frozen: bool) -> Outcome<()> {
+        let Some(process) = slot(&mut self.controllers, index)? else {
+            return Err(Failure(format!("controller {index} does not run")));
+        };
+        process.freeze(is_frozen)?;
+        self.frozen.iter_mut().skip(index).take(1).for_each(|frozen| *frozen = is_frozen);
+        Ok(())
+    }
+
+    /// Lets a broker stand still, or go on.
+    pub(super) fn freeze_broker(&mut self, index: usize, is_frozen: bool) -> Outcome<()> {
+        match slot(&mut self.brokers, index)? {
+            Some(process) => process.freeze(is_frozen),
+            None => Err(Failure(format!("broker {index} does not run"))),
+        }
+    }
+
+    /// Resets all connections of the first broker to the controllers; gives their number.
+    pub(super) fn reset_first_broker(&self) -> Outcome<usize> {
+        let relay = self.first_broker.as_ref();
+        let relay = relay.ok_or_else(|| Failure("the first broker has no relay".to_owned()))?;
+        Ok(relay.reset(&self.setup.ports.controllers))
+    }
+
+    /// Cuts two controllers off from each other, in both directions, or heals the cut; gives the number of links that
+    /// it concerns.
+    pub(super) fn cut(&self, one: usize, other: usize, is_cut: bool) -> usize {
+        let ways = [(one, other), (other, one)];
+        let concerned = ways.into_iter().filter_map(|(to, from)| {
+            let relay = self.links.get(to)?;
+            let from = u64::try_from(from).ok()? + FIRST_PEER;
+            if is_cut {
+                relay.hold(from);
+            } else {
+                relay.release(from);
+            }
+            Some(relay.links_of(from))
+        });
+        concerned.sum()
+    }
+
     /// Takes all data of a broker that is not running, its identity included.
     pub(super) fn wipe_broker(&mut self, index: usize) -> Outcome<()> {
         let store = self.setup.home(&format!("broker-{index}"))?.join("store");
@@ -69,7 +159,8 @@ impl Cluster {
         let file =
             self.setup.home(&format!("broker-{index}"))?.join("store").join("brokerIdentity");
         let Ok(text) = std::fs::read_to_string(&file) else { return Ok(None) };
-        let id = text.trim().strip_prefix(&format!("{CLUSTER}#{BROKER_SET}#"));
+        let set = self.setup.broker_set(index);
+        let id = text.trim().strip_prefix(&format!("{CLUSTER}#{set}#"));
         let id = id.and_then(|id| id.parse().ok());
         id.map(Some).ok_or_else(|| Failure(format!("{} holds {text:?}", file.display())))
     }
@@ -90,10 +181,11 @@ impl Cluster {
         Ok(list.is_ok_and(|list| list.contains(&format!("\"{topic}\""))))
     }
 
-    /// Which running controllers there are.
+    /// Which controllers run, and do not stand still.
     pub(super) fn live_controllers(&self) -> Vec<usize> {
-        let live = self.controllers.iter().enumerate();
-        live.filter(|(_, process)| process.is_some()).map(|(index, _)| index).collect()
+        let all = self.controllers.iter().zip(self.frozen).enumerate();
+        let live = all.filter(|(_, (process, is_frozen))| process.is_some() && !is_frozen);
+        live.map(|(index, _)| index).collect()
     }
 
     /// An error if a process that was not killed has ended.
@@ -105,6 +197,6 @@ impl Cluster {
     }
 }
 
-fn slot(slots: &mut [Option<Process>; 3], index: usize) -> Outcome<&mut Option<Process>> {
+fn slot(slots: &mut [Option<Process>], index: usize) -> Outcome<&mut Option<Process>> {
     slots.get_mut(index).ok_or_else(|| Failure(format!("there is no number {index}")))
 }

@@ -14,12 +14,19 @@ const LAST: u16 = 29_000;
 const BROKER_PORTS: [u16; 4] = [0, 1, 2, 3];
 const BROKER_PORT_IN_BLOCK: u16 = 2;
 
+/// Brokers of the largest cluster.
+pub(super) const BROKERS_MAX: usize = 6;
+
 /// Ports of one cluster.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ports {
     pub(super) namesrv: u16,
     pub(super) controllers: [u16; 3],
-    pub(super) brokers: [u16; 3],
+    /// The controllers' own ports for each other, where they have them.
+    pub(super) links: [u16; 3],
+    /// The controllers' admin pages.
+    pub(super) admin: [u16; 3],
+    pub(super) brokers: [u16; BROKERS_MAX],
 }
 
 impl Ports {
@@ -46,10 +53,13 @@ impl Ports {
             Err(Failure(format!("no free ports between {FIRST} and {LAST}")))
         };
         let namesrv = block(&[0])?;
-        let controllers = [block(&[0])?, block(&[0])?, block(&[0])?];
-        let mut broker = || block(&BROKER_PORTS).map(|first| first + BROKER_PORT_IN_BLOCK);
-        let brokers = [broker()?, broker()?, broker()?];
-        Ok(Self { namesrv, controllers, brokers })
+        let mut three = || Ok([block(&[0])?, block(&[0])?, block(&[0])?]);
+        let (controllers, links, admin) = (three()?, three()?, three()?);
+        let mut brokers = [0; BROKERS_MAX];
+        for broker in &mut brokers {
+            *broker = block(&BROKER_PORTS)? + BROKER_PORT_IN_BLOCK;
+        }
+        Ok(Self { namesrv, controllers, links, admin, brokers })
     }
 }
 
@@ -64,9 +74,11 @@ mod tests {
 
     #[test]
     fn ports_differ_and_lie_in_the_range() {
-        let Ports { namesrv, controllers, brokers } = Ports::find().expect("some are free");
+        let found = Ports::find().expect("some are free");
+        let Ports { namesrv, controllers, links, admin, brokers } = found;
         let around = brokers.iter().flat_map(|port| [port - 2, port - 1, *port, port + 1]);
-        let mut all: Vec<u16> = [namesrv].into_iter().chain(controllers).chain(around).collect();
+        let others = controllers.into_iter().chain(links).chain(admin);
+        let mut all: Vec<u16> = [namesrv].into_iter().chain(others).chain(around).collect();
         let count = all.len();
         all.sort_unstable();
         all.dedup();

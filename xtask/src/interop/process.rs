@@ -6,6 +6,7 @@
 
 use super::clock::until;
 use super::report::{Failure, Outcome};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -51,6 +52,27 @@ impl Process {
         // Both fail only for a process that has been reaped already.
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+
+    /// Asks it to end, as a service manager does (SIGTERM). It goes on until it has.
+    pub(super) fn terminate(&self) -> Outcome<()> {
+        self.signal(Signal::TERM)
+    }
+
+    /// Lets it stand still, connections open (SIGSTOP), or go on (SIGCONT).
+    pub(super) fn freeze(&self, is_frozen: bool) -> Outcome<()> {
+        self.signal(if is_frozen { Signal::STOP } else { Signal::CONT })
+    }
+
+    fn signal(&self, signal: Signal) -> Outcome<()> {
+        let sent = kill_process(Pid::from_child(&self.child), signal);
+        sent.map_err(Failure::while_doing(format!("cannot signal {}", self.name)))
+    }
+
+    /// Waits until it has ended by itself.
+    pub(super) fn end_of(mut self, limit: Duration) -> Outcome<()> {
+        let what = format!("{} to end", self.name);
+        until(&what, limit, || self.ended()).map(drop)
     }
 
     /// How it ended, if it did so by itself.

@@ -7,16 +7,21 @@
 //!   traffic/                                   acknowledged ids, log of the producer and the consumer
 //! ```
 //!
-//! Brokers get short periods, so that a change is seen within a second or two, and `allAckInSyncStateSet`, so
+//! Brokers get short periods (but in the round `spread`, which measures upstream's own), so that a change is seen within a second or two, and `allAckInSyncStateSet`, so
 //! that an acknowledged message is on every member of the sync-state set.
 
-use super::ports::{Ports, address};
+use super::ports::{BROKERS_MAX, Ports, address};
 use super::report::{Failure, Outcome};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub(super) const CLUSTER: &str = "DefaultCluster";
 pub(super) const BROKER_SET: &str = "broker-a";
+
+/// The broker sets of the round `spread`, of two brokers each. By their names (and the rendezvous hashing of
+/// `crates/controller/src/naming.rs`) the first brokers of the three belong to three different controllers.
+pub(super) const SPREAD_SETS: [&str; 3] = ["broker-a", "broker-d", "broker-c"];
 pub(super) const TOPIC: &str = "interop";
 
 /// Heap of the large processes; everything else gets [`SMALL_HEAP_MB`].
@@ -35,6 +40,17 @@ pub(super) enum Target {
     Pitchover,
     /// Upstream's own, of the same version as the brokers: tells whether the suite asks for the right things.
     Java,
+}
+
+/// What is played, and so which processes there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Play {
+    /// One broker set, mqadmin, and processes that die.
+    Base,
+    /// One broker set, and processes that stand still, restart, or lose their connections.
+    Liveness,
+    /// Three broker sets whose brokers are spread over the controllers; the controllers' links to each other can be cut.
+    Spread,
 }
 
 /// How brokers write their frame headers.
@@ -63,7 +79,10 @@ pub(super) struct Setup {
     pub(super) version: &'static str,
     pub(super) target: Target,
     pub(super) serialization: Serialization,
+    pub(super) play: Play,
     pub(super) ports: Ports,
+    /// Through it goes what the first broker sends to others, if that is wanted in this round.
+    pub(super) relay: Option<u16>,
     /// Of the jars and the drivers.
     pub(super) class_path: String,
     /// Our program; not looked at for [`Target::Java`].
@@ -85,11 +104,28 @@ impl Setup {
     }
 
     pub(super) fn controller_addresses(&self) -> [String; 3] {
-        self.ports.controllers.map(address)
+        let host = self.controller_host();
+        self.ports.controllers.map(|port| format!("{host}:{port}"))
     }
 
-    pub(super) fn broker_addresses(&self) -> [String; 3] {
+    /// Where their links can be cut, controllers listen at a loopback address of their own, and relays at the usual one.
+    pub(super) fn controller_host(&self) -> Ipv4Addr {
+        match self.play {
+            Play::Base | Play::Liveness => Ipv4Addr::LOCALHOST,
+            Play::Spread => Ipv4Addr::new(127, 0, 0, 2),
+        }
+    }
+
+    pub(super) fn broker_addresses(&self) -> [String; BROKERS_MAX] {
         self.ports.brokers.map(address)
+    }
+
+    /// The broker set of one broker.
+    pub(super) fn broker_set(&self, index: usize) -> &'static str {
+        match self.play {
+            Play::Base | Play::Liveness => BROKER_SET,
+            Play::Spread => SPREAD_SETS.get(index / 2).copied().unwrap_or(BROKER_SET),
+        }
     }
 
     /// A Java program in `home`, which is all it can write to; its arguments still to come.
@@ -130,16 +166,7 @@ impl Setup {
     /// The same property file for both kinds of controller.
     pub(super) fn controller(&self, index: usize, home: &Path) -> Outcome<Command> {
         let file = home.join("controller.properties");
-        let addresses = self.controller_addresses();
-        let peers: Vec<String> =
-            addresses.iter().enumerate().map(|(n, address)| format!("n{n}-{address}")).collect();
-        let mut text = String::new();
-        property(&mut text, "controllerDLegerGroup", "group1");
-        property(&mut text, "controllerDLegerPeers", &peers.join(";"));
-        property(&mut text, "controllerDLegerSelfId", &format!("n{index}"));
-        property(&mut text, "controllerStorePath", &home.join("store").to_string_lossy());
-        property(&mut text, "bindAddress", "127.0.0.1");
-        write(&file, &text)?;
+        write(&file, &self.controller_properties(index, home))?;
         Ok(match self.target {
             Target::Pitchover => {
                 let mut command = Command::new(&self.pitchover);
@@ -154,6 +181,35 @@ impl Setup {
                 command
             }
         })
+    }
+
+    fn controller_properties(&self, index: usize, home: &Path) -> String {
+        let mut text = String::new();
+        let mut set = |key: &str, value: &str| property(&mut text, key, value);
+        let addresses = self.controller_addresses();
+        if self.play == Play::Spread {
+            // One port for brokers, another for the other controllers; to these a relay leads.
+            let links = self.ports.links.map(address);
+            set("controllerType", "jRaft");
+            set("jRaftGroupId", "group1");
+            set("jRaftInitConf", &links.join(","));
+            set("jRaftServerId", links.get(index).map_or("", |own| own));
+            set("jRaftControllerRPCAddr", &addresses.join(","));
+            set("pitchover.leaderNaming", "spread");
+        } else {
+            let named = addresses.iter().enumerate();
+            let peers: Vec<String> = named.map(|(n, address)| format!("n{n}-{address}")).collect();
+            set("controllerDLegerGroup", "group1");
+            set("controllerDLegerPeers", &peers.join(";"));
+            set("controllerDLegerSelfId", &format!("n{index}"));
+        }
+        set("controllerStorePath", &home.join("store").to_string_lossy());
+        set("bindAddress", &self.controller_host().to_string());
+        if self.target == Target::Pitchover && self.play == Play::Spread {
+            let admin = self.ports.admin.get(index).copied().unwrap_or_default();
+            set("pitchover.adminAddr", &address(admin));
+        }
+        text
     }
 
     pub(super) fn broker(&self, index: usize, home: &Path) -> Outcome<Command> {
@@ -174,7 +230,7 @@ impl Setup {
         let mut text = String::new();
         let mut set = |key: &str, value: &str| property(&mut text, key, value);
         set("brokerClusterName", CLUSTER);
-        set("brokerName", BROKER_SET);
+        set("brokerName", self.broker_set(index));
         set("brokerIP1", "127.0.0.1");
         set("brokerIP2", "127.0.0.1");
         set("bindAddress", "127.0.0.1");
@@ -193,8 +249,17 @@ impl Setup {
         set("messageIndexEnable", "false");
         // The shortest that is accepted. Followers learn a new master's replication address by it.
         set("registerNameServerPeriod", "10000");
-        for period in PERIODS {
-            set(period, "1000");
+        if self.play != Play::Spread {
+            for period in PERIODS {
+                set(period, "1000");
+            }
+        }
+        if let Some(relay) = self.relay.filter(|_| index == 0) {
+            let everything = format!("{{\"0.0.0.0/0\":{{\"addr\":\"{}\"}}}}", address(relay));
+            set("socksProxyConfig", &everything);
+            // Upstream sets the sizes as they are on connections through a proxy, and 0, the default, is refused.
+            set("clientSocketSndBufSize", "65536");
+            set("clientSocketRcvBufSize", "65536");
         }
         text
     }

@@ -3,17 +3,16 @@
 //! Each function does one thing and gives what was seen, or why it did not come to pass; what they prove together
 //! is in `scenario.rs`.
 
-use super::admin::{Admin, Role, State};
+use super::admin::{Admin, Polled, Role, State};
 use super::clock::{Stopwatch, pause, until};
 use super::cluster::Cluster;
-use super::ports::address;
 use super::report::{Failure, Outcome};
-use super::setup::{Setup, TOPIC};
+use super::setup::{BROKER_SET, Setup, TOPIC};
 use super::traffic::{Status, Traffic};
 use std::time::Duration;
 
 /// A JVM starts in a few seconds; a busy machine and a broker's own retries (5 s each) come on top.
-const START_LIMIT: Duration = Duration::from_secs(90);
+pub(super) const START_LIMIT: Duration = Duration::from_secs(90);
 
 /// Upstream's slowest way: 10 s until a silent broker counts as dead, 5 s until the next scan, 5 s until the next poll.
 const CHANGE_LIMIT: Duration = Duration::from_secs(60);
@@ -23,6 +22,17 @@ const FLOW_COUNT: u64 = 100;
 
 /// How long traffic is watched while a controller is gone, at least.
 const WATCH: Duration = Duration::from_secs(3);
+
+/// How a master is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// `kill -9`: its connections close at once.
+    Killed,
+    /// SIGTERM: it says goodbye.
+    Asked,
+    /// SIGSTOP: its connections stay open, and its address accepts, but nothing answers.
+    Frozen,
+}
 
 /// The cluster and those who talk to it.
 #[derive(Debug)]
@@ -34,9 +44,9 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Starts name server and controllers; brokers and traffic come later.
-    pub(super) fn open(setup: Setup) -> Outcome<Self> {
+    pub(super) fn open(setup: Setup, with_relay: bool) -> Outcome<Self> {
         let admin = Admin::start(&setup)?;
-        let mut cluster = Cluster::new(setup);
+        let mut cluster = Cluster::new(setup, with_relay)?;
         cluster.start_namesrv()?;
         for index in 0..3 {
             cluster.start_controller(index)?;
@@ -65,9 +75,20 @@ impl Stage {
         })
     }
 
-    /// Waits until the state of the broker set is as asked.
+    /// Waits until the state of the one broker set is as asked.
     pub(super) fn state(
         &mut self,
+        what: &str,
+        limit: Duration,
+        is_so: impl Fn(&State) -> bool,
+    ) -> Outcome<State> {
+        self.state_of(BROKER_SET, what, limit, is_so)
+    }
+
+    /// Waits until the state of a broker set is as asked.
+    pub(super) fn state_of(
+        &mut self,
+        set: &str,
         what: &str,
         limit: Duration,
         is_so: impl Fn(&State) -> bool,
@@ -81,7 +102,7 @@ impl Stage {
             let Some(controller) = live.first().and_then(|index| addresses.get(*index)) else {
                 return Err(Failure("no controller runs".to_owned()));
             };
-            let Some(state) = admin.state(controller)? else { return Ok(None) };
+            let Some(state) = admin.state(controller, set)? else { return Ok(None) };
             let found = is_so(&state).then(|| state.clone());
             last = Some(state);
             Ok(found)
@@ -92,9 +113,15 @@ impl Stage {
     /// Starts a broker that has no data and waits until it is in the sync-state set under `id`.
     pub(super) fn add_broker(&mut self, index: usize, id: i64) -> Outcome<State> {
         self.cluster.start_broker(index)?;
+        self.joined(index, id)
+    }
+
+    /// Waits until a broker is in the sync-state set of its broker set under `id`.
+    pub(super) fn joined(&mut self, index: usize, id: i64) -> Outcome<State> {
         let address = self.broker_address(index)?;
-        let what = format!("broker {id} in the sync-state set");
-        let state = self.state(&what, START_LIMIT, |state| {
+        let set = self.setup().broker_set(index);
+        let what = format!("{set}: broker {id} in the sync-state set");
+        let state = self.state_of(set, &what, START_LIMIT, |state| {
             let mut members = state.in_sync.iter();
             members.any(|member| member.id == id && member.address == address && member.is_alive)
         })?;
@@ -104,6 +131,34 @@ impl Stage {
         }
     }
 
+    /// Looks at the broker set once; none if nobody answers just now.
+    pub(super) fn look(&mut self) -> Outcome<Option<State>> {
+        self.cluster.check()?;
+        let live = self.cluster.live_controllers();
+        let addresses = self.setup().controller_addresses();
+        let Some(address) = live.first().and_then(|index| addresses.get(*index)) else {
+            return Ok(None);
+        };
+        self.admin.state(address, BROKER_SET)
+    }
+
+    /// Whom one controller names to a tool; none if it names nobody.
+    pub(super) fn named_by(&mut self, controller: usize) -> Outcome<Option<String>> {
+        let address = self.controller_address(controller)?;
+        self.admin.leader(&address)
+    }
+
+    /// What one controller itself answers to a poll.
+    pub(super) fn poll(&mut self, controller: usize, set: &str) -> Outcome<Option<Polled>> {
+        let address = self.controller_address(controller)?;
+        self.admin.poll(&address, set)
+    }
+
+    fn controller_address(&self, index: usize) -> Outcome<String> {
+        let address = self.setup().controller_addresses().get(index).cloned();
+        address.ok_or_else(|| Failure(format!("there is no controller {index}")))
+    }
+
     pub(super) fn broker_address(&self, index: usize) -> Outcome<String> {
         let address = self.setup().broker_addresses().get(index).cloned();
         address.ok_or_else(|| Failure(format!("there is no broker {index}")))
@@ -111,7 +166,7 @@ impl Stage {
 
     /// The index of the broker that the state names as master.
     pub(super) fn master(&self, state: &State) -> Outcome<usize> {
-        let all = self.setup().ports.brokers.map(address);
+        let all = self.setup().broker_addresses();
         let index = all.iter().position(|broker| Some(broker) == state.master_address.as_ref());
         index.ok_or_else(|| Failure(format!("the master is none of ours: {state:?}")))
     }
@@ -121,7 +176,7 @@ impl Stage {
         let broker = self.broker_address(index)?;
         let what = format!("{broker} to be {}", if is_master { "master" } else { "a slave" });
         until(&what, CHANGE_LIMIT, || {
-            let roles = self.admin.roles()?;
+            let roles = self.admin.roles(BROKER_SET)?;
             let role = roles.iter().find(|role| role.address == broker);
             let is_so = |role: &Role| {
                 role.is_master_at_namesrv == is_master && role.is_master_itself == is_master
@@ -180,11 +235,21 @@ impl Stage {
     /// Kills the master and waits for the next one and for traffic through it. Gives the index of the dead one and what
     /// was seen.
     pub(super) fn fail_over(&mut self) -> Outcome<(usize, String)> {
+        self.lose_master(Loss::Killed)
+    }
+
+    /// Takes the master away and waits for the next one and for traffic through it. Gives the index of the lost one and
+    /// what was seen.
+    pub(super) fn lose_master(&mut self, loss: Loss) -> Outcome<(usize, String)> {
         let before = self.complete()?;
         let dead = self.master(&before)?;
         self.traffic()?.mark()?;
-        self.cluster.kill_broker(dead)?;
         let watch = Stopwatch::start();
+        let ending = match loss {
+            Loss::Killed => self.cluster.kill_broker(dead).map(|()| None),
+            Loss::Frozen => self.cluster.freeze_broker(dead, true).map(|()| None),
+            Loss::Asked => self.cluster.ask_broker_to_end(dead).map(Some),
+        }?;
         let after = self.state("a new master", CHANGE_LIMIT, |state| {
             state.master.is_some() && state.master != before.master
         })?;
@@ -198,8 +263,12 @@ impl Stage {
         }
         self.role(new, true)?;
         let status = self.flow(CHANGE_LIMIT)?;
+        ending.map_or(Ok(()), |ending| ending.end_of(CHANGE_LIMIT))?;
         // The survivor has to find the new master before the old one is back: see `commands.rs`.
-        self.state("the survivor in sync", CHANGE_LIMIT, |state| state.in_sync.len() == 2)?;
+        // While the old one stands still, the survivor may be stuck at its replication address (`interop/README.md`).
+        if loss != Loss::Frozen {
+            self.state("the survivor in sync", CHANGE_LIMIT, |state| state.in_sync.len() == 2)?;
+        }
         let (from, to) = (before.master.unwrap_or_default(), after.master.unwrap_or_default());
         let (old, epoch) = (before.master_epoch, after.master_epoch);
         let paused = status.pause_ms;
@@ -214,10 +283,23 @@ impl Stage {
 
     /// Starts a broker with the data it had and waits until it follows.
     pub(super) fn come_back(&mut self, index: usize) -> Outcome<String> {
+        self.return_of(index, Loss::Killed)
+    }
+
+    /// Brings a lost master back and waits until it follows.
+    pub(super) fn return_of(&mut self, index: usize, loss: Loss) -> Outcome<String> {
         let before = self.state("a master", CHANGE_LIMIT, |state| state.master.is_some())?;
         let id = self.cluster.identity(index)?;
-        self.cluster.start_broker(index)?;
-        let after = self.complete()?;
+        match loss {
+            Loss::Killed | Loss::Asked => self.cluster.start_broker(index)?,
+            Loss::Frozen => self.cluster.freeze_broker(index, false)?,
+        }
+        let after = match loss {
+            Loss::Killed | Loss::Asked => self.complete()?,
+            Loss::Frozen => self.state("the old master in sync", START_LIMIT, |state| {
+                state.in_sync.iter().any(|member| Some(member.id) == id && member.is_alive)
+            })?,
+        };
         if (after.master, after.master_epoch) != (before.master, before.master_epoch) {
             return Err(Failure(format!("the master changed: {before:?}, then {after:?}")));
         }

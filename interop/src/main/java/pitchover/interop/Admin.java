@@ -8,8 +8,15 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.apache.rocketmq.common.TopicConfig;
+import org.apache.rocketmq.remoting.protocol.RemotingCommand;
+import org.apache.rocketmq.remoting.protocol.RemotingSerializable;
+import org.apache.rocketmq.remoting.protocol.RequestCode;
+import org.apache.rocketmq.remoting.protocol.ResponseCode;
 import org.apache.rocketmq.remoting.protocol.body.BrokerReplicasInfo.ReplicaIdentity;
 import org.apache.rocketmq.remoting.protocol.body.BrokerReplicasInfo.ReplicasInfo;
+import org.apache.rocketmq.remoting.protocol.body.SyncStateSet;
+import org.apache.rocketmq.remoting.protocol.header.controller.GetReplicaInfoRequestHeader;
+import org.apache.rocketmq.remoting.protocol.header.controller.GetReplicaInfoResponseHeader;
 import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 import org.apache.rocketmq.tools.command.CommandUtil;
 
@@ -20,6 +27,7 @@ import org.apache.rocketmq.tools.command.CommandUtil;
  * <pre>
  * leader ADDRESS         leader ADDRESS (may be empty)
  * state ADDRESS SET      state MASTER-ID MASTER-ADDRESS MASTER-EPOCH SET-EPOCH, then per replica: in|behind ID ADDRESS ALIVE
+ * poll ADDRESS SET       polled CODE MASTER-EPOCH SET-EPOCH (what a broker is told there; the epochs are -1 unless the code is 0)
  * roles SET              per broker that answers: role ADDRESS ID-AT-THE-NAME-SERVER ID-IT-HAS-ITSELF (0 is the master)
  * topic CLUSTER NAME     topic MASTERS
  * </pre>
@@ -29,6 +37,7 @@ import org.apache.rocketmq.tools.command.CommandUtil;
  */
 public final class Admin {
     private static final int TOPIC_QUEUES = 4;
+    private static final int POLL_TIMEOUT_MS = 3_000;
 
     private final DefaultMQAdminExt client = new DefaultMQAdminExt();
 
@@ -61,6 +70,9 @@ public final class Admin {
             case "state":
                 state(words[1], words[2]);
                 break;
+            case "poll":
+                poll(words[1], words[2]);
+                break;
             case "roles":
                 roles(words[1]);
                 break;
@@ -85,6 +97,22 @@ public final class Admin {
         for (ReplicaIdentity replica : info.getNotInSyncReplicas()) {
             tell("behind", replica.getBrokerId(), replica.getBrokerAddress(), replica.getAlive());
         }
+    }
+
+    /** As a broker asks: this controller and no other. */
+    private void poll(String controller, String set) throws Exception {
+        RemotingCommand request = RemotingCommand.createRequestCommand(
+            RequestCode.CONTROLLER_GET_REPLICA_INFO, new GetReplicaInfoRequestHeader(set));
+        RemotingCommand answer = client.getDefaultMQAdminExtImpl().getMqClientInstance().getMQClientAPIImpl()
+            .getRemotingClient().invokeSync(controller, request, POLL_TIMEOUT_MS);
+        if (answer.getCode() != ResponseCode.SUCCESS) {
+            tell("polled", answer.getCode(), -1, -1);
+            return;
+        }
+        Object header = answer.decodeCommandCustomHeader(GetReplicaInfoResponseHeader.class);
+        SyncStateSet members = RemotingSerializable.decode(answer.getBody(), SyncStateSet.class);
+        int masterEpoch = ((GetReplicaInfoResponseHeader) header).getMasterEpoch();
+        tell("polled", answer.getCode(), masterEpoch, members.getSyncStateSetEpoch());
     }
 
     private void roles(String set) throws Exception {
