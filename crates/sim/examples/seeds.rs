@@ -1,0 +1,41 @@
+//! Runs seeds until one fails: what `cargo xtask exam` builds for each planted bug, since it links no server.
+//!
+//! `seeds FIRST COUNT [PRESET|any] [--all] [SKIPPED,...]`. Prints `found SEED PRESET RUNS INVARIANT TEXT` and ends, or goes on with
+//! `--all`; at the end `clean RUNS`. With `any`, every third seed is one of `reads` and the others of `mix`.
+#![expect(clippy::print_stdout, reason = "its output is what it is for")]
+
+use sim::{Plan, Preset, run};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
+    let is_all = words.iter().any(|word| word == "--all");
+    words.retain(|word| word != "--all");
+    let number = |at: usize| words.get(at).and_then(|word| word.parse::<u64>().ok());
+    let (Some(first), Some(count)) = (number(0), number(1)) else {
+        println!("usage: seeds FIRST COUNT [PRESET|any] [--all] [SKIPPED,...]");
+        return ExitCode::from(64);
+    };
+    let preset: Option<Preset> = words.get(2).and_then(|word| word.parse().ok());
+    let skipped = words.get(3).map_or("", String::as_str);
+    let skipped: Vec<u64> = skipped.split(',').filter_map(|seed| seed.parse().ok()).collect();
+    let mut runs: u64 = 0;
+    for seed in first..first + count {
+        if skipped.contains(&seed) {
+            continue;
+        }
+        runs += 1;
+        let of_seed = if seed.is_multiple_of(3) { Preset::Reads } else { Preset::Mix };
+        let preset = preset.unwrap_or(of_seed);
+        let report = run(&Plan::draw(seed, preset), None);
+        if let Some(failure) = report.failure {
+            let text = failure.text.replace('\n', " ");
+            println!("found {seed} {preset} {runs} {} {text}", failure.invariant);
+            if !is_all {
+                return ExitCode::SUCCESS;
+            }
+        }
+    }
+    println!("clean {runs}");
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,195 @@
+//! The tree in which bugs are planted, and what is run there.
+//!
+//! `target/exam/tree` is a copy of the committed files, `target/exam/build` its warm build. Only files that changed
+//! are written again, so a bug costs the build of the crate it lies in and of those above it. Builds are
+//! incremental and lightly optimised: seeds take longer, but most bugs need few, and building is what takes time.
+
+use super::CONTEXT;
+use super::catalogue::{Bug, root};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// What the seeds said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Who found it, after how many seeds.
+    Found {
+        by: String,
+        runs: u64,
+    },
+    Missed,
+    /// The patch no longer fits what it is planted in.
+    NotBuilt {
+        problem: String,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct Scratch {
+    tree: PathBuf,
+    build: PathBuf,
+    commit: String,
+    jobs: u64,
+    /// Seeds that fail without a bug.
+    failing: Vec<u64>,
+}
+
+impl Scratch {
+    /// Brings the tree to the committed state.
+    pub(super) fn prepare(jobs: u64) -> Result<Self, String> {
+        let folder = root().join("target/exam");
+        let fresh = folder.join("fresh");
+        if fresh.exists() {
+            fs::remove_dir_all(&fresh).map_err(|error| error.to_string())?;
+        }
+        fs::create_dir_all(&fresh).map_err(|error| error.to_string())?;
+        let archive = folder.join("tree.tar");
+        let mut git = Command::new("git");
+        git.current_dir(root())
+            .args(["archive", "--format=tar", "--output"])
+            .arg(&archive)
+            .arg("HEAD");
+        succeed(&mut git)?;
+        succeed(Command::new("tar").arg("-xf").arg(&archive).arg("-C").arg(&fresh))?;
+        let tree = folder.join("tree");
+        bring(&fresh, &tree).map_err(|error| format!("{}: {error}", tree.display()))?;
+        let mut git = Command::new("git");
+        let commit = succeed(git.current_dir(root()).args(["rev-parse", "--short", "HEAD"]))?;
+        let commit = String::from_utf8_lossy(&commit.stdout).trim().to_owned();
+        Ok(Self { tree, build: folder.join("build"), commit, jobs, failing: Vec::new() })
+    }
+
+    pub(super) fn commit(&self) -> String {
+        self.commit.clone()
+    }
+
+    /// Builds the simulator as the tree is now.
+    pub(super) fn build(&self) -> Result<(), String> {
+        let mut cargo = self.cargo();
+        cargo.args(["build", "--quiet", "--profile", "sim", "--package", "sim"]);
+        cargo.args(["--example", "seeds", "--jobs", &self.jobs.to_string()]);
+        succeed(&mut cargo).map(drop)
+    }
+
+    /// Runs tests: a failure of theirs finds the bug, a failure to build is an error of the exam.
+    pub(super) fn tests(&self, words: &[String]) -> Result<Verdict, String> {
+        let jobs = self.jobs.to_string();
+        succeed(self.cargo().args(words).args(["--no-run", "--quiet", "--jobs", &jobs]))?;
+        let output = self.cargo().args(words).arg("--quiet").output();
+        let output = output.map_err(|error| format!("cargo: {error}"))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let failed = text.lines().find_map(|line| line.strip_prefix("    "));
+        Ok(match failed {
+            Some(test) if !output.status.success() => {
+                Verdict::Found { by: format!("test `{}`", test.trim()), runs: 1 }
+            }
+            _ => Verdict::Missed,
+        })
+    }
+
+    /// Finds out which seeds fail without a bug; they are left out from now on.
+    pub(super) fn note_failing(&mut self, first: u64, count: u64) -> Result<Vec<u64>, String> {
+        let output = self.run(first, count, &["--all"])?;
+        let seeds = output.lines().filter_map(|line| line.strip_prefix("found "));
+        let seeds: Vec<u64> =
+            seeds.filter_map(|line| line.split(' ').next()?.parse().ok()).collect();
+        self.failing.extend(&seeds);
+        Ok(seeds)
+    }
+
+    /// Runs seeds until one fails.
+    pub(super) fn seeds(&self, first: u64, count: u64) -> Result<Verdict, String> {
+        let output = self.run(first, count, &[])?;
+        let last = output.lines().last().unwrap_or_default();
+        let words: Vec<&str> = last.splitn(6, ' ').collect();
+        let runs = |word: &str| word.parse().map_err(|_no_number| format!("the seeds say: {last}"));
+        match words[..] {
+            ["found", _, _, count, invariant, ..] => {
+                Ok(Verdict::Found { by: invariant.to_owned(), runs: runs(count)? })
+            }
+            ["clean", _] => Ok(Verdict::Missed),
+            _ => Err(format!("the seeds say: {last}")),
+        }
+    }
+
+    fn run(&self, first: u64, count: u64, more: &[&str]) -> Result<String, String> {
+        let skipped: Vec<String> = self.failing.iter().map(u64::to_string).collect();
+        let mut seeds = Command::new(self.build.join("sim/examples/seeds"));
+        seeds
+            .args([&first.to_string(), &count.to_string(), "any"])
+            .args(more)
+            .arg(skipped.join(","));
+        let output = succeed(&mut seeds)?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// Plants a bug, does something, and takes the bug back whatever came of it.
+    pub(super) fn with<T>(
+        &self,
+        bug: &Bug,
+        work: impl FnOnce(&Self) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let named = |error| format!("{}: {error}", bug.name());
+        self.apply(bug, &[]).map_err(named)?;
+        let result = work(self).map_err(named);
+        self.apply(bug, &["--reverse"]).map_err(named)?;
+        result
+    }
+
+    fn apply(&self, bug: &Bug, more: &[&str]) -> Result<(), String> {
+        let mut git = Command::new("git");
+        // Else git would look for the repository around the tree, and patch that.
+        let ceiling = self.tree.parent().unwrap_or(&self.tree);
+        git.env("GIT_CEILING_DIRECTORIES", ceiling).current_dir(&self.tree);
+        succeed(git.args(["apply", CONTEXT]).args(more).arg(&bug.path)).map(drop)
+    }
+
+    /// Leaves the table beside the build.
+    pub(super) fn keep(&self, table: &str) -> Result<(), String> {
+        let file = self.build.with_file_name("table.md");
+        fs::write(&file, table).map_err(|error| format!("{}: {error}", file.display()))
+    }
+
+    fn cargo(&self) -> Command {
+        let mut cargo = Command::new("cargo");
+        cargo.current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.build);
+        cargo.env("CARGO_PROFILE_SIM_INCREMENTAL", "true");
+        cargo.env("CARGO_PROFILE_SIM_OPT_LEVEL", "1").env("CARGO_PROFILE_SIM_DEBUG", "false");
+        cargo
+    }
+}
+
+fn succeed(command: &mut Command) -> Result<Output, String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().map_err(|error| format!("{name}: {error}"))?;
+    if output.status.success() {
+        return Ok(output);
+    }
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(format!("{name} failed: {}", text.trim()))
+}
+
+/// Makes `to` equal to `from`, without touching what is equal already.
+fn bring(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(to)? {
+        let path = entry?.path();
+        let is_left_over = path.file_name().is_some_and(|name| !from.join(name).exists());
+        if is_left_over && path.is_dir() {
+            fs::remove_dir_all(&path)?;
+        } else if is_left_over {
+            fs::remove_file(&path)?;
+        }
+    }
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if source.is_dir() {
+            bring(&source, &target)?;
+        } else if !target.exists() || fs::read(&source)? != fs::read(&target)? {
+            fs::write(&target, fs::read(&source)?)?;
+        }
+    }
+    Ok(())
+}
