@@ -221,7 +221,7 @@ fn set_up(
         target,
         serialization: round.serialization,
         play: round.play,
-        relay: None,
+        relays: Vec::new(),
         ports: Ports::find()?,
         class_path,
         pitchover: PathBuf::new(),

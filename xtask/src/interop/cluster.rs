@@ -24,20 +24,20 @@ pub(super) struct Cluster {
     /// Controllers that stand still.
     frozen: [bool; 3],
     brokers: [Option<Process>; BROKERS_MAX],
-    /// What the first broker sends to others passes here, if that is wanted.
-    first_broker: Option<Relay>,
+    /// What the first brokers send to others passes here, where that is wanted.
+    outgoing: Vec<Relay>,
     /// Each controller's links from the others, if they are to be cut.
     links: Vec<Relay>,
 }
 
 impl Cluster {
-    /// Nothing runs yet but the relays.
+    /// Nothing runs yet but the relays; the first `relayed` brokers have one each.
     ///
     /// # Errors
     /// A relay finds no port.
-    pub(super) fn new(mut setup: Setup, with_relay: bool) -> Outcome<Self> {
-        let first_broker = with_relay.then(Relay::socks).transpose()?;
-        setup.relay = first_broker.as_ref().map(Relay::port);
+    pub(super) fn new(mut setup: Setup, relayed: usize) -> Outcome<Self> {
+        let outgoing: Vec<Relay> = (0..relayed).map(|_| Relay::socks()).collect::<Outcome<_>>()?;
+        setup.relays = outgoing.iter().map(Relay::port).collect();
         let mut links = Vec::new();
         if setup.play == Play::Spread {
             let host = setup.controller_host();
@@ -51,7 +51,7 @@ impl Cluster {
             controllers: [const { None }; 3],
             frozen: [false; 3],
             brokers: [const { None }; BROKERS_MAX],
-            first_broker,
+            outgoing,
             links,
         })
     }
@@ -124,10 +124,10 @@ impl Cluster {
         }
     }
 
-    /// Resets all connections of the first broker to the controllers; gives their number.
-    pub(super) fn reset_first_broker(&self) -> Outcome<usize> {
-        let relay = self.first_broker.as_ref();
-        let relay = relay.ok_or_else(|| Failure("the first broker has no relay".to_owned()))?;
+    /// Resets all connections of a broker to the controllers; gives their number.
+    pub(super) fn reset_broker(&self, index: usize) -> Outcome<usize> {
+        let relay = self.outgoing.get(index);
+        let relay = relay.ok_or_else(|| Failure(format!("broker {index} has no relay")))?;
         Ok(relay.reset(&self.setup.ports.controllers))
     }
 

@@ -13,8 +13,8 @@ use super::stage::Stage;
 /// # Errors
 /// A step failed, and is reported; the rest builds on it and was left out.
 pub(super) fn play(setup: Setup, report: &mut Report) -> Result<(), Stop> {
-    let (play, with_relay) = (setup.play, has_relay(&setup));
-    let mut stage = match Stage::open(setup, with_relay) {
+    let (play, relayed) = (setup.play, relayed(&setup));
+    let mut stage = match Stage::open(setup, relayed) {
         Ok(stage) => stage,
         Err(failure) => return report.prove("the processes start", Err(failure)),
     };
@@ -29,12 +29,14 @@ pub(super) fn play(setup: Setup, report: &mut Report) -> Result<(), Stop> {
     played.and(checked)
 }
 
-/// Where connections of the first broker are broken. In the quick round too, since it takes seconds there.
-fn has_relay(setup: &Setup) -> bool {
+/// How many brokers' connections can be broken. In the quick round it is the first one, since it takes seconds there.
+fn relayed(setup: &Setup) -> usize {
     match setup.play {
-        Play::Base => setup.version == "5.5.0" && setup.serialization == Serialization::Json,
-        Play::Liveness => true,
-        Play::Spread => false,
+        Play::Base => {
+            usize::from(setup.version == "5.5.0" && setup.serialization == Serialization::Json)
+        }
+        Play::Liveness => 3,
+        Play::Spread => 0,
     }
 }
 

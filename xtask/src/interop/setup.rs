@@ -81,8 +81,8 @@ pub(super) struct Setup {
     pub(super) serialization: Serialization,
     pub(super) play: Play,
     pub(super) ports: Ports,
-    /// Through it goes what the first broker sends to others, if that is wanted in this round.
-    pub(super) relay: Option<u16>,
+    /// Ports of the relays through which goes what the first brokers send to others.
+    pub(super) relays: Vec<u16>,
     /// Of the jars and the drivers.
     pub(super) class_path: String,
     /// Our program; not looked at for [`Target::Java`].
@@ -254,8 +254,8 @@ impl Setup {
                 set(period, "1000");
             }
         }
-        if let Some(relay) = self.relay.filter(|_| index == 0) {
-            let everything = format!("{{\"0.0.0.0/0\":{{\"addr\":\"{}\"}}}}", address(relay));
+        if let Some(relay) = self.relays.get(index) {
+            let everything = format!("{{\"0.0.0.0/0\":{{\"addr\":\"{}\"}}}}", address(*relay));
             set("socksProxyConfig", &everything);
             // Upstream sets the sizes as they are on connections through a proxy, and 0, the default, is refused.
             set("clientSocketSndBufSize", "65536");

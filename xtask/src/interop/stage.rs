@@ -44,9 +44,9 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Starts name server and controllers; brokers and traffic come later.
-    pub(super) fn open(setup: Setup, with_relay: bool) -> Outcome<Self> {
+    pub(super) fn open(setup: Setup, relayed: usize) -> Outcome<Self> {
         let admin = Admin::start(&setup)?;
-        let mut cluster = Cluster::new(setup, with_relay)?;
+        let mut cluster = Cluster::new(setup, relayed)?;
         cluster.start_namesrv()?;
         for index in 0..3 {
             cluster.start_controller(index)?;
