@@ -25,7 +25,7 @@ use crate::fleet::crew::CrewError;
 use crate::fleet::plan::Plan;
 use crate::fleet::{FoundingError, founding};
 use crate::inspect::Status;
-use crate::own_cluster::{OwnCluster, Setup, free_ports};
+use crate::own_cluster::{OwnCluster, Setup};
 use crate::process::Process;
 use crate::{clock, host};
 
@@ -147,11 +147,9 @@ impl Stage {
     }
 
     /// A fleet of `sets` sets that nobody has seen before.
-    fn plan(&self, sets: usize) -> Result<Plan, FailoverError> {
-        let ports = free_ports(1);
-        let ports = ports.map_err(|error| FailoverError::Io { doing: "finding a port", error })?;
+    fn plan(&self, sets: usize) -> Plan {
         let prefix = format!("fleet-{}", clock::unix_ms());
-        Ok(Plan::as_java(self.addresses.clone(), prefix, sets, ports[0]))
+        Plan::as_java(self.addresses.clone(), prefix, sets)
     }
 
     fn views(&self, plan: &Plan) -> Result<Vec<crate::fleet::plan::View>, FailoverError> {

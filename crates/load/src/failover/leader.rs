@@ -82,7 +82,7 @@ pub fn run(options: &Options) -> Result<Report, FailoverError> {
             format!("sets must be {} or more: each controller needs one", stage.addresses.len());
         return Err(FailoverError::Options(text));
     }
-    let plan = stage.plan(options.sets)?;
+    let plan = stage.plan(options.sets);
     let (mut crew, before) = Crew::start(&stage.program, &plan, |text| progress(text))?;
     crew.tell(&Command::Measure { has_polls: false })?;
     let load = Load::begin(&crew.processes(), &[]);

@@ -60,7 +60,7 @@ pub fn run(options: &Options) -> Result<Report, FailoverError> {
         return Err(FailoverError::Options(text));
     }
     let stage = Stage::begin(&options.ground)?;
-    let plan = stage.plan(options.sets)?;
+    let plan = stage.plan(options.sets);
     let (mut crew, before) = Crew::start(&stage.program, &plan, |text| progress(text))?;
     crew.tell(&Command::Measure { has_polls: true })?;
     pause(SETTLE);

@@ -57,7 +57,7 @@ pub fn run(options: &Options) -> Result<Report, FailoverError> {
         return Err(FailoverError::Options(text));
     }
     let stage = Stage::begin(&options.ground)?;
-    let mut plan = stage.plan(brokers / REPLICAS)?;
+    let mut plan = stage.plan(brokers / REPLICAS);
     plan.listening = Listening::Shared;
     plan.brokers_per_connection = share;
     let (mut crew, before) = Crew::start(&stage.program, &plan, |text| progress(text))?;
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_moved_epoch_is_a_violation_and_a_changed_set_is_none() {
-        let plan = Plan::as_java(vec!["x:1".to_owned()], "p".to_owned(), 3, 9);
+        let plan = Plan::as_java(vec!["x:1".to_owned()], "p".to_owned(), 3);
         let view = |master_epoch, set_epoch| View {
             master: Some(1),
             master_epoch,

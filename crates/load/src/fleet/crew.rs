@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::plan::{Command, Event, Plan, Report, View};
-use crate::own_cluster::end;
+use crate::own_cluster::{end, free_ports};
 use crate::process::Process;
 
 /// Descriptors of a fleet that one process is given; with those it needs itself it stays below the
@@ -65,7 +65,8 @@ impl Crew {
         mut progress: impl FnMut(&str),
     ) -> Result<(Self, Vec<View>), CrewError> {
         let processes = plan.descriptors().div_ceil(DESCRIPTORS_MAX).max(1);
-        let mut crew = Self { hands: Vec::new(), parts: plan.split(processes) };
+        let ports = free_ports(processes)?;
+        let mut crew = Self { hands: Vec::new(), parts: plan.split(&ports) };
         for part in &crew.parts {
             let hand = Hand::start(program, part)?;
             crew.hands.push(hand);

@@ -40,7 +40,7 @@ pub(crate) struct Plan {
     pub(crate) first_set: usize,
     /// How many there are.
     pub(crate) sets: usize,
-    /// The brokers' port.
+    /// The brokers' port, 0 before it is known.
     pub(crate) port: u16,
     pub(crate) listening: Listening,
     /// Brokers that share a connection to each controller; 1 for a connection of one's own.
@@ -60,18 +60,13 @@ impl Plan {
     /// A fleet with the cadences of Java's brokers.
     /// Source: upstream `brokerHeartbeatInterval`, `syncBrokerMetadataPeriod`,
     /// `syncControllerMetadataPeriod`.
-    pub(crate) fn as_java(
-        controllers: Vec<String>,
-        prefix: String,
-        sets: usize,
-        port: u16,
-    ) -> Self {
+    pub(crate) fn as_java(controllers: Vec<String>, prefix: String, sets: usize) -> Self {
         Self {
             controllers,
             prefix,
             first_set: 0,
             sets,
-            port,
+            port: 0,
             listening: Listening::Own,
             brokers_per_connection: 1,
             heartbeat_every: Duration::from_secs(1),
@@ -96,13 +91,15 @@ impl Plan {
         lines + listeners + self.brokers()
     }
 
-    /// The parts of `processes` processes, as even as may be.
-    pub(crate) fn split(&self, processes: usize) -> Vec<Self> {
+    /// The parts of several processes, as even as may be; each has one of the `ports`, since a
+    /// listener that takes every address has the port for itself.
+    pub(crate) fn split(&self, ports: &[u16]) -> Vec<Self> {
+        let processes = ports.len();
         let mut parts = Vec::with_capacity(processes);
         let mut first_set = self.first_set;
-        for part in 0..processes {
+        for (part, &port) in ports.iter().enumerate() {
             let sets = self.sets / processes + usize::from(part < self.sets % processes);
-            parts.push(Self { first_set, sets, ..self.clone() });
+            parts.push(Self { first_set, sets, port, ..self.clone() });
             first_set += sets;
         }
         parts
@@ -239,10 +236,10 @@ mod tests {
     #[test]
     fn parts_cover_the_fleet_and_all_addresses_differ() {
         let sets = BROKERS_MAX / REPLICAS;
-        let plan = Plan::as_java(vec!["x:1".to_owned()], "p".to_owned(), sets, 9);
+        let plan = Plan::as_java(vec!["x:1".to_owned()], "p".to_owned(), sets);
         let mut addresses = BTreeSet::new();
         let mut names = BTreeSet::new();
-        for part in plan.split(7) {
+        for part in plan.split(&[9; 7]) {
             for set in 0..part.sets {
                 assert!(names.insert(part.set_name(set)));
                 for replica in 0..REPLICAS {
@@ -259,7 +256,7 @@ mod tests {
     #[test]
     fn descriptors_are_counted() {
         let controllers = vec!["x:1".to_owned(); 3];
-        let mut plan = Plan::as_java(controllers, "p".to_owned(), 10, 9);
+        let mut plan = Plan::as_java(controllers, "p".to_owned(), 10);
         assert_eq!(plan.descriptors(), 30 * 3 + 30 + 30);
         plan.brokers_per_connection = 20;
         plan.listening = super::Listening::Shared;
