@@ -1,8 +1,9 @@
 //! How many descriptors this process may hold, and how many of them connections may take.
 //!
 //! A descriptor that cannot be had is an answer less for a client, and the end for a journal that needs its next
-//! segment. So strangers get three quarters of what the system allows, connections to brokers five of the other eight
-//! parts, and the rest is for the journal, the links to the other controllers and the admin pages.
+//! segment. So a part is kept from strangers: five of its eight parts are for connections to brokers, the rest for the
+//! journal, the links to the other controllers and the admin pages. It is a twelfth, so that a limit of 20,000 carries
+//! a fleet of 18,000 connections, and more where the limit is small.
 
 use crate::outgoing::NOTICE_CONNECTIONS_MAX;
 use crate::shared::CONNECTIONS_MAX;
@@ -11,6 +12,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors below which a controller does not start: a quarter of them must hold everything of its own.
 pub(crate) const DESCRIPTORS_MIN: u64 = 256;
+
+/// What is kept from strangers is a quarter of the limit up to this many, and a twelfth where that is more.
+const KEPT_MIN: u64 = 256;
 
 /// How many descriptors each part may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,10 +44,11 @@ fn shares(limit: u64) -> Result<Shares, u64> {
         return Err(limit);
     }
     let at_most = |share: u64, most: usize| usize::try_from(share).unwrap_or(usize::MAX).min(most);
+    let kept = (limit / 12).max(KEPT_MIN.min(limit / 4));
     Ok(Shares {
-        accepted: at_most(limit - limit / 4, CONNECTIONS_MAX),
-        notices: at_most(limit / 8, NOTICE_CONNECTIONS_MAX),
-        probes: at_most(limit / 32, PROBES_IN_FLIGHT_MAX),
+        accepted: at_most(limit - kept, CONNECTIONS_MAX),
+        notices: at_most(kept / 2, NOTICE_CONNECTIONS_MAX),
+        probes: at_most(kept / 8, PROBES_IN_FLIGHT_MAX),
     })
 }
 
@@ -52,14 +57,15 @@ mod tests {
     use super::{CONNECTIONS_MAX, NOTICE_CONNECTIONS_MAX, PROBES_IN_FLIGHT_MAX, Shares, shares};
 
     #[test]
-    fn a_quarter_is_kept() {
+    fn a_part_is_kept() {
         let of = |accepted, notices, probes| Ok(Shares { accepted, notices, probes });
         let rows = [
             (64, Err(64)),
             (255, Err(255)),
             (256, of(192, 32, 8)),
             (1_024, of(768, 128, 32)),
-            (65_536, of(49_152, NOTICE_CONNECTIONS_MAX, PROBES_IN_FLIGHT_MAX)),
+            (20_000, of(18_334, 833, 208)),
+            (65_536, of(60_075, 2_730, PROBES_IN_FLIGHT_MAX)),
             (u64::MAX, of(CONNECTIONS_MAX, NOTICE_CONNECTIONS_MAX, PROBES_IN_FLIGHT_MAX)),
         ];
         for (limit, expected) in rows {
