@@ -157,6 +157,23 @@ impl BrokerSet {
         Requester::fixed(frame(&self.heartbeat(MASTER)))
     }
 
+    /// What a broker sends in ten seconds, to one of several controllers: heartbeats, polls, a
+    /// question for the leader; and, far more often than a broker would, an ALTER and a question for
+    /// an id, so that each kind counts.
+    ///
+    /// # Errors
+    /// - [`NotPatchable`]: the encoder writes another layout than this crate patches.
+    pub(crate) fn mixing(&self) -> Result<Vec<Requester>, NotPatchable> {
+        let next =
+            GetNextBrokerId { cluster_name: Some(cluster()), broker_name: Some(self.text()) };
+        let next = Requester::fixed(frame(&Request::GetNextBrokerId(next)))?;
+        let metadata = Requester::fixed(frame(&Request::GetMetadataInfo))?;
+        let (beat, poll) = (self.heartbeating()?, self.reading()?);
+        let five_seconds = [vec![beat; 5], vec![poll]].concat();
+        let rest = vec![metadata, self.altering()?, next];
+        Ok([five_seconds.clone(), five_seconds, rest].concat())
+    }
+
     fn registration(&self, broker: i64) -> [(&'static str, Request); 3] {
         let cluster_name = Some(cluster());
         let broker_name = Some(self.text());

@@ -55,11 +55,12 @@ pub enum LaneError {
     Drain,
 }
 
-/// One connection and the requests it sends.
+/// One connection and the requests it sends, in turn and again from the first.
 #[derive(Debug)]
 pub(crate) struct Lane {
     pub(crate) stream: TcpStream,
-    pub(crate) requester: Requester,
+    /// At least one.
+    pub(crate) requesters: Vec<Requester>,
 }
 
 /// Latencies and counts of one phase, shared by its lanes and its director.
@@ -198,13 +199,16 @@ async fn drive(mut lane: Lane, gauge: Gauge) -> Result<Lane, LaneError> {
     let mut reader = AnswerReader::default();
     let mut buffer = vec![0; READ_BYTES];
     let mut sent = clock::now();
+    let mut turn = 0;
     loop {
-        lane.stream.write_all(lane.requester.frame()).await?;
+        let requester = &mut lane.requesters[turn];
+        lane.stream.write_all(requester.frame()).await?;
         let frame_end = read_frame(&mut lane.stream, &mut buffer).await?;
         let frame = &buffer[..frame_end];
-        reader.check(frame, lane.requester.opaque())?;
-        let epoch = if lane.requester.wants_set_epoch() { Some(set_epoch(frame)?) } else { None };
-        lane.requester.advance(epoch);
+        reader.check(frame, requester.opaque())?;
+        let epoch = if requester.wants_set_epoch() { Some(set_epoch(frame)?) } else { None };
+        requester.advance(epoch);
+        turn = (turn + 1) % lane.requesters.len();
         // The end of one request is the beginning of the next: one clock read serves both.
         let done = clock::now();
         if !gauge.answered(sent, done) {
@@ -273,7 +277,7 @@ mod tests {
             let mut lanes = Vec::new();
             for _ in 0..LANES {
                 let stream = TcpStream::connect(address).await.unwrap();
-                lanes.push(Lane { stream, requester: requester(code) });
+                lanes.push(Lane { stream, requesters: vec![requester(code)] });
             }
             let gauge = Gauge::new();
             let director = async {

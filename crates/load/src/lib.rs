@@ -46,5 +46,5 @@ pub use answer::BadAnswer;
 pub use broker_sets::PrepareError;
 pub use closed_loop::LaneError;
 pub use own_cluster::{OwnCluster, Setup, free_ports};
-pub use report::{Figures, Node, Report, Row, Workload};
+pub use report::{Figures, Node, Reads, Report, Row, Workload};
 pub use requester::NotPatchable;

@@ -1,9 +1,11 @@
-//! `bench quick`: three workloads in a closed loop, each beside the machine's ceiling.
+//! `bench quick`: workloads in a closed loop, beside the machine's ceiling.
 //!
 //! ```text
 //! start three controllers, or take the targets ─► leader ─► broker sets, one per connection
 //! for each workload:   connections ─► leader            warm-up, measure
 //!                      connections ─► canned server     warm-up, measure: the ceiling
+//! for each follower:   connections ─► follower          reads, beside the leader's
+//! mix:                 connections ─► all nodes         what brokers send
 //! ```
 //!
 //! The two halves of a row lie seconds apart, so that a neighbour on the machine touches both. The
@@ -25,9 +27,10 @@ use tokio::time::sleep;
 
 use crate::broker_sets::{BrokerSet, PrepareError, accept_notices, keep_alive};
 use crate::closed_loop::{self, Gauge, Lane, LaneError};
+use crate::inspect::Status;
 use crate::own_cluster::{OwnCluster, Setup, end, free_ports};
 use crate::process::Process;
-use crate::report::{CpuUsed, Figures, Node, Report, Row, Workload};
+use crate::report::{CpuUsed, Figures, Node, Reads, Report, Row, Workload};
 use crate::requester::{NotPatchable, Requester};
 use crate::{clock, host};
 
@@ -39,6 +42,9 @@ const LEADER: Duration = Duration::from_secs(30);
 
 /// How long the canned-answer server may take to listen.
 const CANNED: Duration = Duration::from_secs(5);
+
+/// How long the controllers are watched while they only keep brokers alive.
+const IDLE: Duration = Duration::from_secs(2);
 
 /// Pause between two attempts to connect to it.
 const RETRY: Duration = Duration::from_millis(20);
@@ -65,8 +71,8 @@ impl Default for Options {
         Self {
             targets: Vec::new(),
             connections: 64,
-            warm_up: Duration::from_secs(2),
-            measure: Duration::from_secs(5),
+            warm_up: Duration::from_secs(1),
+            measure: Duration::from_secs(3),
             program: None,
             folder: None,
         }
@@ -114,7 +120,7 @@ impl From<NotPatchable> for QuickError {
     }
 }
 
-/// Makes a run and blocks until it is over, about `2 x 3 x (warm_up + measure)`.
+/// Makes a run and blocks until it is over, about `9 x (warm_up + measure)`.
 ///
 /// The generator runs on a thread of its own, so a caller may stand inside a runtime.
 ///
@@ -130,7 +136,7 @@ pub fn run(options: Options) -> Result<Report, QuickError> {
     let generator = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| io_error("building a runtime", error))?;
-        runtime.block_on(measure_all(&options))
+        runtime.block_on(Box::pin(measure_all(&options)))
     };
     let thread = std::thread::Builder::new().name("generator".to_owned()).spawn(generator);
     let thread = thread.map_err(|error| io_error("starting the generator's thread", error))?;
@@ -153,29 +159,153 @@ async fn measure_all(options: &Options) -> Result<Report, QuickError> {
     }
     // Its tasks end with the run.
     let mut helpers = JoinSet::new();
-    let mut sets = prepare(options, &leader, &all, &mut helpers).await?;
+    let mut sets = Box::pin(prepare(options, &leader, &all, &mut helpers)).await?;
     let nodes = nodes(addresses, leader.address());
     let processes: Vec<Process> = nodes.iter().filter_map(|(_, process)| *process).collect();
 
-    let mut streams = connect(leader.address(), sets.len()).await?;
-    let mut rows = Vec::new();
-    for workload in Workload::ALL {
+    let mut run = Run { options, processes: &processes, background: None };
+    run.background = run.idle_cores().await;
+    let mut found = Found::new(&nodes);
+    let mut streams = connect(&[leader.address()], sets.len()).await?;
+    for workload in Workload::OF_LEADER {
         let requesters = requesters(workload, &sets)?;
-        let phase = Phase { workload, options, processes: &processes };
-        let (lanes, controllers) = phase.measure(streams, requesters.clone()).await?;
-        for (set, lane) in sets.iter_mut().zip(&lanes) {
-            set.moved_to(lane.requester.position());
+        let before = counts(addresses).await;
+        let measuring = run.measure(workload, streams, requesters.clone());
+        let (lanes, figures) = Box::pin(measuring).await?;
+        if workload == Workload::GetReplicaInfo {
+            let counts = [before, counts(addresses).await];
+            found.add_reads(leader.address(), &counts, &figures);
         }
+        move_on(&mut sets, &lanes);
         streams = lanes.into_iter().map(|lane| lane.stream).collect();
-        rows.push(Row::new(workload, controllers, ceiling(workload, options, requesters).await?));
+        let ceiling = Box::pin(ceiling(workload, options, requesters)).await?;
+        found.rows.push(Row::new(workload, figures, ceiling));
     }
-    let report = report(options, own.as_ref(), nodes, rows);
+    drop(streams);
+    Box::pin(read_followers(&run, addresses, &sets, &mut found)).await?;
+    let everywhere: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    let streams = connect(&everywhere, sets.len()).await?;
+    let mixing = run.measure(Workload::Mix, streams, requesters(Workload::Mix, &sets)?);
+    let mixed = Box::pin(mixing).await;
+    if let Some((lanes, figures)) = found.unless_refused(Workload::Mix, mixed)? {
+        move_on(&mut sets, &lanes);
+        found.rows.push(Row::alone(Workload::Mix, None, figures));
+    }
+    let report = report(&run, own.as_ref(), nodes, found);
     if own.is_none() {
         for set in &sets {
             set.clean(&leader).await?;
         }
     }
     Ok(report)
+}
+
+/// Reads at one follower after the other.
+async fn read_followers(
+    run: &Run<'_>,
+    addresses: &[String],
+    sets: &[BrokerSet],
+    found: &mut Found,
+) -> Result<(), QuickError> {
+    let workload = Workload::FollowerRead;
+    let leads: Vec<bool> = found.nodes.iter().map(|node| node.is_leader).collect();
+    let followers = addresses.iter().zip(leads).filter(|(_, leads)| !leads);
+    for (follower, _) in followers {
+        let streams = connect(&[follower], sets.len()).await?;
+        let before = counts(addresses).await;
+        let read = run.measure(workload, streams, requesters(workload, sets)?).await;
+        let Some((_lanes, figures)) = found.unless_refused(workload, read)? else { continue };
+        let counts = [before, counts(addresses).await];
+        found.add_reads(follower, &counts, &figures);
+        found.rows.push(Row::alone(workload, Some(follower.clone()), figures));
+    }
+    Ok(())
+}
+
+/// Where the lanes left the sets.
+fn move_on(sets: &mut [BrokerSet], lanes: &[Lane]) {
+    for (set, lane) in sets.iter_mut().zip(lanes) {
+        set.moved_to(lane.requesters.iter().find_map(Requester::position));
+    }
+}
+
+/// What each node says of itself; `None` from one that is not ours.
+async fn counts(addresses: &[String]) -> Vec<Option<Status>> {
+    let mut all = Vec::with_capacity(addresses.len());
+    for address in addresses {
+        all.push(Status::of(address).await);
+    }
+    all
+}
+
+/// What a run has found so far.
+#[derive(Debug)]
+struct Found {
+    nodes: Vec<Node>,
+    rows: Vec<Row>,
+    reads: Vec<Reads>,
+    notes: Vec<String>,
+    leader_reads_per_second: f64,
+}
+
+impl Found {
+    fn new(nodes: &[(Node, Option<Process>)]) -> Self {
+        Self {
+            nodes: nodes.iter().map(|(node, _)| node.clone()).collect(),
+            rows: Vec::new(),
+            reads: Vec::new(),
+            notes: Vec::new(),
+            leader_reads_per_second: 0.0,
+        }
+    }
+
+    /// The result, or nothing and a note if the node refused, as Java's followers do.
+    fn unless_refused<T>(
+        &mut self,
+        workload: Workload,
+        measured: Result<T, QuickError>,
+    ) -> Result<Option<T>, QuickError> {
+        match measured {
+            Err(QuickError::Workload { error: LaneError::Answer(answer), .. }) => {
+                self.notes.push(format!("{}: not measured: {answer}", workload.name()));
+                Ok(None)
+            }
+            measured => measured.map(Some),
+        }
+    }
+
+    /// What reading at the node with this address took, if the nodes count it: by what all of them
+    /// said before and after.
+    fn add_reads(
+        &mut self,
+        address: &str,
+        [before, after]: &[Vec<Option<Status>>; 2],
+        figures: &Figures,
+    ) {
+        let nodes = &self.nodes;
+        let Some(at) = nodes.iter().position(|node| node.address == address) else { return };
+        let is_leader = nodes[at].is_leader;
+        if is_leader {
+            self.leader_reads_per_second = figures.requests_per_second;
+        }
+        let Some((before, after)) = before[at].as_ref().zip(after[at].as_ref()) else { return };
+        let grown = |member| {
+            let grown = after.number(member).saturating_sub(before.number(member));
+            f64::from(u32::try_from(grown).unwrap_or(u32::MAX))
+        };
+        let rounds_per_thousand = grown("readBarriers") / grown("readsServed").max(1.0) * 1_000.0;
+        // A leader asks each of the others, a follower the leader.
+        let asked = if is_leader { nodes.len().saturating_sub(1) } else { 1 };
+        let asked = f64::from(u32::try_from(asked).unwrap_or(u32::MAX));
+        self.reads.push(Reads {
+            address: address.to_owned(),
+            is_leader,
+            of_leader: figures.requests_per_second / self.leader_reads_per_second.max(1.0),
+            rounds_per_thousand,
+            messages_per_thousand: rounds_per_thousand * 2.0 * asked,
+            wait_p99_us: after.number("barrierWaitP99Micros"),
+        });
+    }
 }
 
 fn start_own(options: &Options) -> Result<OwnCluster, QuickError> {
@@ -228,18 +358,24 @@ fn nodes(addresses: &[String], leader: &str) -> Vec<(Node, Option<Process>)> {
     addresses.iter().map(node).collect()
 }
 
-fn requesters(workload: Workload, sets: &[BrokerSet]) -> Result<Vec<Requester>, NotPatchable> {
-    let requester = |set: &BrokerSet| match workload {
-        Workload::AlterSyncStateSet => set.altering(),
-        Workload::GetReplicaInfo => set.reading(),
-        Workload::Heartbeat => set.heartbeating(),
+/// The requests of each connection.
+fn requesters(workload: Workload, sets: &[BrokerSet]) -> Result<Vec<Vec<Requester>>, NotPatchable> {
+    let requesters = |set: &BrokerSet| {
+        let single = match workload {
+            Workload::AlterSyncStateSet => set.altering(),
+            Workload::GetReplicaInfo | Workload::FollowerRead => set.reading(),
+            Workload::Heartbeat => set.heartbeating(),
+            Workload::Mix => return set.mixing(),
+        };
+        single.map(|requester| vec![requester])
     };
-    sets.iter().map(requester).collect()
+    sets.iter().map(requesters).collect()
 }
 
-async fn connect(address: &str, count: usize) -> Result<Vec<TcpStream>, QuickError> {
+/// Connections to all of `addresses` in turn.
+async fn connect(addresses: &[&str], count: usize) -> Result<Vec<TcpStream>, QuickError> {
     let mut streams = Vec::with_capacity(count);
-    for _ in 0..count {
+    for address in addresses.iter().cycle().take(count) {
         let stream = TcpStream::connect(address).await;
         let stream = stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
         streams.push(stream.map_err(|error| io_error("connecting the workload", error))?);
@@ -251,7 +387,7 @@ async fn connect(address: &str, count: usize) -> Result<Vec<TcpStream>, QuickErr
 async fn ceiling(
     workload: Workload,
     options: &Options,
-    requesters: Vec<Requester>,
+    requesters: Vec<Vec<Requester>>,
 ) -> Result<Figures, QuickError> {
     let ports = free_ports(1).map_err(|error| io_error("finding a free port", error))?;
     let server = CannedServer::start(&program(options)?, ports[0])?;
@@ -259,14 +395,14 @@ async fn ceiling(
     let deadline = Deadline::after(CANNED);
     // No connection is made for trying: the server would take it for its last client.
     let streams = loop {
-        match connect(&address, requesters.len()).await {
+        match connect(&[&address], requesters.len()).await {
             Err(_) if deadline.leaves(RETRY) => sleep(RETRY).await,
             connected => break connected?,
         }
     };
     let processes = [Process { pid: server.child.id() }];
-    let phase = Phase { workload, options, processes: &processes };
-    phase.measure(streams, requesters).await.map(|(_, figures)| figures)
+    let run = Run { options, processes: &processes, background: None };
+    run.measure(workload, streams, requesters).await.map(|(_, figures)| figures)
 }
 
 /// A running canned-answer server; dropping it ends it.
@@ -289,22 +425,33 @@ impl Drop for CannedServer {
     }
 }
 
-/// One workload against one server.
-struct Phase<'a> {
-    workload: Workload,
+/// One server, and how it is measured.
+struct Run<'a> {
     options: &'a Options,
     /// Where the server's CPU time is read.
     processes: &'a [Process],
+    /// Processors that it keeps busy without the workload.
+    background: Option<f64>,
 }
 
-impl Phase<'_> {
+impl Run<'_> {
+    /// Processors that the server keeps busy with what runs beside every workload.
+    async fn idle_cores(&self) -> Option<f64> {
+        let (began, before) = (clock::now(), self.cpu().servers?);
+        sleep(IDLE).await;
+        let used = self.cpu().servers?.saturating_sub(before);
+        let seconds = clock::now().saturating_duration_since(began).as_secs_f64();
+        Some(used.as_secs_f64() / seconds.max(f64::MIN_POSITIVE))
+    }
+
     async fn measure(
         &self,
+        workload: Workload,
         streams: Vec<TcpStream>,
-        requesters: Vec<Requester>,
+        requesters: Vec<Vec<Requester>>,
     ) -> Result<(Vec<Lane>, Figures), QuickError> {
         let lanes = streams.into_iter().zip(requesters);
-        let lanes = lanes.map(|(stream, requester)| Lane { stream, requester }).collect();
+        let lanes = lanes.map(|(stream, requesters)| Lane { stream, requesters }).collect();
         let gauge = Gauge::new();
         let director = async {
             sleep(self.options.warm_up).await;
@@ -316,12 +463,13 @@ impl Phase<'_> {
         };
         let (lanes, (before, after)) = closed_loop::run(lanes, &gauge, director)
             .await
-            .map_err(|error| QuickError::Workload { workload: self.workload, error })?;
+            .map_err(|error| QuickError::Workload { workload, error })?;
         let measured = gauge.measured();
         let used =
             |of: fn(&CpuUsed) -> Option<Duration>| Some(of(&after)?.saturating_sub(of(&before)?));
+        let background = measured.time.mul_f64(self.background.unwrap_or_default());
         let used = CpuUsed {
-            servers: used(|cpu| cpu.servers),
+            servers: used(|cpu| cpu.servers).map(|all| all.saturating_sub(background)),
             generator: used(|cpu| cpu.generator),
             host: used(|cpu| cpu.host),
         };
@@ -340,11 +488,12 @@ impl Phase<'_> {
 }
 
 fn report(
-    options: &Options,
+    run: &Run<'_>,
     own: Option<&OwnCluster>,
     nodes: Vec<(Node, Option<Process>)>,
-    rows: Vec<Row>,
+    found: Found,
 ) -> Report {
+    let options = run.options;
     let node = |(node, process): (Node, Option<Process>)| Node {
         rss_bytes: process.and_then(Process::rss_bytes),
         ..node
@@ -356,7 +505,10 @@ fn report(
         durability: own.map(|_| "fsync"),
         file_system: own.map(|own| host::file_system(own.folder())),
         nodes: nodes.into_iter().map(node).collect(),
-        rows,
+        background_cores: run.background,
+        rows: found.rows,
+        reads: found.reads,
+        notes: found.notes,
     }
 }
 

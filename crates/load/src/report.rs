@@ -19,11 +19,16 @@ pub enum Workload {
     GetReplicaInfo,
     /// `BROKER_HEARTBEAT` (904), sent two-way to the leader.
     Heartbeat,
+    /// `CONTROLLER_GET_REPLICA_INFO` (1004), asked of one follower.
+    FollowerRead,
+    /// What brokers send, to all nodes alike: 904, 1004, 1005, 1001 and 1012.
+    Mix,
 }
 
 impl Workload {
-    /// All of them, in the order in which they are measured.
-    pub const ALL: [Self; 3] = [Self::AlterSyncStateSet, Self::GetReplicaInfo, Self::Heartbeat];
+    /// Those that the leader alone serves, in the order in which they are measured.
+    pub const OF_LEADER: [Self; 3] =
+        [Self::AlterSyncStateSet, Self::GetReplicaInfo, Self::Heartbeat];
 
     /// The name in tables.
     #[must_use]
@@ -32,6 +37,8 @@ impl Workload {
             Self::AlterSyncStateSet => "alterSyncStateSet",
             Self::GetReplicaInfo => "getReplicaInfo",
             Self::Heartbeat => "heartbeat, two-way",
+            Self::FollowerRead => "follower read",
+            Self::Mix => "mix on all nodes",
         }
     }
 }
@@ -102,12 +109,15 @@ impl Figures {
 pub struct Row {
     /// What was asked.
     pub workload: Workload,
+    /// The follower that was asked, if it was one.
+    pub follower: Option<String>,
     /// The controllers' figures.
     pub controllers: Figures,
-    /// The ceiling: the same bytes, answered by a server that knows its answers beforehand.
-    pub ceiling: Figures,
+    /// The ceiling: the same bytes, answered by a server that knows its answers beforehand. Absent
+    /// where a row is to be compared with another one.
+    pub ceiling: Option<Figures>,
     /// Throughput of the controllers as a part of the ceiling's, 0 to 1.
-    pub throughput_of_ceiling: f64,
+    pub throughput_of_ceiling: Option<f64>,
     /// CPU of the controllers per request in multiples of the ceiling's.
     pub cpu_times_ceiling: Option<f64>,
 }
@@ -119,8 +129,39 @@ impl Row {
         let cpu = controllers.server_cpu_us_per_request.zip(ceiling.server_cpu_us_per_request);
         let cpu_times_ceiling =
             cpu.filter(|(_, floor)| *floor > 0.0).map(|(own, floor)| own / floor);
-        Self { workload, controllers, ceiling, throughput_of_ceiling, cpu_times_ceiling }
+        let throughput_of_ceiling = Some(throughput_of_ceiling);
+        let (follower, ceiling) = (None, Some(ceiling));
+        Self { workload, follower, controllers, ceiling, throughput_of_ceiling, cpu_times_ceiling }
     }
+
+    /// One that has no ceiling.
+    pub(crate) fn alone(
+        workload: Workload,
+        follower: Option<String>,
+        controllers: Figures,
+    ) -> Self {
+        let (throughput_of_ceiling, cpu_times_ceiling) = (None, None);
+        let ceiling = None;
+        Self { workload, follower, controllers, ceiling, throughput_of_ceiling, cpu_times_ceiling }
+    }
+}
+
+/// What reading at one node took, by the node's own counters.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Reads {
+    /// The node.
+    pub address: String,
+    /// Whether it led.
+    pub is_leader: bool,
+    /// Reads per second as a part of the leader's, 0 to 1.
+    pub of_leader: f64,
+    /// Rounds of confirmation for each thousand reads; all readers that wait share one.
+    pub rounds_per_thousand: f64,
+    /// Messages between this node and the leader for each thousand reads: a question and an answer
+    /// for each round. On the leader, messages to and from the others.
+    pub messages_per_thousand: f64,
+    /// How long readers waited for their rounds: the 99th percentile of the last while.
+    pub wait_p99_us: u64,
 }
 
 /// One controller.
@@ -151,8 +192,15 @@ pub struct Report {
     pub file_system: Option<String>,
     /// The controllers.
     pub nodes: Vec<Node>,
-    /// One row for each workload.
+    /// Processors that the controllers kept busy with the heartbeats alone that keep all brokers
+    /// alive; taken off their CPU in every row.
+    pub background_cores: Option<f64>,
+    /// One row for each workload, and one for each follower that was read.
     pub rows: Vec<Row>,
+    /// What reading took at each node; empty if the nodes do not count it.
+    pub reads: Vec<Reads>,
+    /// What could not be measured, and why.
+    pub notes: Vec<String>,
 }
 
 impl Report {
@@ -168,7 +216,9 @@ impl Report {
     /// What others used at worst, in cores.
     #[must_use]
     pub fn other_cores(&self) -> f64 {
-        let both = |row: &Row| [row.controllers.other_cores, row.ceiling.other_cores];
+        let both = |row: &Row| {
+            [row.controllers.other_cores, row.ceiling.as_ref().and_then(|it| it.other_cores)]
+        };
         self.rows.iter().flat_map(both).flatten().fold(0.0, f64::max)
     }
 
@@ -187,6 +237,46 @@ impl Report {
              {warm_up:.1} s warm-up, {measured:.1} s measured; {cores} cores with the generator"
         )
     }
+}
+
+impl Report {
+    fn write_reads(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.reads.is_empty() {
+            writeln!(
+                f,
+                "\n{:<22}{:>14}{:>20}{:>22}{:>14}",
+                "reads at",
+                "of leader's",
+                "rounds/1000 reads",
+                "messages/1000 reads",
+                "wait p99 us"
+            )?;
+        }
+        for reads in &self.reads {
+            let role = if reads.is_leader { "leader" } else { "follower" };
+            writeln!(
+                f,
+                "{:<22}{:>12.1} %{:>20.1}{:>22.1}{:>14}",
+                format!("{role} {}", port(&reads.address)),
+                reads.of_leader * 100.0,
+                reads.rounds_per_thousand,
+                reads.messages_per_thousand,
+                reads.wait_p99_us,
+            )?;
+        }
+        if let Some(cores) = self.background_cores {
+            writeln!(f, "\nkeeping all brokers alive took {cores:.2} cores, taken off every row")?;
+        }
+        for note in &self.notes {
+            writeln!(f, "{note}")?;
+        }
+        Ok(())
+    }
+}
+
+/// `:9878` of `127.0.0.1:9878`.
+fn port(address: &str) -> &str {
+    address.rfind(':').and_then(|colon| address.get(colon..)).unwrap_or(address)
 }
 
 impl fmt::Display for Report {
@@ -208,12 +298,15 @@ impl fmt::Display for Report {
         )?;
         for row in &self.rows {
             let name = row.workload.name();
-            figures(f, name, "controllers", &row.controllers)?;
-            figures(f, "", "canned", &row.ceiling)?;
-            let rate = row.throughput_of_ceiling * 100.0;
+            let server = row.follower.as_deref().map_or("controllers", port);
+            figures(f, name, server, &row.controllers)?;
+            let Some(ceiling) = &row.ceiling else { continue };
+            figures(f, "", "canned", ceiling)?;
+            let rate = row.throughput_of_ceiling.unwrap_or_default() * 100.0;
             let cpu = row.cpu_times_ceiling.map(|times| format!(", {times:.2} x its CPU"));
             writeln!(f, "{:<19}{rate:.1} % of the ceiling{}", "", cpu.unwrap_or_default())?;
         }
+        self.write_reads(f)?;
         if self.other_cores() > QUIET_CORES {
             let cores = self.other_cores();
             writeln!(f, "\nNot a quiet machine: others kept {cores:.2} cores busy at worst.")?;
@@ -263,7 +356,7 @@ mod tests {
 
     use hdrhistogram::Histogram;
 
-    use super::{CpuUsed, Figures, Node, Report, Row, Workload};
+    use super::{CpuUsed, Figures, Node, Reads, Report, Row, Workload};
 
     fn report() -> Report {
         let mut latency = Histogram::<u64>::new(3).unwrap();
@@ -290,7 +383,20 @@ mod tests {
             durability: Some("fsync"),
             file_system: Some("ext4".to_owned()),
             nodes: vec![node],
-            rows: vec![Row::new(Workload::GetReplicaInfo, own, ceiling)],
+            background_cores: Some(0.25),
+            rows: vec![
+                Row::new(Workload::GetReplicaInfo, own.clone(), ceiling),
+                Row::alone(Workload::FollowerRead, Some("127.0.0.1:77".to_owned()), own),
+            ],
+            reads: vec![Reads {
+                address: "127.0.0.1:77".to_owned(),
+                is_leader: false,
+                of_leader: 0.875,
+                rounds_per_thousand: 8.0,
+                messages_per_thousand: 16.0,
+                wait_p99_us: 300,
+            }],
+            notes: vec!["no mix".to_owned()],
         }
     }
 
@@ -298,7 +404,7 @@ mod tests {
     fn figures_are_per_second_and_per_request() {
         let row = &report().rows[0];
         assert!((row.controllers.requests_per_second - 1000.0).abs() < 1e-9);
-        assert!((row.throughput_of_ceiling - 0.5).abs() < 1e-9);
+        assert!((row.throughput_of_ceiling.unwrap() - 0.5).abs() < 1e-9);
         assert_eq!(row.controllers.server_cpu_us_per_request, Some(14.0));
         assert_eq!(row.cpu_times_ceiling, Some(2.0));
         assert!((row.controllers.p50_us - 1.0).abs() < 0.01, "{}", row.controllers.p50_us);
@@ -314,6 +420,10 @@ mod tests {
             "50.0 % of the ceiling, 2.00 x its CPU",
             "others kept 0.50 cores",
             "RSS 1.0 MiB",
+            "follower read      :77",
+            "follower :77                  87.5 %",
+            "0.25 cores, taken off",
+            "no mix",
         ] {
             assert!(table.contains(part), "{part} in\n{table}");
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// What can be measured.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Writes, reads and heartbeats of 64 closed-loop connections, beside the ceiling of this machine.
+    /// Writes, reads, heartbeats, follower reads and a mix of 64 closed-loop connections, beside this machine's ceiling.
     Quick(QuickArguments),
     /// How long a simulated fleet waits when masters or controllers die, and that nothing dies by mistake.
     #[command(subcommand)]
@@ -27,7 +27,7 @@ pub(crate) struct QuickArguments {
     #[arg(long, default_value_t = 64)]
     connections: usize,
     /// Measured seconds of each workload.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 3)]
     seconds: u64,
     /// Folder in which the started controllers keep their data; a temporary one by default.
     #[arg(long)]

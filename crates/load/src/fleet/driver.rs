@@ -40,7 +40,7 @@ const TURN_EVENTS_MAX: usize = 256;
 const CONNECTING_MAX: usize = 128;
 
 /// Pause before a connection that broke is opened again.
-const RECONNECT_NS: u64 = 100_000_000;
+const RECONNECT_NS: u64 = 500_000_000;
 
 /// Longest wait, so that commands are taken soon.
 const WAIT_NS: u64 = 5_000_000;
