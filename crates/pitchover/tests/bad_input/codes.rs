@@ -82,7 +82,7 @@ fn b19_opaque_is_echoed() {
 fn b20_b21_codes_that_are_not_for_strangers() {
     let mut ground = Ground::new("");
     let brokers = [code::GET_BROKER_EPOCH_CACHE, code::NOTIFY_BROKER_ROLE_CHANGED];
-    let peers = [private::PEER_BATCH, 24_003, 24_012];
+    let peers = [private::PEER_BATCH, 24_003, 24_013];
     let codes = [0, -1, 1, 10, 32_767, 32_768, i32::MIN, i32::MAX, 903, 905, 1000];
     let codes = codes.into_iter().chain(brokers).chain(peers);
     let inner = (1_014..=1_018).chain(50_000..=50_002).chain(51_001..=51_005);
