@@ -8,12 +8,14 @@
 //! 1. Between the engine's `ready` and `advance_append_async` only its storage is touched.
 //! 2. Effects come in the order in which things must happen; what may be sent at once comes first.
 //! 3. `applied` is what the caller has applied when it has carried out all effects up to here.
-//! 4. The engine's own proposal forwarding, leases and membership changes are never used.
+//! 4. The engine's own proposal forwarding and leases are never used, and a joint membership is left by a change of
+//!    our own (M3).
 //!
 //! The engine's clock does not run while a campaign would break it: between the installation of
 //! a snapshot and its durability, and, where this peer is the only voter, while its log is written.
 
 mod input;
+mod members;
 mod start;
 mod status;
 #[cfg(test)]
@@ -238,12 +240,14 @@ impl Driver {
         assert!(index.0 == next, "entry {index} is committed where {next} comes next");
         let first = self.proposals.applied(term, index);
         let commands = match entry.kind {
-            EntryKind::Empty => Vec::new(),
+            EntryKind::Empty | EntryKind::Membership => Vec::new(),
             EntryKind::Commands => commands(&entry.bytes, first),
-            EntryKind::Membership => panic!("entry {index}: no membership entry passes the screen"),
         };
         self.applied = (index, term);
         self.out.push(Effect::Committed { term, index, commands });
+        if entry.kind == EntryKind::Membership {
+            self.change_membership(index, &entry.bytes);
+        }
         let is_first = self.role() == Role::Leader && self.ready_term != term;
         if is_first && term == self.term() {
             self.ready_term = term;

@@ -6,14 +6,16 @@
 
 use crate::message::{Content, Message, ReadContext};
 use crate::{
-    Entry, EntryKind, HardState, LogIndex, Membership, PeerId, Role, SnapshotDescriptor, Term,
+    ChangeStep, Entry, EntryKind, HardState, LogIndex, Membership, MembershipChange, PeerId, Role,
+    SnapshotDescriptor, Term,
 };
 use alloc::vec;
 use alloc::vec::Vec;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use raft::eraftpb::{
-    ConfState, Entry as EngineEntry, EntryType, HardState as EngineHardState,
-    Message as EngineMessage, MessageType, Snapshot, SnapshotMetadata,
+    ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, ConfState,
+    Entry as EngineEntry, EntryType, HardState as EngineHardState, Message as EngineMessage,
+    MessageType, Snapshot, SnapshotMetadata,
 };
 
 /// What the engine puts into a vote request when the leader asked for the campaign.
@@ -52,7 +54,9 @@ pub(crate) fn entry(from: &EngineEntry) -> Entry {
         EntryType::EntryNormal => EntryKind::Commands,
         EntryType::EntryConfChange | EntryType::EntryConfChangeV2 => EntryKind::Membership,
     };
-    Entry { term: Term(from.term), index: LogIndex(from.index), kind, bytes: from.data.clone() }
+    // The payload of a membership entry is our own record, beside what the engine wrote for itself (D22).
+    let bytes = if kind == EntryKind::Membership { &from.context } else { &from.data };
+    Entry { term: Term(from.term), index: LogIndex(from.index), kind, bytes: bytes.clone() }
 }
 
 pub(crate) fn to_entry(from: Entry) -> EngineEntry {
@@ -60,9 +64,49 @@ pub(crate) fn to_entry(from: Entry) -> EngineEntry {
     let mut to = EngineEntry { term: term.0, index: index.0, data, ..EngineEntry::default() };
     match from.kind {
         EntryKind::Empty | EntryKind::Commands => {}
-        EntryKind::Membership => to.set_entry_type(EntryType::EntryConfChangeV2),
+        EntryKind::Membership => {
+            to.set_entry_type(EntryType::EntryConfChangeV2);
+            to.context = core::mem::take(&mut to.data);
+        }
     }
     to
+}
+
+/// A change, as the engine takes it. One with several steps stays joint until it is left by a change of its own (M3).
+pub(crate) fn to_change(from: &MembershipChange) -> ConfChangeV2 {
+    let step = |step: &ChangeStep| {
+        let (kind, peer) = match step {
+            ChangeStep::Vote(peer) => (ConfChangeType::AddNode, peer),
+            ChangeStep::Learn(peer) => (ConfChangeType::AddLearnerNode, peer),
+            ChangeStep::Remove(peer) => (ConfChangeType::RemoveNode, peer),
+        };
+        let mut to = ConfChangeSingle::default();
+        to.set_change_type(kind);
+        to.node_id = peer.0;
+        to
+    };
+    let mut to = ConfChangeV2::default();
+    to.set_changes(from.steps.iter().map(step).collect::<Vec<_>>().into());
+    if from.steps.len() > 1 {
+        to.set_transition(ConfChangeTransition::Explicit);
+    }
+    to
+}
+
+/// The engine's lists come out of sets, in no order.
+pub(crate) fn membership(from: &ConfState) -> Membership {
+    let ids = |list: &[u64]| {
+        let mut peers: Vec<_> = list.iter().copied().map(PeerId).collect();
+        peers.sort_unstable();
+        peers
+    };
+    Membership {
+        voters: ids(&from.voters),
+        outgoing: ids(&from.voters_outgoing),
+        learners: ids(&from.learners),
+        learners_next: ids(&from.learners_next),
+        auto_leave: from.auto_leave,
+    }
 }
 
 pub(crate) fn to_conf_state(from: &Membership) -> ConfState {

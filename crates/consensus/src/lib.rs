@@ -23,8 +23,8 @@
 //! | [`frame`] | the layout of an entry's commands |
 //! | [`message`], [`codec`] | messages between peers and their bytes |
 //!
-//! Not here: changes of membership and leases. A joint membership is refused at the door, because
-//! nothing here could leave it again.
+//! Not here: who should be a member, which the controller decides, and leases. A snapshot is never of a
+//! joint membership, and none is restored from one.
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(clippy::wildcard_enum_match_arm)]
@@ -33,6 +33,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod change;
 mod coalesce;
 pub mod codec;
 pub mod driver;
@@ -52,6 +53,7 @@ pub mod settings;
 pub mod snapshot;
 pub mod types;
 
+pub use change::{ChangeError, ChangeStep, MembershipChange};
 pub use driver::{Driver, PeerProgress, StartError};
 pub use effect::{BarrierLoss, CommittedCommand, Effect, Lost};
 pub use entry::{Entry, EntryKind, HardState, Persist, Restored};

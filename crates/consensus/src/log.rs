@@ -19,7 +19,7 @@
 mod tests;
 
 use crate::settings::CATCH_UP_BYTES;
-use crate::{HardState, LogIndex, Membership, SnapshotDescriptor, Term, engine};
+use crate::{HardState, LogIndex, Membership, PeerId, SnapshotDescriptor, Term, engine};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use raft::eraftpb::{Entry as EngineEntry, Snapshot};
@@ -42,7 +42,7 @@ struct Chunk {
 pub(crate) struct LogWindow {
     /// As it was when the engine started; the engine keeps the present one by itself.
     hard_state: HardState,
-    /// The membership at the start or of the newest snapshot that was installed.
+    /// The membership as of what is applied.
     membership: Membership,
     /// The newest snapshot, which is what a peer far behind is sent.
     snapshot: Option<SnapshotDescriptor>,
@@ -69,6 +69,11 @@ impl LogWindow {
 
     pub(crate) fn membership(&self) -> &Membership {
         &self.membership
+    }
+
+    /// A change of the membership was applied.
+    pub(crate) fn set_membership(&mut self, membership: Membership) {
+        self.membership = membership;
     }
 
     pub(crate) fn snapshot(&self) -> Option<&SnapshotDescriptor> {
@@ -117,7 +122,7 @@ impl LogWindow {
                 self.chunks.push_back(Chunk::default());
             }
             let chunk = self.chunks.back_mut().expect("a chunk with room was just made sure of");
-            chunk.bytes += entry.data.len();
+            chunk.bytes += payload_bytes(entry);
             chunk.entries.push(entry.clone());
         }
     }
@@ -128,7 +133,7 @@ impl LogWindow {
         while self.last() >= from {
             let chunk = self.chunks.back_mut().expect("last is above base: there is a chunk");
             let entry = chunk.entries.pop().expect("no chunk is empty");
-            chunk.bytes -= entry.data.len();
+            chunk.bytes -= payload_bytes(&entry);
             if chunk.entries.is_empty() {
                 self.chunks.pop_back();
             }
@@ -167,6 +172,11 @@ impl LogWindow {
     }
 }
 
+/// A membership entry keeps its payload in the context (D22).
+fn payload_bytes(entry: &EngineEntry) -> usize {
+    entry.data.len() + entry.context.len()
+}
+
 impl Storage for LogWindow {
     fn initial_state(&self) -> raft::Result<RaftState> {
         let conf_state = engine::to_conf_state(&self.membership);
@@ -189,7 +199,7 @@ impl Storage for LogWindow {
         let mut bytes = 0_u64;
         for index in low..high {
             let entry = self.get(LogIndex(index)).expect("base < low <= index < high <= last + 1");
-            bytes = bytes.saturating_add(ENTRY_OVERHEAD_BYTES + entry.data.len() as u64);
+            bytes = bytes.saturating_add(ENTRY_OVERHEAD_BYTES + payload_bytes(entry) as u64);
             if bytes > limit && !entries.is_empty() {
                 break;
             }
@@ -213,9 +223,13 @@ impl Storage for LogWindow {
         Ok(self.last().0)
     }
 
-    fn snapshot(&self, request_index: u64, _to: u64) -> raft::Result<Snapshot> {
-        // Without one the log reaches back to its first entry, so that nobody needs one.
-        let snapshot = self.snapshot.as_ref().filter(|it| it.index.0 >= request_index);
+    fn snapshot(&self, request_index: u64, to: u64) -> raft::Result<Snapshot> {
+        // Without one the log reaches back to its first entry, so that nobody needs one. One that was taken before
+        // the receiver belonged to the cluster would be refused there (S7); the caller takes a new one.
+        let is_of_use = |it: &&SnapshotDescriptor| {
+            it.index.0 >= request_index && it.membership.has_peer(PeerId(to))
+        };
+        let snapshot = self.snapshot.as_ref().filter(is_of_use);
         let unavailable = StorageError::SnapshotTemporarilyUnavailable;
         snapshot.map(engine::to_snapshot).ok_or_else(|| unavailable.into())
     }

@@ -1,6 +1,6 @@
 //! Events for operators; the ground floor returns them, the server logs and counts them.
 
-use crate::{LogIndex, PeerId, Role, Term};
+use crate::{LogIndex, Membership, PeerId, Role, Term};
 
 /// Something that changed, or went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,13 @@ pub enum Note {
     ReadRoundRepeated {
         /// How many rounds this batch has lost.
         attempts: u32,
+    },
+    /// A change of the membership was applied.
+    Membership {
+        /// The change's entry.
+        index: LogIndex,
+        /// Who belongs to the cluster from there on.
+        membership: Membership,
     },
     /// This peer's disk lost data that it had acknowledged. It neither votes nor serves any more
     /// and must be replaced (D21).

@@ -6,7 +6,9 @@
 
 use crate::log::LogWindow;
 use crate::message::{Content, ENTRY_BYTES_MAX, Message};
-use crate::{Entry, EntryKind, LogIndex, PeerId, SnapshotDescriptor, Term, frame};
+use crate::{
+    Entry, EntryKind, LogIndex, MembershipChange, PeerId, SnapshotDescriptor, Term, frame,
+};
 use raft::{RawNode, StateRole};
 
 /// No term or index comes near this; the engine adds to both without a check.
@@ -260,12 +262,12 @@ fn check_entries(
     Ok(())
 }
 
-/// Whether the payload is what the kind says. No entry changes the membership in this release.
+/// Whether the payload is what the kind says.
 pub(crate) fn is_payload_sound(entry: &Entry) -> bool {
     let bytes = &entry.bytes;
     match entry.kind {
         EntryKind::Empty => bytes.is_empty(),
         EntryKind::Commands => bytes.len() <= ENTRY_BYTES_MAX && frame::is_sound(bytes),
-        EntryKind::Membership => false,
+        EntryKind::Membership => MembershipChange::decode(bytes).is_ok(),
     }
 }

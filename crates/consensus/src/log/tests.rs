@@ -1,7 +1,7 @@
 //! The window against a plain vector, across the borders of its chunks.
 
 use super::{CHUNK_ENTRIES, LogWindow};
-use crate::{HardState, LogIndex, Membership, SnapshotDescriptor, Term};
+use crate::{HardState, LogIndex, Membership, PeerId, SnapshotDescriptor, Term};
 use bytes::Bytes;
 use raft::eraftpb::Entry as EngineEntry;
 use raft::{GetEntriesContext, Storage};
@@ -77,8 +77,10 @@ fn an_installed_snapshot_replaces_the_log() {
     let mut window = window();
     window.append(&entries(1..=5, 1));
     let (index, term) = (LogIndex(9), Term(3));
-    window.install(&SnapshotDescriptor { index, term, ..SnapshotDescriptor::default() });
+    let membership = Membership::of_voters([PeerId(1), PeerId(2)]);
+    window.install(&SnapshotDescriptor { index, term, membership, ..Default::default() });
     assert_eq!((window.base(), window.last()), ((index, term), index));
-    assert_eq!(Storage::snapshot(&window, 0, 0).unwrap().get_metadata().index, 9);
-    assert!(Storage::snapshot(&window, 10, 0).is_err(), "there is no newer one yet");
+    assert_eq!(Storage::snapshot(&window, 0, 2).unwrap().get_metadata().index, 9);
+    assert!(Storage::snapshot(&window, 10, 2).is_err(), "there is no newer one yet");
+    assert!(Storage::snapshot(&window, 0, 3).is_err(), "peer 3 is no member of it (S7)");
 }

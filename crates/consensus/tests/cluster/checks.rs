@@ -4,7 +4,8 @@
 use crate::disk::Disk;
 use bytes::Bytes;
 use consensus::{
-    Barrier, CommittedCommand, Content, Entry, LogIndex, Lost, Message, PeerId, Term, Ticket,
+    Barrier, CommittedCommand, Content, Entry, LogIndex, Lost, Membership, Message, PeerId, Term,
+    Ticket,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +21,8 @@ pub(crate) struct Checks {
     entries: BTreeMap<(LogIndex, Term), Logged>,
     /// What is committed at index 1, 2, ...
     pub(crate) committed: Vec<(Term, Bytes)>,
+    /// The membership from an entry on that changes it.
+    changes: BTreeMap<LogIndex, Membership>,
     votes: BTreeMap<(PeerId, Term), PeerId>,
     tickets: BTreeMap<(Owner, Ticket), Bytes>,
     never: BTreeSet<Bytes>,
@@ -68,21 +71,45 @@ impl Checks {
         commands: &[CommittedCommand],
         disks: &[&Disk],
     ) {
+        let offset = usize::try_from(index.0 - 1).unwrap();
         let payload: Vec<_> = commands.iter().flat_map(|it| [&it.bytes[..], b"\n"]).collect();
         let payload = Bytes::from(payload.concat());
-        let holders = disks.iter().filter(|disk| disk.holds(index, term)).count();
-        assert!(holders * 2 > disks.len(), "R6: {index}/{term} is on {holders} disks");
-        let offset = usize::try_from(index.0 - 1).unwrap();
         if let Some(known) = self.committed.get(offset) {
             assert_eq!(*known, (term, payload), "R4: two entries committed at {index}");
             return;
         }
+        let holders = disks.iter().filter(|disk| disk.holds(index, term)).count();
+        assert!(holders * 2 > disks.len(), "R6: {index}/{term} is on {holders} disks");
         assert_eq!(offset, self.committed.len(), "R4: a gap before {index}");
         self.committed.push((term, payload));
         for command in commands {
             assert!(self.seen.insert(command.bytes.clone()), "K3: {command:?} happened twice");
             assert!(!self.never.contains(&command.bytes), "K4: {command:?} was not proposed");
         }
+    }
+
+    /// R8: everybody makes the same change at the same entry, and the majorities before and after it overlap.
+    pub(crate) fn changed(&mut self, index: LogIndex, old: &Membership, new: &Membership) {
+        let known = self.changes.entry(index).or_insert_with(|| new.clone());
+        assert_eq!(known, new, "R8: two memberships from {index} on");
+        let only = |one: &[PeerId], other: &[PeerId]| {
+            one.iter().filter(|peer| !other.contains(peer)).count()
+        };
+        let is_simple = only(&old.voters, &new.voters) + only(&new.voters, &old.voters) <= 1;
+        let is_entered = new.outgoing == old.voters;
+        let is_left = old.is_joint() && new.voters == old.voters;
+        let is_right = match (old.is_joint(), new.is_joint()) {
+            (false, false) => is_simple,
+            (false, true) => is_entered,
+            (true, false) => is_left,
+            (true, true) => false,
+        };
+        assert!(is_right && new.is_sound(), "R8: {old:?} became {new:?} at {index}");
+    }
+
+    /// The last change's entry, and who belongs to the cluster after it.
+    pub(crate) fn newest_membership(&self) -> Option<(LogIndex, &Membership)> {
+        self.changes.iter().next_back().map(|(index, membership)| (*index, membership))
     }
 
     /// R5 and R6 of what leaves: no message promises what this disk does not hold.

@@ -19,6 +19,8 @@ pub(crate) struct Peer {
     pub(crate) driver: Option<Driver>,
     pub(crate) boot_nonce: u64,
     pub(crate) disk: Disk,
+    /// Who belongs to the cluster, going by what this peer has applied.
+    pub(crate) membership: Membership,
     /// With the journal, not durable yet.
     pub(crate) writing: VecDeque<Persist>,
     /// Index and hash of the state machine.
@@ -27,10 +29,27 @@ pub(crate) struct Peer {
     pub(crate) fetching: VecDeque<(PeerId, SnapshotDescriptor)>,
 }
 
+impl Peer {
+    /// With an empty disk that knows the founders.
+    fn new(founders: &Membership) -> Self {
+        Self {
+            driver: None,
+            boot_nonce: 0,
+            disk: Disk::new(founders.clone()),
+            membership: founders.clone(),
+            writing: VecDeque::new(),
+            state: (LogIndex(0), 0),
+            fetching: VecDeque::new(),
+        }
+    }
+}
+
 pub(crate) struct Cluster {
     pub(crate) peers: BTreeMap<PeerId, Peer>,
     pub(crate) links: BTreeMap<(PeerId, PeerId), VecDeque<Bytes>>,
     pub(crate) cuts: BTreeSet<(PeerId, PeerId)>,
+    /// What disks held before they were lost: it had been acknowledged.
+    lost: BTreeMap<PeerId, Disk>,
     pub(crate) checks: Checks,
     /// Small, so that snapshots are needed.
     catch_up_entries: u64,
@@ -49,21 +68,12 @@ impl Cluster {
 
     pub(crate) fn with_membership(membership: &Membership) -> Self {
         let ids = membership.voters.iter().chain(&membership.learners);
-        let peer = |id: &PeerId| {
-            let peer = Peer {
-                driver: None,
-                boot_nonce: 0,
-                disk: Disk::new(membership.clone()),
-                writing: VecDeque::new(),
-                state: (LogIndex(0), 0),
-                fetching: VecDeque::new(),
-            };
-            (*id, peer)
-        };
+        let peer = |id: &PeerId| (*id, Peer::new(membership));
         let mut cluster = Self {
             peers: ids.map(peer).collect(),
             links: BTreeMap::new(),
             cuts: BTreeSet::new(),
+            lost: BTreeMap::new(),
             checks: Checks::default(),
             catch_up_entries: 8,
             boots: 0,
@@ -75,6 +85,23 @@ impl Cluster {
         cluster
     }
 
+    /// A peer with an empty disk, which belongs to nothing yet.
+    pub(crate) fn join(&mut self, id: PeerId, founders: &Membership) {
+        let old = self.peers.insert(id, Peer::new(founders));
+        assert!(old.is_none(), "{id} was used before");
+        self.start(id);
+    }
+
+    /// The disk of a peer is lost for good, and its id with it.
+    pub(crate) fn lose(&mut self, id: PeerId) {
+        if self.is_up(id) {
+            self.crash(id, 0);
+        }
+        let peer = self.peers.remove(&id).unwrap();
+        self.lost.insert(id, peer.disk);
+        self.links.retain(|(from, to), _| *from != id && *to != id);
+    }
+
     pub(crate) fn start(&mut self, id: PeerId) {
         self.boots += 1;
         let peer = self.peers.get_mut(&id).unwrap();
@@ -83,6 +110,7 @@ impl Cluster {
         let mut settings = Settings::new(id, peer.boot_nonce);
         settings.catch_up_entries = self.catch_up_entries;
         peer.state = peer.disk.snapshot.as_ref().map_or_else(Default::default, state_of);
+        peer.membership = peer.disk.membership.clone();
         peer.driver = Some(Driver::new(settings, peer.disk.restored()).unwrap());
     }
 
@@ -101,7 +129,7 @@ impl Cluster {
     }
 
     pub(crate) fn is_up(&self, id: PeerId) -> bool {
-        self.peers[&id].driver.is_some()
+        self.peers.get(&id).is_some_and(|peer| peer.driver.is_some())
     }
 
     pub(crate) fn driver(&self, id: PeerId) -> &Driver {
@@ -151,7 +179,7 @@ impl Cluster {
         let peer = self.peers.get_mut(&id).unwrap();
         let driver = peer.driver.as_mut().expect("the peer runs");
         let index = driver.applied();
-        if index == LogIndex(0) || peer.disk.base() >= index {
+        if index == LogIndex(0) || peer.disk.base() >= index || driver.membership().is_joint() {
             return;
         }
         assert_eq!(peer.state.0, index, "applied is what the state machine has");
@@ -206,7 +234,13 @@ impl Cluster {
                 peer.fetching.push_back((from, descriptor));
             }
             Effect::InstallSnapshot { descriptor } => {
-                self.peers.get_mut(&id).unwrap().state = state_of(&descriptor);
+                let peer = self.peers.get_mut(&id).unwrap();
+                peer.state = state_of(&descriptor);
+                peer.membership = descriptor.membership;
+            }
+            Effect::Note(Note::Membership { index, membership }) => {
+                self.checks.changed(index, &self.peers[&id].membership, &membership);
+                self.peers.get_mut(&id).unwrap().membership = membership;
             }
             Effect::Note(Note::Leadership { term, role: Role::Leader, .. }) => {
                 // What the leader believes is its log: durable, and with the journal.
@@ -243,9 +277,14 @@ impl Cluster {
             peer.state.1 = hash(peer.state.1, &command.bytes);
         }
         peer.state.0 = index;
-        let voters = self.peers[&id].disk.membership.voters.clone();
-        let disks: Vec<_> = voters.iter().map(|voter| &self.peers[voter].disk).collect();
-        self.checks.committed(index, term, commands, &disks);
+        let Membership { voters, outgoing, .. } = &self.peers[&id].membership;
+        for majority in [voters, outgoing].into_iter().filter(|list| !list.is_empty()) {
+            let disk = |voter: &PeerId| {
+                self.peers.get(voter).map_or_else(|| &self.lost[voter], |peer| &peer.disk)
+            };
+            let disks: Vec<_> = majority.iter().map(disk).collect();
+            self.checks.committed(index, term, commands, &disks);
+        }
         let owner = self.owner(id);
         for command in commands {
             if let Some(ticket) = command.ticket {

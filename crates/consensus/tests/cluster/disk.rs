@@ -71,6 +71,7 @@ impl Disk {
     /// A snapshot of the own state.
     pub(crate) fn save(&mut self, descriptor: SnapshotDescriptor) {
         self.entries.retain(|entry| entry.index > descriptor.index);
+        self.membership = descriptor.membership.clone();
         self.snapshot = Some(descriptor);
     }
 }

@@ -12,5 +12,6 @@ mod disk;
 mod print;
 mod random;
 mod refusals;
+mod replacement;
 mod scripts;
 mod simulation;

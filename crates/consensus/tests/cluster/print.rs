@@ -1,6 +1,9 @@
 //! Effects in one line each, as scripts show them.
 
-use consensus::{CommittedCommand, Content, Effect, Entry, EntryKind, Message, Note, Persist};
+use consensus::{
+    CommittedCommand, Content, Effect, Entry, EntryKind, Membership, MembershipChange, Message,
+    Note, PeerId, Persist,
+};
 
 pub(crate) fn effect(effect: &Effect) -> String {
     match effect {
@@ -22,6 +25,20 @@ pub(crate) fn effect(effect: &Effect) -> String {
         Effect::Note(Note::Leadership { term, role, leader }) => {
             let leader = leader.map_or("nobody".to_owned(), |leader| leader.to_string());
             format!("note: {role:?} in term {term}, leader {leader}")
+        }
+        Effect::Note(Note::Membership { index, membership }) => {
+            let Membership { voters, outgoing, learners, .. } = membership;
+            let list = |name: &str, peers: &[PeerId]| {
+                let peers: Vec<_> = peers.iter().map(ToString::to_string).collect();
+                if peers.is_empty() {
+                    String::new()
+                } else {
+                    format!(" {name} {}", peers.join(" "))
+                }
+            };
+            let lists =
+                [list("voters", voters), list("outgoing", outgoing), list("learners", learners)];
+            format!("note: membership from {index}:{}", lists.concat())
         }
         Effect::Note(note) => format!("note: {note:?}"),
     }
@@ -51,7 +68,15 @@ fn persist(group: &Persist) -> String {
 fn entries(entries: &[Entry]) -> String {
     let payload = |entry: &Entry| match entry.kind {
         EntryKind::Empty => "empty".to_owned(),
-        _ => {
+        EntryKind::Membership => match MembershipChange::decode(&entry.bytes) {
+            Ok(change) if change.steps.is_empty() => "leave".to_owned(),
+            Ok(change) => {
+                let steps = change.steps.iter().map(|step| format!("{step:?}"));
+                steps.collect::<Vec<_>>().join("+")
+            }
+            Err(error) => panic!("{error}: {entry:?}"),
+        },
+        EntryKind::Commands => {
             let commands = consensus::frame::split(&entry.bytes);
             let texts = commands.iter().map(|text| String::from_utf8_lossy(text).into_owned());
             texts.collect::<Vec<_>>().join("+")

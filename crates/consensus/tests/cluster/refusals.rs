@@ -5,8 +5,9 @@ use crate::cluster::Cluster;
 use crate::random::Random;
 use bytes::{Bytes, BytesMut};
 use consensus::{
-    Content, Driver, Effect, Entry, EntryKind, LogIndex, Membership, Message, PeerId, Persist,
-    ReadContext, Refused, Restored, Role, Settings, SnapshotDescriptor, Term,
+    ChangeStep, Content, Driver, Effect, Entry, EntryKind, LogIndex, Membership, MembershipChange,
+    Message, PeerId, Persist, ReadContext, Refused, Restored, Role, Settings, SnapshotDescriptor,
+    Term,
 };
 
 const ME: PeerId = PeerId(1);
@@ -82,6 +83,9 @@ fn a_follower_refuses_what_no_leader_sends() {
     follower(append(2, 1, 2, vec![entry(3, 0)]), "entry 3 does not follow");
     follower(append(2, 1, 2, vec![unsound]), "entry 3 does not follow");
     follower(append(2, 1, 2, vec![membership]), "entry 3 does not follow");
+    let bytes = MembershipChange::one(ChangeStep::Learn(PeerId(9))).encode();
+    let membership = Entry { kind: EntryKind::Membership, bytes, ..entry(3, 1) };
+    follower(append(2, 1, 2, vec![membership]), "taken");
     follower(append(9, 0, 2, vec![entry(10, 1)]), "index = 9 is impossible");
     follower(append(2, 2, 2, vec![]), "log term = 2 is impossible");
     follower(append(u64::MAX, 1, 2, vec![]), "is impossible");

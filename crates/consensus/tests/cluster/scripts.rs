@@ -13,6 +13,8 @@
 //! crash P [N]                 N waiting groups written    start P         with what is durable
 //! cut A B, heal               lose what they send         unreachable P Q
 //! campaign P                  clock run forward           transfer P Q
+//! join P                      a new, empty peer           lose P          with its disk, for good
+//! change P learn:Q vote:Q remove:Q, change P leave        changes of the membership
 //! snapshot P, fetched P ok    taken, fetched (or failed)  status P
 //! backup P, restore P         keep the disk, put it back while the peer is down
 //! ```
@@ -23,7 +25,7 @@
 use crate::cluster::Cluster;
 use crate::disk::Disk;
 use bytes::Bytes;
-use consensus::{Membership, PeerId};
+use consensus::{ChangeStep, Membership, MembershipChange, PeerId};
 use expect_test::expect_file;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -32,6 +34,7 @@ use std::path::Path;
 #[derive(Default)]
 struct Interpreter {
     cluster: Option<Cluster>,
+    founders: Membership,
     kept: BTreeMap<(PeerId, PeerId), Bytes>,
     backups: BTreeMap<PeerId, Disk>,
     is_quiet: bool,
@@ -73,7 +76,8 @@ impl Interpreter {
         let mut list = || lists.next().unwrap_or_default().iter().map(|id| peer(id));
         let membership = Membership::of_voters(list());
         let learners = list().collect();
-        self.cluster = Some(Cluster::with_membership(&Membership { learners, ..membership }));
+        self.founders = Membership { learners, ..membership };
+        self.cluster = Some(Cluster::with_membership(&self.founders));
     }
 
     fn settle(&mut self) {
@@ -113,10 +117,20 @@ impl Interpreter {
             "write" => self.cluster().write(id, count(words.get(1), usize::MAX)),
             "campaign" => self.cluster().driver_mut(id).campaign_now(),
             "transfer" => self.cluster().driver_mut(id).transfer_to(peer(words[1])),
+            "change" => {
+                let change = change(&words[1..]);
+                if let Err(error) = self.cluster().driver_mut(id).change(&change) {
+                    self.print(&[format!("{id} does not change: {error}")]);
+                }
+            }
             "unreachable" => self.cluster().driver_mut(id).unreachable(peer(words[1])),
             "snapshot" => self.cluster().snapshot(id),
             "fetched" => self.cluster().fetched(id, words[1] == "ok"),
             "start" => self.cluster().start(id),
+            "join" => {
+                let founders = self.founders.clone();
+                self.cluster().join(id, &founders);
+            }
             _ => return self.around(verb, id, words),
         }
         if ends_turn {
@@ -147,6 +161,7 @@ impl Interpreter {
                 self.cluster().crash(id, count(words.get(1), 0));
                 self.cluster().links.retain(|(from, to), _| *from != id && *to != id);
             }
+            "lose" => self.cluster().lose(id),
             "backup" => {
                 let disk = self.cluster().peers[&id].disk.clone();
                 self.backups.insert(id, disk);
@@ -200,6 +215,17 @@ impl Interpreter {
             self.print(&[format!("{to} refuses: {refused}")]);
         }
     }
+}
+
+fn change(words: &[&str]) -> MembershipChange {
+    let step = |word: &&str| match word.split_once(':').expect("a step names its peer") {
+        ("learn", id) => ChangeStep::Learn(peer(id)),
+        ("vote", id) => ChangeStep::Vote(peer(id)),
+        ("remove", id) => ChangeStep::Remove(peer(id)),
+        _ => panic!("unknown step `{word}`"),
+    };
+    let steps = words.iter().filter(|word| **word != "leave").map(step).collect();
+    MembershipChange { steps }
 }
 
 fn peer(word: &str) -> PeerId {

@@ -6,6 +6,7 @@
 
 use crate::cluster::Cluster;
 use crate::random::Random;
+use crate::replacement;
 use bytes::Bytes;
 use consensus::{LogIndex, PeerId, Role};
 use std::collections::BTreeMap;
@@ -31,6 +32,8 @@ const SOMETIMES: &[&str] = &[
     " rejected ",
     "(no sync)",
     "Leader in term",
+    "learners",
+    "outgoing",
 ];
 
 struct Faults {
@@ -43,6 +46,7 @@ struct Faults {
     snapshot: u64,
     lag: u64,
     campaign: u64,
+    wipe: u64,
 }
 
 impl Faults {
@@ -57,6 +61,7 @@ impl Faults {
             lag: rate(900),
             campaign: rate(20),
             has_datagrams: rate(2) == 1,
+            wipe: rate(20),
         }
     }
 }
@@ -70,9 +75,13 @@ fn run(seed: u64, steps: usize) -> (u128, BTreeMap<&'static str, usize>) {
     let mut commands = 0_u64;
     let mut counts = BTreeMap::new();
     for _ in 0..steps {
-        let id = PeerId(random.next() % count + 1);
+        let id = *cluster.peers.keys().nth(random.below(cluster.peers.len())).unwrap();
         if random.chance(faults.cut) {
-            cut_or_heal(&mut cluster, random, count);
+            cut_or_heal(&mut cluster, random);
+        }
+        if random.chance(faults.wipe) && replacement::may_wipe(&cluster, count) {
+            replacement::wipe(&mut cluster, id);
+            continue;
         }
         if !cluster.is_up(id) {
             if random.chance(faults.restart) {
@@ -147,6 +156,7 @@ fn turn(
     if random.chance(300) {
         _ = cluster.read(id);
     }
+    replacement::replace_lost(cluster, id);
     cluster.end_of_turn(id);
 }
 
@@ -170,13 +180,14 @@ fn deliver(cluster: &mut Cluster, random: &mut Random, faults: &Faults, from: Pe
     _ = cluster.step(from, to, bytes);
 }
 
-fn cut_or_heal(cluster: &mut Cluster, random: &mut Random, count: u64) {
+fn cut_or_heal(cluster: &mut Cluster, random: &mut Random) {
     if random.chance(400) {
         cluster.cuts.clear();
         return;
     }
-    let one = PeerId(random.next() % count + 1);
-    for other in (1..=count).map(PeerId) {
+    let ids: Vec<_> = cluster.peers.keys().copied().collect();
+    let one = ids[random.below(ids.len())];
+    for other in ids {
         let is_one_way = random.chance(200);
         cluster.cuts.insert((one, other));
         if !is_one_way {
@@ -201,6 +212,7 @@ fn heal(cluster: &mut Cluster, random: &mut Random, seed: u64) {
             if random.chance(700) {
                 cluster.driver_mut(*id).tick();
             }
+            replacement::replace_lost(cluster, *id);
             cluster.end_of_turn(*id);
         }
         if round == 300 {
@@ -217,6 +229,8 @@ fn heal(cluster: &mut Cluster, random: &mut Random, seed: u64) {
     let first = states[0];
     assert!(states.iter().all(|state| *state == first), "L4, C11: seed {seed}: {states:?}");
     assert!(first.0 > LogIndex(1), "seed {seed}: something was committed");
+    let voters = &cluster.driver(ids[0]).membership().voters;
+    assert_eq!(*voters, ids, "seed {seed}: everybody who is there votes again");
     cluster.take_lines();
 }
 
