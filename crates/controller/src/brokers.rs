@@ -12,6 +12,7 @@ use crate::liveness::{BrokerIdentity, OWN_EAR_MS, Slot};
 use crate::peer::PeerMessage;
 use crate::requests::own_election;
 use crate::respond;
+use crate::seat::seat;
 use crate::settings::UNHEARD_GRACE_MS;
 use crate::snapshots::Part;
 use crate::waiting::Full;
@@ -390,13 +391,15 @@ impl Controller {
         message: PeerMessage,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(nonce) = self.links.get(peer).and_then(|link| link.nonce) else { return };
+        let link = self.links.get(peer).filter(|link| link.caller == Some(peer));
+        let Some(nonce) = link.and_then(|link| link.nonce) else { return };
+        let (member, peer) = (peer, seat(peer));
         match message {
             PeerMessage::Raft(message) if self.must_not_vote(now, &message.content) => {
                 self.counts.refused_messages += 1;
             }
             PeerMessage::Raft(message) => {
-                let refused = self.driver_mut().map(|driver| driver.step(peer, nonce, message));
+                let refused = self.driver_mut().map(|driver| driver.step(member, nonce, message));
                 self.counts.refused_messages += u64::from(matches!(refused, Some(Err(_))));
             }
             PeerMessage::Founding(state) => self.founding_heard(peer, state, effects),
@@ -436,11 +439,20 @@ impl Controller {
         effects: &mut Vec<Effect>,
     ) {
         let (bytes, is_last) = self.snapshots.part(now, peer, index, offset);
-        if let (true, Some(driver)) = (is_last, self.driver_mut()) {
-            driver.snapshot_reported(peer, true);
+        if is_last {
+            self.report_snapshot(peer, true);
         }
         let message = PeerMessage::SnapshotPart { index, offset, bytes };
         effects.push(Effect::Send { peer, message });
+    }
+
+    /// A peer has a whole snapshot, or will not have it: whoever sits there.
+    pub(crate) fn report_snapshot(&mut self, peer: PeerId, ok: bool) {
+        for member in self.members_on(peer) {
+            if let Some(driver) = self.driver_mut() {
+                driver.snapshot_reported(member, ok);
+            }
+        }
     }
 
     fn founding_heard(&mut self, peer: PeerId, state: Founding, effects: &mut Vec<Effect>) {
@@ -464,6 +476,7 @@ impl Controller {
             link.forwarded = 0;
         }
         link.nonce = Some(nonce);
+        link.caller = Some(peer);
         link.is_refused = false;
         let message = PeerMessage::Founding(self.founding_state());
         effects.push(Effect::Send { peer, message });
@@ -473,6 +486,7 @@ impl Controller {
         let Some(link) = self.links.get_mut(peer) else { return };
         link.is_reachable = true;
         link.is_refused = false;
+        link.listener = Some(peer);
         self.health.tell_anew();
         let message = PeerMessage::Founding(self.founding_state());
         effects.push(Effect::Send { peer, message });
@@ -493,18 +507,21 @@ impl Controller {
         }
         self.health.lost(peer);
         let was_offered = self.snapshots.withdraw(peer);
-        let me = self.settings.me;
-        let Some(driver) = self.driver_mut() else { return };
-        driver.unreachable(peer);
-        if was_offered {
-            driver.snapshot_reported(peer, false);
+        for member in self.members_on(peer) {
+            if let Some(driver) = self.driver_mut() {
+                driver.unreachable(member);
+            }
         }
-        let is_crash = is_refused && driver.leader() == Some(peer) && driver.role() != Role::Leader;
-        if is_crash {
-            let voters = &driver.membership().voters;
-            let rank = voters.iter().filter(|&&voter| voter != peer && voter < me).count();
+        if was_offered {
+            self.report_snapshot(peer, false);
+        }
+        let Some(driver) = self.driver() else { return };
+        let leader = driver.leader().filter(|leader| seat(*leader) == peer);
+        if let Some(leader) = leader.filter(|_| is_refused && driver.role() != Role::Leader) {
+            let (me, voters) = (driver.me(), &driver.membership().voters);
+            let rank = voters.iter().filter(|&&voter| voter != leader && voter < me).count();
             let term = driver.term();
-            self.crash.refused(now, peer, term, u64::try_from(rank).unwrap_or(u64::MAX));
+            self.crash.refused(now, leader, term, u64::try_from(rank).unwrap_or(u64::MAX));
         }
     }
 }

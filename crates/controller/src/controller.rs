@@ -14,9 +14,11 @@ use crate::inquiry::Inquiries;
 use crate::instant::Instant;
 use crate::links::Links;
 use crate::liveness::Liveness;
+use crate::members::{Members, Standing};
 use crate::notices::{NoticeCounts, Notices};
 use crate::peer::PeerMessage;
 use crate::requests::Incoming;
+use crate::seat::{new_member, seat};
 use crate::settings::{PAUSE_GRACE_MS, PAUSE_MS, PeerSettings, Settings};
 use crate::snapshots::{Fetched, Part, Snapshots};
 use crate::waiting::{Forwards, Reads, Writes};
@@ -97,9 +99,11 @@ pub struct Counts {
 pub struct Overview {
     /// Role in the consensus group; `None` before the first start is complete.
     pub role: Option<Role>,
+    /// What this peer is in the consensus group.
+    pub standing: Standing,
     /// Current term.
     pub term: u64,
-    /// The leader, if known.
+    /// The leader's seat, if known.
     pub leader: Option<PeerId>,
     /// Whether requests can be answered: a leader is known and what was committed at the start is applied.
     pub is_ready: bool,
@@ -134,7 +138,7 @@ pub struct Overview {
 pub(crate) enum Stage {
     /// The first start is under way.
     Founding { start: FirstStart, repeat_at: Instant },
-    /// The disk was wiped; the peer watches and serves nothing.
+    /// The disk was wiped; a new id is being recorded.
     Wiped,
     /// A member.
     Member(Box<Member>),
@@ -179,6 +183,7 @@ pub struct Controller {
     pub(crate) health: Health,
     pub(crate) forwards: Forwards,
     pub(crate) links: Links,
+    pub(crate) members: Members,
     pub(crate) snapshots: Snapshots,
     pub(crate) crash: CrashCampaign,
     pub(crate) draw: Draw,
@@ -237,6 +242,7 @@ impl Controller {
             health: Health::default(),
             forwards: Forwards::default(),
             links: Links::new(others.iter().copied()),
+            members: Members::default(),
             snapshots: Snapshots::restored(newest),
             crash: CrashCampaign::default(),
             draw: Draw::new(settings.seed),
@@ -301,8 +307,9 @@ impl Controller {
         let index = |of: fn(&Driver) -> LogIndex| driver.map_or(0, |driver| of(driver).0);
         Overview {
             role: driver.map(Driver::role),
+            standing: self.standing(),
             term: driver.map_or(0, |driver| driver.term().0),
-            leader: driver.and_then(Driver::leader),
+            leader: self.leader(),
             is_ready: self.is_ready(),
             commit: index(Driver::commit),
             applied: index(Driver::applied),
@@ -326,7 +333,10 @@ impl Controller {
         let last = driver.last_index().0;
         let others = driver.peers().into_iter().filter(|progress| progress.peer != driver.me());
         let lag = |progress: PeerProgress| {
-            let peer = self.settings.peers.iter().find(|peer| peer.id == progress.peer)?;
+            let peer = self.peer_settings(progress.peer)?;
+            // Of a seat where one is being replaced, whoever sits there now.
+            let listener = self.links.get(progress.peer)?.listener;
+            listener.is_none_or(|listener| listener == progress.peer).then_some(())?;
             Some((&*peer.name, last.saturating_sub(progress.matched.0)))
         };
         others.filter_map(lag).collect()
@@ -374,12 +384,13 @@ impl Controller {
         }
     }
 
+    /// The leader's seat.
     pub(crate) fn leader(&self) -> Option<PeerId> {
-        self.driver().and_then(Driver::leader)
+        self.driver().and_then(Driver::leader).map(seat)
     }
 
     pub(crate) fn peer_settings(&self, peer: PeerId) -> Option<&PeerSettings> {
-        self.settings.peers.iter().find(|settings| settings.id == peer)
+        self.settings.peers.iter().find(|settings| settings.id == seat(peer))
     }
 
     fn is_ready(&self) -> bool {
@@ -422,17 +433,20 @@ impl Controller {
 
     /// Moves the first start on, if it can move.
     pub(crate) fn step_founding(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        let voters: Vec<PeerId> = self.settings.peers.iter().map(|peer| peer.id).collect();
+        let mut voters: Vec<PeerId> = self.settings.peers.iter().map(|peer| peer.id).collect();
+        voters.sort_unstable();
+        let me = self.settings.me;
         let Stage::Founding { start, repeat_at } = &mut self.stage else { return };
         match start.step() {
             Step::Record(state) => {
-                let mut voters = voters;
-                voters.sort_unstable();
-                effects.push(Effect::WriteIdentity { state, voters });
+                effects.push(Effect::WriteIdentity { state, voters, member: me });
             }
             Step::Wiped => {
                 self.stage = Stage::Wiped;
-                effects.push(Effect::Note(Note::Wiped));
+                let member = new_member(me, self.draw.between(0, u64::MAX));
+                effects.push(Effect::Note(Note::Wiped { member }));
+                let state = Founding::Founded;
+                effects.push(Effect::WriteIdentity { state, voters, member });
                 return;
             }
             Step::Wait => {}
@@ -463,6 +477,9 @@ impl Controller {
     }
 
     fn identity_written(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if matches!(self.stage, Stage::Wiped) {
+            return effects.push(Effect::Restart);
+        }
         let Stage::Founding { start, .. } = &mut self.stage else { return };
         start.recorded();
         if start.state() == Founding::Founded {
@@ -530,7 +547,7 @@ fn member(now: Instant, settings: &Settings, restored: Restored) -> Result<Membe
     let catch_up_entries = settings.retention.catch_up_entries;
     let engine = consensus::Settings {
         catch_up_entries,
-        ..consensus::Settings::new(settings.me, settings.boot_nonce)
+        ..consensus::Settings::new(settings.member, settings.boot_nonce)
     };
     let driver = Driver::new(engine, restored)?;
     let seen = Leadership { leader: None, term: driver.term(), is_settled: false };

@@ -60,8 +60,12 @@ pub enum Note {
     Consensus(consensus::Note),
     /// This peer waits for these peers before it can found the cluster.
     WaitsFor(Vec<PeerId>),
-    /// This peer's disk is empty but the cluster was founded: it was wiped, and takes no part.
-    Wiped,
+    /// This peer's disk is empty but the cluster was founded: it was wiped. It takes part again under a new id, when the
+    /// leader has taken it back (rule M4).
+    Wiped {
+        /// The new id.
+        member: PeerId,
+    },
     /// The first start is complete.
     Founded,
     /// A broker was heard for the first time, or again after its death.
@@ -136,8 +140,10 @@ pub enum Effect {
     WriteIdentity {
         /// Never [`Founding::Empty`].
         state: Founding,
-        /// The voters of a founded cluster, by ascending id.
+        /// The first voters of the cluster, by ascending id.
         voters: Vec<PeerId>,
+        /// This peer's own id in the consensus group.
+        member: PeerId,
     },
     /// Makes a snapshot durable, then says [`crate::Event::SnapshotSaved`].
     SaveSnapshot {
@@ -166,6 +172,8 @@ pub enum Effect {
     WakeAt(Instant),
     /// Tells the log and the metrics.
     Note(Note),
+    /// The process starts anew from what is on its disk: it is another member now.
+    Restart,
     /// Leadership was handed over, or could not be in time: the process may stop.
     Stopped,
 }

@@ -100,14 +100,14 @@ pub enum Event {
         /// The connection.
         connection: ConnectionId,
     },
-    /// A link *from* `peer` is up; it replaces any older one. `nonce` is the boot nonce of its hello.
+    /// A link *from* the member `peer` is up; it replaces any older one. `nonce` is the boot nonce of its hello.
     PeerUp {
         /// The peer at the other end.
         peer: PeerId,
         /// Drawn by the peer when its process started.
         nonce: u64,
     },
-    /// The link *to* `peer` is up: what is sent now can arrive.
+    /// The link *to* the member `peer`, who answered at its seat's address, is up: what is sent now can arrive.
     PeerReachable {
         /// The peer at the other end.
         peer: PeerId,

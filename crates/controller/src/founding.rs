@@ -3,12 +3,12 @@
 //! ```text
 //! empty ──all configured peers are empty or founding──► founding ──all are founding, or any is founded──► founded
 //!   │                                                  (on disk)                                        (on disk)
-//!   └──somebody is founded──► wiped: neither votes nor serves
+//!   └──somebody is founded──► wiped: takes a new id, which is no voter, and starts anew
 //! ```
 //!
 //! A peer whose disk is empty cannot tell whether it is new or has lost what it promised, so it takes part only
 //! when *every* configured peer is known to be as new as itself. Once anybody is founded, everybody was founding
-//! and has that on disk; an empty disk was then wiped.
+//! and has that on disk; an empty disk was then wiped. What follows then stands in `members.rs`.
 
 use crate::effect::Founding;
 use alloc::collections::BTreeMap;

@@ -22,6 +22,7 @@
 //! | can this peer serve, and whom does 1005 name? | `health.rs`, `naming.rs`; leases: `lease.rs` |
 //! | the first start of a cluster | `founding.rs` |
 //! | a crashed leader | `campaign.rs` |
+//! | a peer that lost its disk | `members.rs`, `seat.rs` |
 //!
 //! Not here: bytes of clients (`protocol`), the rules of broker sets (`replicas`), Raft (`consensus`), and every
 //! clock, socket, file, thread and log line (`server`).
@@ -48,6 +49,7 @@ mod lease;
 mod links;
 mod liveness;
 mod masters;
+mod members;
 mod naming;
 mod notices;
 mod order;
@@ -56,6 +58,7 @@ mod rate;
 mod requests;
 mod respond;
 mod route;
+mod seat;
 mod settings;
 mod snapshots;
 mod status;
@@ -70,10 +73,14 @@ pub use inquiry::PROBES_IN_FLIGHT_MAX;
 pub use instant::Instant;
 pub use liveness::{BrokerIdentity, LIVE_BROKERS_MAX};
 pub use masters::{MASTER_ENTRIES_MAX, MasterListError, MasterLists};
+pub use members::Standing;
 pub use notices::{NOTICES_IN_FLIGHT_MAX, NoticeCounts};
 pub use order::ElectionOrder;
 pub use peer::{ANSWER_BYTES_MAX, PeerMessage, PeerMessageError};
-pub use settings::{LeaderNaming, LiveSettings, PeerSettings, ReadMode, Retention, Settings};
+pub use seat::{SEATS, seat};
+pub use settings::{
+    LeaderNaming, LiveSettings, PeerSettings, ReadMode, ReplaceWiped, Retention, Settings,
+};
 pub use snapshots::{SNAPSHOT_BYTES_MAX, SNAPSHOT_PART_BYTES_MAX, checksum};
 
 // The server carries these between the core and the journal and looks at none of them, so that it need not

@@ -59,7 +59,7 @@ pub(crate) const CRASH_CAMPAIGNS_MAX: u32 = 10;
 /// One configured controller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerSettings {
-    /// Its number in the consensus group.
+    /// Its seat (`seat.rs`).
     pub id: PeerId,
     /// Its name in the configuration, for example `n0`.
     pub name: Box<str>,
@@ -87,11 +87,23 @@ pub enum ReadMode {
     Lease,
 }
 
+/// Who takes a peer back that lost its disk (rule M4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReplaceWiped {
+    /// The leader, by itself.
+    #[default]
+    Auto,
+    /// Nobody, until it is set to [`Self::Auto`].
+    Manual,
+}
+
 /// What a controller is told when it starts.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// This peer.
+    /// This peer's seat.
     pub me: PeerId,
+    /// Its id in the consensus group, as its disk says; [`Self::me`] on an empty disk.
+    pub member: PeerId,
     /// All configured peers, this one among them, in the order of the configuration.
     pub peers: Vec<PeerSettings>,
     /// Name of the group, answered in 1005.
@@ -146,6 +158,8 @@ pub struct LiveSettings {
     pub enable_elect_unclean_master: bool,
     /// Whether brokers are told of elections by 1008.
     pub notify_broker_role_changed: bool,
+    /// Who takes a peer back that lost its disk (rule M4).
+    pub replace_wiped: ReplaceWiped,
     /// How long a broker may stay unheard whose connection closed and whose address does not answer, in ms.
     pub broker_close_grace_ms: u64,
     /// Which brokers are wanted as masters, and which are not.
@@ -157,6 +171,7 @@ impl Default for LiveSettings {
         Self {
             enable_elect_unclean_master: false,
             notify_broker_role_changed: true,
+            replace_wiped: ReplaceWiped::Auto,
             broker_close_grace_ms: 1_500,
             masters: MasterLists::default(),
         }

@@ -98,7 +98,12 @@ impl Snapshots {
     /// Whether the log has grown enough for a snapshot, and none is on its way.
     pub(crate) fn is_due(&self, commands_max: u64, bytes_max: u64) -> bool {
         let has_grown = self.commands >= commands_max || self.bytes >= bytes_max;
-        has_grown && self.saving.is_none() && self.fetch.is_none()
+        has_grown && self.is_idle()
+    }
+
+    /// Whether none is on its way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.saving.is_none() && self.fetch.is_none()
     }
 
     /// A snapshot is handed to the disk.

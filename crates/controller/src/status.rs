@@ -3,6 +3,7 @@
 
 use crate::controller::{Controller, Stage};
 use crate::instant::Instant;
+use crate::members::Standing;
 use crate::settings::{LeaderNaming, ReadMode};
 use alloc::format;
 use alloc::string::String;
@@ -19,6 +20,8 @@ impl Controller {
         let mut json = Object::new();
         json.text("name", me.map_or("", |me| &me.name));
         json.number("peerId", settings.me.0);
+        json.number("memberId", settings.member.0);
+        json.text("member", standing_name(overview.standing));
         json.text("address", me.map_or("", |me| &me.broker_address));
         json.text("group", &settings.group);
         json.text("stage", self.stage_name());
@@ -158,8 +161,16 @@ impl Controller {
             let serves =
                 if is_me { self.serves(now) } else { self.health.other_serves(now, peer.id) };
             json.raw("serves", if serves { "true" } else { "false" });
+            let members = self.members_on(peer.id);
+            let listener = self.links.get(peer.id).and_then(|link| link.listener);
+            let sits = if is_me { Some(self.settings.member) } else { listener };
+            let sits = sits.filter(|member| members.contains(member));
+            let member = sits.or_else(|| members.first().copied());
+            if let Some(member) = member {
+                json.number("memberId", member.0);
+            }
             // Only a leader knows how far the others are.
-            let progress = progress.iter().find(|progress| progress.peer == peer.id);
+            let progress = progress.iter().find(|progress| Some(progress.peer) == member);
             if let Some(progress) = progress {
                 json.number("matched", progress.matched.0);
             }
@@ -190,6 +201,15 @@ fn naming_name(naming: LeaderNaming) -> &'static str {
     match naming {
         LeaderNaming::Leader => "leader",
         LeaderNaming::Spread => "spread",
+    }
+}
+
+fn standing_name(standing: Standing) -> &'static str {
+    match standing {
+        Standing::None => "none",
+        Standing::Stranger => "stranger",
+        Standing::Learner => "learner",
+        Standing::Voter => "voter",
     }
 }
 

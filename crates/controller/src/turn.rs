@@ -13,6 +13,7 @@ use crate::order::explained;
 use crate::peer::PeerMessage;
 use crate::requests::reply;
 use crate::respond;
+use crate::seat::seat;
 use crate::settings::{ReadMode, SNAPSHOT_LOG_BYTES, SNAPSHOT_LOG_TIMES};
 use crate::snapshots::checksum;
 use crate::waiting::{Waiter, Write};
@@ -30,6 +31,7 @@ impl Controller {
         self.step_founding(now, effects);
         self.tick(now);
         self.prove_health(now);
+        self.tend_members(now);
         self.watch_brokers(now, effects);
         for _ in 0..ROUNDS_PER_TURN_MAX {
             self.hold_elections(now, effects);
@@ -123,7 +125,7 @@ impl Controller {
         match effect {
             consensus::Effect::Send { to, message } => {
                 if matches!(message.content, Content::Snapshot { .. }) {
-                    self.snapshots.offered(now, to);
+                    self.snapshots.offered(now, seat(to));
                 }
                 effects.push(Effect::Send { peer: to, message: PeerMessage::Raft(message) });
             }
@@ -249,7 +251,7 @@ impl Controller {
         if is_settled && !goes_on {
             self.begin_leading(now);
         }
-        for lost in self.forwards.lost(leader) {
+        for lost in self.forwards.lost(leader.map(seat)) {
             reply(lost.caller, respond::unknown_outcome(), effects);
         }
     }
@@ -261,10 +263,13 @@ impl Controller {
             .saturating_mul(SNAPSHOT_LOG_TIMES)
             .max(SNAPSHOT_LOG_BYTES);
         let commands = self.settings.retention.snapshot_commands;
-        if !self.snapshots.is_due(commands, log_bytes) {
+        let Some(driver) = self.driver() else { return };
+        // Never of a joint membership: it could not be started from (S7, M3).
+        let is_due = self.snapshots.is_due(commands, log_bytes)
+            || driver.needs_snapshot() && self.snapshots.is_idle();
+        if !is_due || driver.membership().is_joint() {
             return;
         }
-        let Some(driver) = self.driver() else { return };
         let bytes = Bytes::from(self.replicas.snapshot());
         let descriptor = SnapshotDescriptor {
             index: driver.applied(),
@@ -285,7 +290,7 @@ impl Controller {
         effects: &mut Vec<Effect>,
     ) {
         let index = descriptor.index;
-        if self.snapshots.begin_fetch(now, from, descriptor.clone()) {
+        if self.snapshots.begin_fetch(now, seat(from), descriptor.clone()) {
             let message = PeerMessage::SnapshotRead { index, offset: 0 };
             effects.push(Effect::Send { peer: from, message });
         } else {
@@ -326,9 +331,7 @@ impl Controller {
             driver.snapshot_fetched(&descriptor, false);
         }
         for peer in self.snapshots.late_offers(now) {
-            if let Some(driver) = self.driver_mut() {
-                driver.snapshot_reported(peer, false);
-            }
+            self.report_snapshot(peer, false);
         }
     }
 
@@ -359,6 +362,7 @@ impl Controller {
             self.snapshots.next_due(),
             self.stop_by,
             self.driver().map(|_| self.health.next_due()),
+            self.leads().then(|| self.members.next_due()),
         ];
         // Never in the past, so that a duty that cannot be done yet does not spin.
         let next = due.into_iter().flatten().min();

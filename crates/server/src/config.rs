@@ -37,7 +37,7 @@ pub mod value;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use controller::{LeaderNaming, MasterLists, ReadMode};
+use controller::{LeaderNaming, MasterLists, ReadMode, ReplaceWiped};
 
 pub use live::{Live, LiveChange};
 pub use peer::{PEERS_MAX, PeerConfig, Style};
@@ -169,6 +169,8 @@ pub struct Config {
     pub naming: LeaderNaming,
     /// How a leader makes sure of its reads.
     pub read_mode: ReadMode,
+    /// Who takes a peer back that lost its disk.
+    pub replace_wiped: ReplaceWiped,
     /// Shape of log lines.
     pub log_format: LogFormat,
     /// Filter of log lines.
@@ -258,6 +260,10 @@ impl Config {
             read_mode: match settings.text("pitchover.readMode") {
                 "lease" => ReadMode::Lease,
                 _ => ReadMode::Index,
+            },
+            replace_wiped: match settings.text("pitchover.replaceWiped") {
+                "manual" => ReplaceWiped::Manual,
+                _ => ReplaceWiped::Auto,
             },
             log_format: match settings.text("pitchover.log.format") {
                 "json" => LogFormat::Json,

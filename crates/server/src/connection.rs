@@ -12,7 +12,7 @@ use crate::hello::{Hello, LINK_VERSION, unpack};
 use crate::refuse;
 use crate::shared::Shared;
 use bytes::{Buf, Bytes, BytesMut};
-use controller::{Caller, ConnectionId, ElectionOrder, Event, Inspect, Instant, PeerId};
+use controller::{Caller, ConnectionId, ElectionOrder, Event, Inspect, Instant, PeerId, seat};
 use protocol::{Frame, HeaderEncoding, Request, Response, code, private};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -518,12 +518,13 @@ fn take_hello(
     if hello.cluster != shared.hello.cluster {
         return refused("another cluster: compare controllerDLegerGroup and the list of peers");
     }
-    let is_known = shared.config.peers.iter().any(|peer| peer.peer_id == hello.peer.0);
-    if !is_known || hello.peer == shared.hello.peer {
+    let place = seat(hello.peer);
+    let is_known = shared.config.peers.iter().any(|peer| peer.peer_id == place.0);
+    if !is_known || place == seat(shared.hello.peer) {
         return refused("not one of the other configured peers");
     }
     connection.kind.set(Kind::Peer(hello.peer));
-    let older = shared.peer_connections.borrow_mut().insert(hello.peer, connection.id);
+    let older = shared.peer_connections.borrow_mut().insert(place, connection.id);
     if let Some(older) = older.and_then(|older| shared.connection(older)) {
         older.close();
     }
@@ -537,7 +538,7 @@ fn take_batch(
     peer: PeerId,
     frame: Frame,
 ) -> Result<(), Close> {
-    let newest = shared.peer_connections.borrow().get(&peer).copied();
+    let newest = shared.peer_connections.borrow().get(&seat(peer)).copied();
     if newest != Some(connection.id) {
         // Retired by a newer hello: what it still holds is dropped (rule N3).
         return Err(Close("retired peer link"));

@@ -17,7 +17,7 @@ use crate::outgoing::Outgoing;
 use crate::peer_link::{PeerLink, Pushed};
 use crate::shared::Shared;
 use crate::writer::{Done, Order};
-use controller::{ConnectionId, Controller, Effect, Event, Founding, Instant, PeerId};
+use controller::{ConnectionId, Controller, Effect, Event, Founding, Instant, PeerId, seat};
 use journal::JournalError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -30,6 +30,8 @@ use tokio::time::{Sleep, sleep};
 pub(crate) enum End {
     /// The process was asked to stop, and leadership was handed over as far as possible.
     Stopped,
+    /// The disk says now that this is another member: everything starts anew from there (rule M4).
+    Restart,
     /// The journal failed: the process must not go on (rule J4).
     Journal(JournalError),
 }
@@ -83,11 +85,12 @@ impl Core {
                 self.controller.handle(now, event, &mut effects);
             }
             self.controller.handle(now, Event::EndOfTurn, &mut effects);
-            let mut is_stopped = false;
+            let mut end = None;
             for effect in effects.drain(..) {
                 match effect {
                     Effect::WakeAt(at) => timer.as_mut().reset(shared.clock.to_tokio(at)),
-                    Effect::Stopped => is_stopped = true,
+                    Effect::Stopped => end = Some(End::Stopped),
+                    Effect::Restart => end = Some(End::Restart),
                     other => self.carry_out(now, other, &mut replied),
                 }
             }
@@ -99,8 +102,8 @@ impl Core {
                     connection.flush();
                 }
             }
-            if is_stopped {
-                return End::Stopped;
+            if let Some(end) = end {
+                return end;
             }
             self.gauges.publish_if_due(now, &self.controller, &shared.metrics);
             // A turn that always leaves work for the next must not keep sockets and timers waiting for ever.
@@ -131,7 +134,7 @@ impl Core {
                 }
             }
             Effect::Send { peer, message } => {
-                let Some(link) = self.links.get(&peer) else { return };
+                let Some(link) = self.links.get(&seat(peer)) else { return };
                 match link.push(&message) {
                     Pushed::Taken => {}
                     Pushed::Full => {
@@ -142,9 +145,9 @@ impl Core {
                 }
             }
             Effect::Persist(persist) => self.orders.push(Order::Persist(persist)),
-            Effect::WriteIdentity { state, voters } => {
+            Effect::WriteIdentity { state, voters, member } => {
                 let is_founded = state == Founding::Founded;
-                self.orders.push(Order::Identity { is_founded, voters });
+                self.orders.push(Order::Identity { is_founded, voters, member });
             }
             Effect::SaveSnapshot { descriptor, bytes } => {
                 self.orders.push(Order::Snapshot(descriptor, bytes));
@@ -154,7 +157,9 @@ impl Core {
             }
             Effect::Probe { attempt, address } => self.outgoing.probe(attempt, address),
             Effect::Note(note) => notes::take(&self.shared, &note),
-            Effect::WakeAt(_) | Effect::Stopped => unreachable!("the loop takes these itself"),
+            Effect::WakeAt(_) | Effect::Stopped | Effect::Restart => {
+                unreachable!("the loop takes these itself")
+            }
         }
     }
 }

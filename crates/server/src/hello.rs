@@ -5,7 +5,7 @@
 //! | magic `PITCHPEER` | 9 |
 //! | version of the link's format | 2 |
 //! | cluster id | 8 |
-//! | peer id of the sender | 8 |
+//! | id of the sender in the consensus group; its last bits are its seat | 8 |
 //! | boot nonce of the sender | 8 |
 //!
 //! | One message of a batch | Bytes |

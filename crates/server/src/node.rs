@@ -21,7 +21,7 @@ use crate::shared::{Shared, live_settings};
 use crate::writer::{self, ORDERS_MAX};
 use controller::{
     Controller, ControllerStartError, Event, Membership, PeerId, PeerSettings, Restored, Retention,
-    Settings, Start,
+    Settings, Start, seat,
 };
 use journal::{Founding, Journal, JournalError, OpenError, Options, RealDisk, Recovered};
 use std::collections::BTreeMap;
@@ -98,15 +98,37 @@ pub enum NodeError {
 /// Any [`NodeError`]; nothing is left half-written.
 pub fn run(config: Config, version: &str, on_start: impl FnOnce()) -> Result<(), NodeError> {
     let system = |what| move |source| NodeError::System { what, source };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(system("start the runtime"))?;
-    // Boxed, since the state of a whole node is too much for a stack frame.
-    LocalSet::new().block_on(&runtime, Box::pin(serve(config, version, on_start)))
+    let mut on_start = Some(on_start);
+    loop {
+        // With the runtime and the set go all tasks and sockets, so that a second life finds its ports free.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(system("start the runtime"))?;
+        let started = || {
+            if let Some(on_start) = on_start.take() {
+                on_start();
+            }
+        };
+        // Boxed, since the state of a whole node is too much for a stack frame.
+        let life = Box::pin(serve(config.clone(), version, started));
+        if LocalSet::new().block_on(&runtime, life)? == Life::Over {
+            return Ok(());
+        }
+        tracing::info!("starting anew as another member");
+    }
 }
 
-async fn serve(config: Config, version: &str, on_start: impl FnOnce()) -> Result<(), NodeError> {
+/// How one life of a node ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    /// It was asked to stop.
+    Over,
+    /// It goes on as another member, from what is on its disk now.
+    Anew,
+}
+
+async fn serve(config: Config, version: &str, on_start: impl FnOnce()) -> Result<Life, NodeError> {
     let clock = Clock::start();
     let me = PeerId(config.me.peer_id);
     refuse_java_store(&config)?;
@@ -117,9 +139,10 @@ async fn serve(config: Config, version: &str, on_start: impl FnOnce()) -> Result
     let nonce = draw_nonce();
     let listeners = listen(sockets)?;
     let admin_text = pages.first().map_or_else(String::new, |page| page.address().to_string());
-    let settings = core_settings(&config, nonce, version, &admin_text);
+    let member = recovered.identity.as_ref().map_or(me, |identity| identity.peer);
+    let settings = core_settings(&config, (member, nonce), version, &admin_text);
     let controller = Controller::new(clock.now(), settings, start_of(recovered))?;
-    let hello = Hello { version: LINK_VERSION, cluster: config.cluster_id, peer: me, nonce };
+    let hello = Hello { version: LINK_VERSION, cluster: config.cluster_id, peer: member, nonce };
     let metrics = Metrics::new(&config);
     let shared = Rc::new(Shared::new(clock, config, metrics, hello, shares.accepted));
 
@@ -128,7 +151,7 @@ async fn serve(config: Config, version: &str, on_start: impl FnOnce()) -> Result
     let cluster = shared.config.cluster_id;
     let writer = std::thread::Builder::new()
         .name("journal".to_owned())
-        .spawn(move || writer::run(journal, (cluster, me), clock, &orders_in, &done_out))
+        .spawn(move || writer::run(journal, cluster, clock, &orders_in, &done_out))
         .map_err(|source| NodeError::System { what: "start the journal thread", source })?;
 
     let mut links = BTreeMap::new();
@@ -159,8 +182,9 @@ async fn serve(config: Config, version: &str, on_start: impl FnOnce()) -> Result
     // The core is gone, and with it the orders: the writer finishes what it has and ends.
     let is_clean = writer.join().is_ok();
     match end {
-        End::Stopped if is_clean => Ok(()),
-        End::Stopped => Err(NodeError::System {
+        End::Stopped if is_clean => Ok(Life::Over),
+        End::Restart if is_clean => Ok(Life::Anew),
+        End::Stopped | End::Restart => Err(NodeError::System {
             what: "end the journal thread",
             source: io::Error::other("it panicked"),
         }),
@@ -181,7 +205,11 @@ fn refuse_java_store(config: &Config) -> Result<(), NodeError> {
 fn open_journal(config: &Config, me: PeerId) -> Result<(Journal<RealDisk>, Recovered), NodeError> {
     let disk = RealDisk::open(&config.data_path)?;
     let options = Options { sync: config.durability == Durability::Fsync, ..segment_sizes(config) };
-    let (journal, recovered) = Journal::open(disk, config.cluster_id, me, options)?;
+    // Whoever sits on this seat: a peer that lost its disk came back under a new id (rule M4).
+    let identity = journal::read_identity(&disk)?;
+    let member = identity.map(|identity| identity.peer).filter(|member| seat(*member) == me);
+    let (journal, recovered) =
+        Journal::open(disk, config.cluster_id, member.unwrap_or(me), options)?;
     for note in &recovered.notes {
         tracing::warn!(?note, "recovery");
     }
@@ -220,7 +248,12 @@ fn start_of(recovered: Recovered) -> Start {
     }
 }
 
-fn core_settings(config: &Config, nonce: u64, version: &str, admin_address: &str) -> Settings {
+fn core_settings(
+    config: &Config,
+    (member, nonce): (PeerId, u64),
+    version: &str,
+    admin_address: &str,
+) -> Settings {
     let peers = config.peers.iter().map(|peer| PeerSettings {
         id: PeerId(peer.peer_id),
         name: peer.name.as_str().into(),
@@ -233,6 +266,7 @@ fn core_settings(config: &Config, nonce: u64, version: &str, admin_address: &str
     });
     Settings {
         me: PeerId(config.me.peer_id),
+        member,
         peers: peers.collect(),
         group: config.group.as_str().into(),
         peers_text: config.peers_text.as_str().into(),

@@ -10,7 +10,7 @@ use crate::metrics::{
     NoticeResult, RequestKind, Role, Snapshot,
 };
 use crate::shared::Shared;
-use controller::{Caller, Controller, DeathReason, Instant, Note, NoticeCounts, Overview};
+use controller::{Caller, Controller, DeathReason, Instant, Note, NoticeCounts, Overview, seat};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,9 +38,11 @@ pub(crate) fn take(shared: &Shared, note: &Note) {
             let peers: Vec<u64> = peers.iter().map(|peer| peer.0).collect();
             tracing::info!(?peers, "first start: waiting for peers that were not heard yet");
         }
-        Note::Wiped => tracing::error!(
+        Note::Wiped { member } => tracing::warn!(
+            member = member.0,
             "this peer's disk is empty, but the cluster was founded before: it was wiped or has a \
-             wrong controllerStorePath. It neither votes nor serves; restore its folder"
+             wrong controllerStorePath. It starts anew as another member, and votes when the leader has taken it \
+             back (pitchover.replaceWiped)"
         ),
         Note::Founded => tracing::info!("first start complete: the cluster is founded"),
         Note::BrokerAlive { cluster, set, id } => {
@@ -83,7 +85,7 @@ fn consensus(shared: &Shared, note: &controller::ConsensusNote) {
     use controller::ConsensusNote as Note;
     match note {
         Note::Leadership { term, role, leader } => {
-            let leader = leader.and_then(|leader| shared.config.peer(leader.0));
+            let leader = leader.and_then(|leader| shared.config.peer(seat(leader).0));
             let leader = leader.map_or("none", |leader| leader.name.as_str());
             tracing::info!(term = term.0, ?role, leader, "leadership");
             shared.metrics.leader_changed();
@@ -97,6 +99,9 @@ fn consensus(shared: &Shared, note: &controller::ConsensusNote) {
             );
         }
         Note::ReadRoundRepeated { attempts } => tracing::debug!(attempts, "read round repeated"),
+        Note::Membership { index, membership } => {
+            tracing::info!(index = index.0, ?membership, "membership changed");
+        }
         Note::DataLost { .. } => tracing::error!(
             ?note,
             "this peer's disk lost data that it had acknowledged: a restored backup, or a wrong \

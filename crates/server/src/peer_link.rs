@@ -13,7 +13,7 @@ use crate::hello::{BATCH_BYTES_MAX, Hello, LINK_VERSION, pack};
 use crate::outgoing::connect;
 use crate::shared::Shared;
 use bytes::{Buf, BytesMut};
-use controller::{ANSWER_BYTES_MAX, Event, PeerId, PeerMessage};
+use controller::{ANSWER_BYTES_MAX, Event, PeerId, PeerMessage, seat};
 use protocol::{ExtFields, FLAG_ONE_WAY, Frame, Header, Response, private, response_code};
 use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
@@ -45,7 +45,10 @@ const SEND_DEADLINE: Duration = Duration::from_secs(2);
 
 /// The link to one peer.
 pub(crate) struct PeerLink {
+    /// Its seat.
     peer: PeerId,
+    /// The member that answered there last.
+    member: Cell<PeerId>,
     address: String,
     stream: RefCell<Option<Rc<TcpStream>>>,
     batch: RefCell<BytesMut>,
@@ -70,6 +73,7 @@ impl PeerLink {
     pub(crate) fn new(peer: PeerId, address: String) -> Self {
         Self {
             peer,
+            member: Cell::new(peer),
             address,
             stream: RefCell::default(),
             batch: RefCell::default(),
@@ -146,7 +150,7 @@ impl PeerLink {
     /// Everything was written; a queue that was full takes messages again.
     fn emptied(&self, shared: &Shared) {
         if self.is_full.replace(false) {
-            shared.tell(Event::PeerReachable { peer: self.peer });
+            shared.tell(Event::PeerReachable { peer: self.member.get() });
         }
     }
 
@@ -220,7 +224,8 @@ impl PeerLink {
         }
         let hello = Hello::decode(response.body).map_err(|error| error.to_string())?;
         let expected = (LINK_VERSION, shared.hello.cluster, self.peer);
-        if (hello.version, hello.cluster, hello.peer) == expected {
+        if (hello.version, hello.cluster, seat(hello.peer)) == expected {
+            self.member.set(hello.peer);
             return Ok(());
         }
         let why = format!("{} is peer {} of another set-up", self.address, hello.peer.0);
@@ -236,7 +241,7 @@ impl PeerLink {
         self.is_flushing.set(false);
         self.is_full.set(false);
         *self.stream.borrow_mut() = Some(Rc::clone(&stream));
-        shared.tell(Event::PeerReachable { peer: self.peer });
+        shared.tell(Event::PeerReachable { peer: self.member.get() });
         let mut byte = [0];
         loop {
             if stream.readable().await.is_err() {

@@ -36,7 +36,7 @@ pub(crate) struct Shared {
     pub(crate) changes: Changes,
     pub(crate) wake: Notify,
     pub(crate) connections: RefCell<BTreeMap<ConnectionId, Rc<Connection>>>,
-    /// The connection over which each peer's newest hello came (rule N3).
+    /// The connection over which each seat's newest hello came (rule N3).
     pub(crate) peer_connections: RefCell<BTreeMap<PeerId, ConnectionId>>,
     /// Where every connection's bytes are read to before they are cut into frames.
     pub(crate) scratch: RefCell<BytesMut>,
@@ -108,6 +108,7 @@ pub(crate) fn live_settings(live: &Live, config: &Config) -> LiveSettings {
     LiveSettings {
         enable_elect_unclean_master: live.brokers.is_unclean_allowed,
         notify_broker_role_changed: live.brokers.is_notified,
+        replace_wiped: config.replace_wiped,
         broker_close_grace_ms: config.timing.broker_close_grace_ms,
         masters: config.masters.clone(),
     }

@@ -35,6 +35,8 @@ pub(crate) enum Order {
         is_founded: bool,
         /// The first voters.
         voters: Vec<PeerId>,
+        /// This peer's own id.
+        member: PeerId,
     },
     /// A snapshot.
     Snapshot(SnapshotDescriptor, Bytes),
@@ -61,7 +63,7 @@ pub(crate) enum Done {
 /// Runs until the core is gone or the journal fails.
 pub(crate) fn run<D: Disk>(
     mut journal: Journal<D>,
-    (cluster, me): (u64, PeerId),
+    cluster: u64,
     clock: Clock,
     orders: &Receiver<Order>,
     done: &Sender<Done>,
@@ -80,9 +82,9 @@ pub(crate) fn run<D: Disk>(
                 next = drain(orders, &mut groups);
                 write(&mut journal, clock, &mut groups, done)
             }
-            Order::Identity { is_founded, voters } => {
+            Order::Identity { is_founded, voters, member } => {
                 let state = if is_founded { Founding::Founded } else { Founding::Founding };
-                let identity = Identity { cluster, peer: me, state, voters };
+                let identity = Identity { cluster, peer: member, state, voters };
                 journal.write_identity(&identity).map(|()| {
                     say(done, Done::Event(Event::IdentityWritten));
                 })

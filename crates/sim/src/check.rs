@@ -6,6 +6,7 @@
 //! | `check/images.rs` | R2, R5, R6, R7: logs and disks |
 //! | `check/ledger.rs` | C1-C9, C12, C13, K3, K4: the committed log |
 //! | `check/content.rs`, `check/answers.rs` | R9, C8, C14, K1, K2, K4: answers |
+//! | `check/members.rs` | R8 |
 //! | `check/failover.rs` | C10 |
 //! | `phases.rs` | L1-L7 |
 
@@ -14,9 +15,10 @@ pub(crate) mod content;
 pub(crate) mod failover;
 pub(crate) mod images;
 pub(crate) mod ledger;
+pub(crate) mod members;
 
 use crate::agenda::MS;
-use crate::node::{Fate, node_of, peer_id};
+use crate::node::{Fate, Node, node_of};
 use crate::world::World;
 use crate::writer::{CLUSTER, Order};
 use consensus::{Content, Message, PeerId, Role};
@@ -36,6 +38,7 @@ const DISKS_EVERY: u64 = 2_000 * MS;
 #[derive(Debug, Default)]
 pub(crate) struct Checks {
     pub(crate) ledger: Ledger,
+    pub(crate) members: members::Members,
     pub(crate) entries: Entries,
     /// R1: who led a term.
     pub(crate) leaders: BTreeMap<u64, usize>,
@@ -217,7 +220,12 @@ impl World<'_> {
             return Err(("R3", text));
         }
         if after.commit >= first {
-            let holders = nodes.iter().filter(|node| node.image.holds(after.commit, chain)).count();
+            let holds = |node: &&Node| {
+                let mut lost = node.lost.iter().map(|(_, image)| image);
+                node.image.holds(after.commit, chain)
+                    || lost.any(|image| image.holds(after.commit, chain))
+            };
+            let holders = nodes.iter().filter(holds).count();
             if holders < nodes.len() / 2 + 1 {
                 let text = format!(
                     "node {node} reveals that {} is committed, which {holders} of {} disks hold",
@@ -267,8 +275,9 @@ impl World<'_> {
             let Effect::Send { peer, message: PeerMessage::Raft(message) } = effect else {
                 continue;
             };
-            if self.nodes[node].fate == Fate::Wiped {
-                return Err(("R10", format!("the wiped node {node} says {message:?}")));
+            if self.nodes[node].lost.iter().any(|(lost, _)| *lost == message.from) {
+                let text = format!("node {node} lost the disk of the member that says {message:?}");
+                return Err(("R10", text));
             }
             self.check_promise(node, *peer, message)?;
             self.note_message(after, *peer, message);
@@ -288,7 +297,7 @@ impl World<'_> {
                 );
                 Err(("R5", text))
             }
-            Content::Vote { is_pre: false, .. } if !voted(peer_id(node)) => {
+            Content::Vote { is_pre: false, .. } if !voted(self.nodes[node].member) => {
                 let text =
                     format!("node {node} campaigns in term {} before it is durable", message.term);
                 Err(("R5", text))
@@ -377,7 +386,7 @@ impl World<'_> {
             if !is_founded || state.fate != Fate::Whole || state.controller.is_none() {
                 continue;
             }
-            let found = Journal::open(state.disk.durable(), CLUSTER, peer_id(node), plan.journal);
+            let found = Journal::open(state.disk.durable(), CLUSTER, state.member, plan.journal);
             let (_, found) = found.map_err(|error| {
                 ("R6", format!("node {node}: its disk cannot be opened: {error}"))
             })?;
@@ -392,8 +401,11 @@ impl World<'_> {
         let Self { nodes, checks, sometimes, .. } = self;
         let result = match order {
             Order::Persist(_) => nodes[node].image.is_durable(&mut checks.entries),
-            Order::Identity(founding, _) => {
+            Order::Identity(founding, _, member) => {
                 nodes[node].image.identity = Some(*founding);
+                if *member != nodes[node].member {
+                    nodes[node].image.forget_votes();
+                }
                 Ok(false)
             }
             Order::Snapshot(..) => Ok(false),

@@ -340,7 +340,8 @@ impl World<'_> {
             .any(|node| node.image.identity == Some(controller::Founding::Founded));
         let state = &mut self.nodes[node];
         state.disk = MemoryDisk::new();
-        state.image.forget_disk();
+        let lost = state.image.forget_disk();
+        state.lost.push((state.member, lost));
         if is_founded {
             state.fate = Fate::Wiped;
         }

@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use consensus::PeerId;
 use controller::{
     ConnectionId, ConsensusNote, Controller, Effect, Event, Instant, LiveSettings, Note,
-    PeerMessage, PeerSettings, Settings,
+    PeerMessage, PeerSettings, Settings, seat,
 };
 use journal::{Journal, MemoryDisk};
 use protocol::Request;
@@ -57,7 +57,7 @@ impl Clock {
 pub(crate) enum Fate {
     /// It will.
     Whole,
-    /// Its disk was wiped after the cluster was founded: it must neither vote nor serve.
+    /// Its disk was wiped after the cluster was founded: the member that it was says nothing any more.
     Wiped,
     /// Its disk was damaged at rest; it may refuse to start.
     Rotten,
@@ -81,6 +81,10 @@ pub(crate) struct Node {
     pub(crate) clock: Clock,
     pub(crate) live: LiveSettings,
     pub(crate) fate: Fate,
+    /// Its id in the consensus group, as its disk says.
+    pub(crate) member: PeerId,
+    /// Members that it was, and what their disks held when they were lost.
+    pub(crate) lost: Vec<(PeerId, Image)>,
     pub(crate) inbox: Vec<Event>,
     pub(crate) requests: VecDeque<Event>,
     has_turn: bool,
@@ -112,6 +116,8 @@ impl Node {
             clock,
             live: LiveSettings::default(),
             fate: Fate::Whole,
+            member: peer_id(number),
+            lost: Vec::new(),
             inbox: Vec::new(),
             requests: VecDeque::new(),
             has_turn: false,
@@ -149,14 +155,14 @@ impl Node {
     }
 }
 
-/// The number that a controller has in the consensus group.
+/// The seat of a controller.
 pub(crate) fn peer_id(node: usize) -> PeerId {
     PeerId(node as u64 + 1)
 }
 
-/// The place in our list of a controller of the consensus group.
+/// The place in our list of whoever sits there, or ever sat.
 pub(crate) fn node_of(peer: PeerId) -> usize {
-    usize::try_from(peer.0 - 1).expect("a peer of a small cluster")
+    usize::try_from(seat(peer).0 - 1).expect("a peer of a small cluster")
 }
 
 /// Where brokers reach a controller.
@@ -186,6 +192,7 @@ impl World<'_> {
         let nonce = self.nodes[node].nonce;
         Settings {
             me: peer_id(node),
+            member: self.nodes[node].member,
             peers: (0..count).map(peer).collect(),
             group: "group".into(),
             peers_text: (0..count).map(named).collect::<String>().into(),
@@ -278,8 +285,8 @@ impl World<'_> {
             Effect::Reply { caller, response } => self.answered(node, &caller, response),
             Effect::Send { peer, message } => self.send_to_peer(node, node_of(peer), &message),
             Effect::Persist(group) => self.order(node, crate::writer::Order::Persist(group)),
-            Effect::WriteIdentity { state, voters } => {
-                self.order(node, crate::writer::Order::Identity(state, voters));
+            Effect::WriteIdentity { state, voters, member } => {
+                self.order(node, crate::writer::Order::Identity(state, voters, member));
             }
             Effect::SaveSnapshot { descriptor, bytes } => {
                 self.order(node, crate::writer::Order::Snapshot(descriptor, bytes));
@@ -297,6 +304,10 @@ impl World<'_> {
             }
             Effect::Note(note) => self.noted(node, &note),
             Effect::Stopped => self.stopped(node),
+            Effect::Restart => {
+                self.end(node, false);
+                self.start(node);
+            }
         }
     }
 
@@ -307,6 +318,9 @@ impl World<'_> {
             }
             Note::Consensus(ConsensusNote::ReadRoundRepeated { .. }) => {
                 self.sometimes("read_round_expired");
+            }
+            Note::Consensus(ConsensusNote::Membership { index, membership }) => {
+                self.membership_changed(node, *index, membership);
             }
             Note::Consensus(ConsensusNote::DataLost { .. }) => {
                 if self.nodes[node].fate == Fate::Whole {
@@ -320,7 +334,7 @@ impl World<'_> {
                 ConsensusNote::Leadership { .. } | ConsensusNote::LeaderReady { .. },
             )
             | Note::WaitsFor(_)
-            | Note::Wiped
+            | Note::Wiped { .. }
             | Note::Founded
             | Note::BrokerAlive { .. }
             | Note::Election { .. }
@@ -410,7 +424,7 @@ impl World<'_> {
                 if let Some(older) = older {
                     self.close(older, Lane::Down);
                 }
-                self.tell(node, Event::PeerUp { peer: peer_id(from), nonce });
+                self.tell(node, Event::PeerUp { peer: self.nodes[from].member, nonce });
                 self.send(pipe, Lane::Down, Cargo::Welcome);
             }
             Cargo::Welcome => {
@@ -419,7 +433,7 @@ impl World<'_> {
                     self.trace(|| format!("node {node} has a link to {peer}: {pipe}"));
                     self.nodes[node].is_linked[peer] = true;
                     self.nodes[node].backoff[peer] = 0;
-                    self.tell(node, Event::PeerReachable { peer: peer_id(peer) });
+                    self.tell(node, Event::PeerReachable { peer: self.nodes[peer].member });
                 }
             }
             Cargo::Peer(bytes) => self.peer_message(node, from, pipe, bytes),
@@ -436,7 +450,10 @@ impl World<'_> {
             return;
         }
         match PeerMessage::decode(bytes) {
-            Ok(message) => self.tell(node, Event::Peer { peer: peer_id(from), message }),
+            Ok(message) => {
+                let peer = self.nodes[from].member;
+                self.tell(node, Event::Peer { peer, message });
+            }
             Err(error) => self.fail("R4", format!("what a peer encodes is refused: {error}")),
         }
     }

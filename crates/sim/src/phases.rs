@@ -7,7 +7,7 @@ use crate::agenda::{MS, What};
 use crate::node::Fate;
 use crate::random::Random;
 use crate::world::World;
-use controller::Overview;
+use controller::{Overview, Standing};
 
 /// How long after the repair requests may still be without an end: an asker's patience, on slow clocks.
 const REQUEST_MS: u64 = 4_500;
@@ -65,6 +65,9 @@ impl World<'_> {
         if self.failure.is_some() {
             return;
         }
+        // Who lost his disk comes last, and must be taken back (M4).
+        let wiped = (0..self.nodes.len()).filter(|&node| self.nodes[node].fate == Fate::Wiped);
+        order.extend(wiped.collect::<Vec<_>>());
         self.heal(&order);
         self.await_leader(&order);
         self.await_quiet(&order);
@@ -210,7 +213,9 @@ impl World<'_> {
         for client in &mut self.clients {
             client.is_active = false;
         }
-        let end = self.now + (REQUEST_MS + 12_000) * MS;
+        let has_wiped = healed.iter().any(|&node| self.nodes[node].fate == Fate::Wiped);
+        let back_ms = if has_wiped { 12 * self.plan.election_timeout_ms } else { 0 };
+        let end = self.now + (REQUEST_MS + 12_000 + back_ms) * MS;
         loop {
             self.run_to(self.now + 250 * MS);
             let Some((invariant, text)) = self.unrest(healed) else { return };
@@ -242,6 +247,9 @@ impl World<'_> {
         }
         let applied = self.checks.ledger.len();
         for (node, it) in &overviews {
+            if it.standing != Standing::Voter {
+                return Some(("L4", format!("node {node} is not taken back: {it:?}")));
+            }
             if it.applied != applied || it.commit != applied || !it.is_ready {
                 return Some((
                     "L4",

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 /// One name: its area, and why it cannot be reached here, if so.
 pub(crate) type Name = (&'static str, &'static str, Option<&'static str>);
 
-const NO_MEMBERSHIP: Option<&str> = Some("membership does not change yet");
+const NO_REMOVAL: Option<&str> =
+    Some("only a member whose disk is lost is removed, and its process is another member by then");
 const NO_LIMIT: Option<&str> =
     Some("the limit is 64 MiB of commands; covered by a test of `consensus`");
 const NO_FETCH: Option<&str> = Some("entries are never read back from the journal (decision 0003)");
@@ -25,10 +26,10 @@ pub(crate) const NAMES: &[Name] = &[
     ("consensus", "term_changed_between_ready_and_persisted", None),
     ("consensus", "transfer_done", None),
     ("consensus", "transfer_aborted", None),
-    ("consensus", "joint_entered", NO_MEMBERSHIP),
-    ("consensus", "joint_left_by_new_leader", NO_MEMBERSHIP),
-    ("consensus", "learner_promoted", NO_MEMBERSHIP),
-    ("consensus", "removed_peer_campaigned", NO_MEMBERSHIP),
+    ("consensus", "joint_entered", None),
+    ("consensus", "joint_left_by_new_leader", None),
+    ("consensus", "learner_promoted", None),
+    ("consensus", "removed_peer_campaigned", NO_REMOVAL),
     ("reads", "read_confirmed_at_step_down", None),
     ("reads", "read_confirmed_for_follower", None),
     ("reads", "read_round_expired", None),

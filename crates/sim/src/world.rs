@@ -246,6 +246,7 @@ impl<'a> World<'a> {
             Effect::WakeAt(_) => 8,
             Effect::Note(_) => 9,
             Effect::Stopped => 10,
+            Effect::Restart => 11,
         };
         self.trace_word((number << 8) + node as u64);
         if self.sink.is_some() && !matches!(effect, Effect::WakeAt(_)) {

@@ -30,7 +30,7 @@ const SUPERVISOR: (u64, u64) = (100 * MS, 2_000 * MS);
 #[derive(Debug, Clone)]
 pub(crate) enum Order {
     Persist(Persist),
-    Identity(Founding, Vec<PeerId>),
+    Identity(Founding, Vec<PeerId>, PeerId),
     Snapshot(SnapshotDescriptor, Bytes),
 }
 
@@ -141,12 +141,12 @@ impl World<'_> {
         let Some(journal) = &mut state.journal else { return Ok(None) };
         let before = journal.counters();
         match busy {
-            [Order::Identity(founding, voters)] => {
+            [Order::Identity(founding, voters, member)] => {
                 let state = match founding {
                     Founding::Founded => journal::Founding::Founded,
                     Founding::Empty | Founding::Founding => journal::Founding::Founding,
                 };
-                let (peer, voters) = (peer_id(node), voters.clone());
+                let (peer, voters) = (*member, voters.clone());
                 journal.write_identity(&Identity { cluster: CLUSTER, peer, state, voters })?;
                 Ok(Some(Event::IdentityWritten))
             }
@@ -279,7 +279,11 @@ impl World<'_> {
         }
         self.host(node, true);
         let disk = self.nodes[node].disk.handle();
-        let opened = Journal::open(disk, CLUSTER, peer_id(node), self.plan.journal);
+        // As in the server: whoever sits here, going by the disk.
+        let identity = journal::read_identity(&disk).ok().flatten();
+        let member = identity.map_or(peer_id(node), |identity| identity.peer);
+        self.nodes[node].member = member;
+        let opened = Journal::open(disk, CLUSTER, member, self.plan.journal);
         let (journal, recovered) = match opened {
             Ok(opened) => opened,
             Err(error) => return self.not_opened(node, &error),

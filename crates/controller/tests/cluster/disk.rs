@@ -11,14 +11,14 @@ use std::collections::VecDeque;
 #[derive(Debug, Clone)]
 pub(crate) enum Order {
     Persist(Persist),
-    Identity(Founding, Vec<PeerId>),
+    Identity(Founding, Vec<PeerId>, PeerId),
     Snapshot(SnapshotDescriptor, Bytes),
 }
 
 /// A disk; what is in `orders` is not durable yet.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Disk {
-    pub(crate) identity: Option<(Founding, Vec<PeerId>)>,
+    pub(crate) identity: Option<(Founding, Vec<PeerId>, PeerId)>,
     hard_state: HardState,
     snapshot: Option<(SnapshotDescriptor, Bytes)>,
     /// Fetched from the leader, but the log does not build on it yet.
@@ -33,7 +33,7 @@ pub(crate) struct Disk {
 impl Disk {
     /// What a process finds that starts now.
     pub(crate) fn start(&self) -> Start {
-        let Some((state, voters)) = &self.identity else { return Start::Empty };
+        let Some((state, voters, _)) = &self.identity else { return Start::Empty };
         if *state == Founding::Founding {
             return Start::Founding;
         }
@@ -75,10 +75,10 @@ impl Disk {
         let order = self.orders.pop_front()?;
         match &order {
             Order::Persist(group) => self.write(group),
-            Order::Identity(state, voters) => {
-                let old = self.identity.as_ref().map(|(state, _)| *state);
+            Order::Identity(state, voters, member) => {
+                let old = self.identity.as_ref().map(|(state, _, _)| *state);
                 assert!(old < Some(*state), "an identity goes back: {old:?} -> {state:?}");
-                self.identity = Some((*state, voters.clone()));
+                self.identity = Some((*state, voters.clone(), *member));
             }
             Order::Snapshot(..) if self.is_full => {}
             Order::Snapshot(descriptor, bytes) => {

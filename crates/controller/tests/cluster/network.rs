@@ -65,8 +65,8 @@ impl World {
         link.generation += 1;
         (link.is_up, link.is_failing) = (true, false);
         link.last_arrival = arrival;
-        self.tell(from, Event::PeerReachable { peer });
-        let event = Event::PeerUp { peer: PeerId(from), nonce: self.nodes[&from].nonce };
+        self.tell(from, Event::PeerReachable { peer: self.member(to) });
+        let event = Event::PeerUp { peer: self.member(from), nonce: self.nodes[&from].nonce };
         let (node, boot) = (to, self.nodes[&to].boot);
         self.at(arrival, What::Tell { node, boot, event });
     }
@@ -105,7 +105,7 @@ impl World {
             return;
         }
         let message = PeerMessage::decode(bytes).expect("what a peer encodes can be read");
-        self.tell(to, Event::Peer { peer: PeerId(from), message });
+        self.tell(to, Event::Peer { peer: self.member(from), message });
     }
 
     pub(crate) fn broken(&mut self, (from, to): (u64, u64), generation: u64) {

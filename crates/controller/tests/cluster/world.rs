@@ -15,7 +15,7 @@ use bytes::Bytes;
 use consensus::Role;
 use controller::{
     ConnectionId, Controller, Effect, Event, Instant, LeaderNaming, LiveSettings, Note, Overview,
-    PeerId, PeerSettings, ReadMode, Retention, Settings,
+    PeerId, PeerSettings, ReadMode, Retention, Settings, seat,
 };
 use protocol::{Request, Response};
 use std::collections::{BTreeMap, BTreeSet};
@@ -283,8 +283,13 @@ impl World {
         controller.handle(now, Event::EndOfTurn, &mut effects);
         self.checks.turn(node, &controller, &self.nodes[&node].disk);
         self.node(node).controller = Some(controller);
+        let is_restart = effects.iter().any(|effect| matches!(effect, Effect::Restart));
         for effect in effects {
             self.carry_out(node, effect);
+        }
+        if is_restart {
+            self.crash(node);
+            self.start(node);
         }
     }
 
@@ -293,10 +298,10 @@ impl World {
         self.trace = (self.trace ^ fold ^ (node << 8) ^ self.now).wrapping_mul(0x0100_0000_01b3);
         match effect {
             Effect::Reply { caller, response } => self.replied(node, &caller, response),
-            Effect::Send { peer, message } => self.send(node, peer.0, &message),
+            Effect::Send { peer, message } => self.send(node, seat(peer).0, &message),
             Effect::Persist(group) => self.order(node, Order::Persist(group)),
-            Effect::WriteIdentity { state, voters } => {
-                self.order(node, Order::Identity(state, voters));
+            Effect::WriteIdentity { state, voters, member } => {
+                self.order(node, Order::Identity(state, voters, member));
             }
             Effect::SaveSnapshot { descriptor, bytes } => {
                 self.order(node, Order::Snapshot(descriptor, bytes));
@@ -317,6 +322,8 @@ impl World {
                 self.node(node).notes.push((now, note));
             }
             Effect::Stopped => self.node(node).is_stopped = true,
+            // The turn ends with it.
+            Effect::Restart => {}
         }
     }
 
@@ -365,6 +372,11 @@ impl World {
         }
     }
 
+    /// Its id in the consensus group.
+    pub(crate) fn member(&self, node: u64) -> PeerId {
+        self.nodes[&node].disk.identity.as_ref().map_or(PeerId(node), |(_, _, member)| *member)
+    }
+
     pub(crate) fn settings(&self, node: u64, nonce: u64) -> Settings {
         let peer = |id: u64| PeerSettings {
             id: PeerId(id),
@@ -374,6 +386,7 @@ impl World {
         let named = |id: &u64| format!("n{id}:{};", controller_address(*id));
         Settings {
             me: PeerId(node),
+            member: self.member(node),
             peers: self.nodes.keys().map(|&id| peer(id)).collect(),
             group: "group".into(),
             peers_text: self.nodes.keys().map(named).collect::<String>().into(),
@@ -515,5 +528,6 @@ fn effect_number(effect: &Effect) -> u8 {
         Effect::WakeAt(_) => 8,
         Effect::Note(_) => 9,
         Effect::Stopped => 10,
+        Effect::Restart => 11,
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use protocol::{code, response_code};
+use protocol::code;
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -61,8 +61,8 @@ fn killed_clusters_find_everything_again() {
     }
 }
 
-/// A node on another one's folder does not start; one on an empty folder starts and takes no part, whoever asks it,
-/// until its own is back.
+/// A node on another one's folder does not start; one on an empty folder is taken back as another member; and when its
+/// own folder is back, as the member it was.
 fn wrong_disks(cluster: &mut Cluster) {
     const VICTIM: usize = 1;
     cluster.nodes[VICTIM].kill();
@@ -78,20 +78,27 @@ fn wrong_disks(cluster: &mut Cluster) {
 
     fs::rename(store.join("pitchover-n1"), store.join("kept")).expect("a folder can be renamed");
     cluster.nodes[VICTIM] = cluster.start_node(Path::new(PROGRAM), VICTIM);
-    let address = &cluster.addresses[VICTIM];
-    until("an empty disk is noticed", || (status(address)?["stage"] == "wiped").then_some(()));
-    let info = request(code::CONTROLLER_GET_REPLICA_INFO, &[("brokerName", SET)], "");
-    let answer = Wire::connect(address).and_then(|mut wire| wire.ask(&info));
-    let answer = answer.expect("it answers").expect("it stays");
-    assert_eq!(answer.code, response_code::CONTROLLER_NOT_LEADER, "{answer:?}");
+    let address = cluster.addresses[VICTIM].clone();
+    // M4: it comes back as another member, and votes again when it has caught up.
+    until("a wiped peer is taken back", || {
+        let view = status(&address)?;
+        let is_new = view["memberId"] != view["peerId"];
+        (view["member"] == "voter" && view["ready"] == true && is_new).then_some(())
+    });
     assert!(
         cluster.nodes[VICTIM].log().contains("it was wiped or has a wrong controllerStorePath")
     );
+    must_show(cluster);
     cluster.nodes[VICTIM].signal(Signal::TERM);
     assert_eq!(cluster.nodes[VICTIM].wait().code(), Some(0));
     fs::remove_dir_all(store.join("pitchover-n1")).expect("a folder can be removed");
     fs::rename(store.join("kept"), store.join("pitchover-n1")).expect("a folder can be renamed");
+    // The old disk is back: what it promised is on it, so its member may come back too.
     cluster.nodes[VICTIM] = cluster.start_node(Path::new(PROGRAM), VICTIM);
+    until("the old member is taken back", || {
+        let view = status(&address)?;
+        (view["member"] == "voter" && view["memberId"] == view["peerId"]).then_some(())
+    });
     cluster.await_leader();
 }
 

@@ -275,6 +275,7 @@ pub const FIELDS: &[Field] = &[
     row(Pitchover, "pitchover.security", Choice(&["compat"]), Value("compat"), Acts),
     row(Pitchover, "pitchover.durability", Choice(&["fsync", "async"]), Value("fsync"), Acts),
     row(Pitchover, "pitchover.readMode", Choice(&["readindex", "lease"]), Value("readindex"), Acts),
+    row(Pitchover, "pitchover.replaceWiped", Choice(&["auto", "manual"]), Value("auto"), Acts),
     row(Pitchover, "pitchover.brokerCloseGraceMs", Within(0, 60_000), Value("1500"), Acts),
     row(Pitchover, "pitchover.javaStore", Choice(&["refuse", "ignore"]), Value("refuse"), Acts),
     row(Pitchover, "pitchover.preferredMasters", Text, Value(""), Acts),

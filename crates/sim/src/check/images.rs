@@ -290,10 +290,15 @@ impl Image {
         self.voted()
     }
 
-    /// The disk is another one, and empty. What was voted stays in mind.
-    pub(crate) fn forget_disk(&mut self) {
-        let votes = std::mem::take(&mut self.votes);
-        *self = Self { votes, ..Self::default() };
+    /// The disk is another one, and empty. What was voted stays in mind, and what was on the old one is returned.
+    pub(crate) fn forget_disk(&mut self) -> Self {
+        let votes = self.votes.clone();
+        std::mem::replace(self, Self { votes, ..Self::default() })
+    }
+
+    /// Another member votes now.
+    pub(crate) fn forget_votes(&mut self) {
+        self.votes = Default::default();
     }
 
     fn forget_process(&mut self) {

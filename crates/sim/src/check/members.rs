@@ -1,0 +1,74 @@
+//! R8: everybody makes the same change of the membership at the same entry, one at a time, and the majorities before and
+//! after it overlap.
+
+use super::ledger::Broken;
+use crate::sometimes::Sometimes;
+use crate::world::World;
+use consensus::{LogIndex, Membership, PeerId};
+use std::collections::BTreeMap;
+
+/// Every change that anybody applied.
+#[derive(Debug, Default)]
+pub(crate) struct Members {
+    /// The membership from an entry on, and the term in which it was first seen.
+    changes: BTreeMap<u64, (Membership, u64)>,
+}
+
+fn only(one: &[PeerId], other: &[PeerId]) -> usize {
+    one.iter().filter(|peer| !other.contains(peer)).count()
+}
+
+impl Members {
+    fn change(
+        &mut self,
+        (index, term): (u64, u64),
+        new: &Membership,
+        sometimes: &mut Sometimes,
+    ) -> Result<(), Broken> {
+        if let Some((known, _)) = self.changes.get(&index) {
+            return if known == new {
+                Ok(())
+            } else {
+                Err(("R8", format!("two memberships from {index} on: {known:?}, {new:?}")))
+            };
+        }
+        let before = self.changes.range(..index).next_back().map(|(_, before)| before.clone());
+        self.changes.insert(index, (new.clone(), term));
+        let Some((old, since)) = before else { return Ok(()) };
+        let is_right = match (old.is_joint(), new.is_joint()) {
+            (false, false) => only(&old.voters, &new.voters) + only(&new.voters, &old.voters) <= 1,
+            (false, true) => new.outgoing == old.voters,
+            (true, false) => new.voters == old.voters,
+            (true, true) => false,
+        };
+        if !is_right || !new.is_sound() {
+            return Err(("R8", format!("{old:?} became {new:?} at {index}")));
+        }
+        if new.is_joint() {
+            sometimes.hit("joint_entered");
+            if new.voters.iter().any(|voter| old.learners.contains(voter)) {
+                sometimes.hit("learner_promoted");
+            }
+        } else if old.is_joint() && since != term {
+            sometimes.hit("joint_left_by_new_leader");
+        }
+        Ok(())
+    }
+}
+
+impl World<'_> {
+    /// A controller applied a change.
+    pub(crate) fn membership_changed(
+        &mut self,
+        node: usize,
+        index: LogIndex,
+        membership: &Membership,
+    ) {
+        let term = self.terms[node];
+        let Self { checks, sometimes, .. } = self;
+        let changed = checks.members.change((index.0, term), membership, sometimes);
+        if let Err((invariant, text)) = changed {
+            self.fail(invariant, format!("node {node}: {text}"));
+        }
+    }
+}
