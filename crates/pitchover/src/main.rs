@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool prints")]
 
 mod bench;
+mod chaos;
 mod check;
 mod clock;
 mod describe;
@@ -42,6 +43,9 @@ enum Command {
     /// Measure.
     #[command(subcommand)]
     Bench(bench::Command),
+    /// Break real controllers, and judge what their clients saw.
+    #[command(subcommand)]
+    Chaos(chaos::Command),
     /// The canned-answer server that `bench quick` compares with.
     #[command(hide = true)]
     CannedServer(bench::CannedArguments),
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
         Command::Elect(arguments) => elect::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Bench(command) => bench::run(command),
+        Command::Chaos(command) => chaos::run(&command),
         Command::CannedServer(arguments) => bench::run_canned(&arguments),
         Command::FleetWorker => bench::run_fleet_worker(),
     }

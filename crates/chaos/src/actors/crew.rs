@@ -1,0 +1,281 @@
+//! The two threads of actors, each in its own network namespace, and the orders that the run gives them.
+
+use super::broker::{self, Broker, Identity};
+use super::clients;
+use super::lines::Lines;
+use super::observer;
+use super::recorder::Recorder;
+use crate::draw::Draw;
+use crate::ground::namespace;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, JoinSet};
+
+/// Orders that may wait for the thread that carries them out.
+const ORDERS_MAX: usize = 64;
+
+/// The first client number of brokers; clients have smaller ones.
+pub(crate) const BROKERS_FROM: u32 = 100;
+
+/// Who takes part.
+#[derive(Clone, Debug)]
+pub(crate) struct Cast {
+    pub(crate) controllers: Vec<SocketAddr>,
+    /// Broker sets with the addresses of their brokers.
+    pub(crate) sets: Vec<(String, Vec<Ipv4Addr>)>,
+    pub(crate) writers: Vec<Ipv4Addr>,
+    pub(crate) readers: Vec<Ipv4Addr>,
+    pub(crate) observer: Ipv4Addr,
+    pub(crate) brokers_namespace: String,
+    pub(crate) clients_namespace: String,
+}
+
+/// What the run may ask for.
+enum Order {
+    /// Start this broker (set, place).
+    Start(usize, usize),
+    /// End it; told when its sockets are closed.
+    End(usize, usize, oneshot::Sender<()>),
+    /// End all of this thread's actors; told when they ended.
+    Stop(oneshot::Sender<()>),
+}
+
+/// All actors.
+#[derive(Debug)]
+pub(crate) struct Crew {
+    brokers: mpsc::Sender<Order>,
+    clients: mpsc::Sender<Order>,
+    identities: Vec<Arc<[Identity]>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Crew {
+    /// Starts all actors.
+    pub(crate) fn start(
+        cast: &Cast,
+        recorder: &Arc<Recorder>,
+        draw: &mut Draw,
+    ) -> io::Result<Self> {
+        let identities: Vec<Arc<[Identity]>> = (cast.sets.iter())
+            .map(|(_, addresses)| addresses.iter().map(|_| Identity::default()).collect())
+            .collect();
+        let (brokers, broker_orders) = mpsc::channel(ORDERS_MAX);
+        let (clients, client_orders) = mpsc::channel(ORDERS_MAX);
+        let stage = BrokerStage {
+            cast: cast.clone(),
+            recorder: Arc::clone(recorder),
+            identities: identities.clone(),
+            draw: draw.fork(),
+            living: BTreeMap::new(),
+        };
+        let of_brokers =
+            thread("brokers", &cast.brokers_namespace, move || stage.run(broker_orders))?;
+        let (cast, recorder, draw) = (cast.clone(), Arc::clone(recorder), draw.fork());
+        let namespace = cast.clients_namespace.clone();
+        let of_clients = thread("clients", &namespace, move || {
+            run_clients(cast, recorder, draw, client_orders)
+        })?;
+        Ok(Self { brokers, clients, identities, threads: vec![of_brokers, of_clients] })
+    }
+
+    /// The place of the broker with this id in its set.
+    pub(crate) fn place(&self, set: usize, id: i64) -> Option<usize> {
+        let of_set = self.identities.get(set)?;
+        of_set.iter().position(|one| id != 0 && one.id.load(Ordering::Relaxed) == id)
+    }
+
+    /// Where the broker with an id lives.
+    pub(crate) fn addresses(&self, cast: &Cast) -> BTreeMap<(Box<str>, i64), Ipv4Addr> {
+        let mut known = BTreeMap::new();
+        for (of_set, (name, addresses)) in self.identities.iter().zip(&cast.sets) {
+            for (one, address) in of_set.iter().zip(addresses) {
+                let id = one.id.load(Ordering::Relaxed);
+                known.insert((Box::from(name.as_str()), id), *address);
+            }
+        }
+        known
+    }
+
+    /// Whether a broker has registered and lives.
+    pub(crate) fn lives(&self, set: usize, place: usize) -> bool {
+        self.identities[set][place].is_alive.load(Ordering::Relaxed)
+    }
+
+    /// Whether all brokers do.
+    pub(crate) fn all_live(&self) -> bool {
+        self.identities
+            .iter()
+            .flat_map(|of_set| of_set.iter())
+            .all(|one| one.is_alive.load(Ordering::Relaxed))
+    }
+
+    pub(crate) async fn start_broker(&self, set: usize, place: usize) {
+        // The thread is gone if this fails; then nothing can be asked of it.
+        drop(self.brokers.send(Order::Start(set, place)).await);
+    }
+
+    /// Ends a broker; returns when its sockets are closed.
+    pub(crate) async fn end_broker(&self, set: usize, place: usize) -> bool {
+        let (done, is_done) = oneshot::channel();
+        self.brokers.send(Order::End(set, place, done)).await.is_ok() && is_done.await.is_ok()
+    }
+
+    /// Ends clients and brokers, so that nothing is asked any more. The observer goes on.
+    pub(crate) async fn stop(&self) {
+        for orders in [&self.clients, &self.brokers] {
+            let (done, is_done) = oneshot::channel();
+            if orders.send(Order::Stop(done)).await.is_ok() {
+                // A thread that ended is silent too.
+                drop(is_done.await);
+            }
+        }
+    }
+
+    /// Ends the threads.
+    pub(crate) fn end(self) {
+        drop((self.brokers, self.clients));
+        for thread in self.threads {
+            // It panicked if this fails, and has said so.
+            drop(thread.join());
+        }
+    }
+}
+
+/// A thread with a runtime of its own, inside a namespace.
+fn thread<F, T>(name: &str, inside: &str, body: F) -> io::Result<JoinHandle<()>>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Future<Output = ()>,
+{
+    let inside = inside.to_owned();
+    let (ready, is_ready) = std::sync::mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        let entered = namespace::enter(&inside)
+            .and_then(|()| tokio::runtime::Builder::new_current_thread().enable_all().build());
+        match entered {
+            Ok(runtime) => {
+                // The starter waits for this one message.
+                drop(ready.send(Ok(())));
+                runtime.block_on(body());
+            }
+            Err(error) => drop(ready.send(Err(error))),
+        }
+    })?;
+    is_ready.recv().unwrap_or_else(|_| Err(io::Error::other("a thread of actors died")))?;
+    Ok(thread)
+}
+
+/// The brokers' thread.
+struct BrokerStage {
+    cast: Cast,
+    recorder: Arc<Recorder>,
+    identities: Vec<Arc<[Identity]>>,
+    draw: Draw,
+    living: BTreeMap<(usize, usize), AbortHandle>,
+}
+
+impl BrokerStage {
+    async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        let mut tasks = JoinSet::new();
+        for set in 0..self.cast.sets.len() {
+            for place in 0..self.cast.sets[set].1.len() {
+                self.begin(set, place, &mut tasks);
+            }
+        }
+        while let Some(order) = orders.recv().await {
+            match order {
+                Order::Start(set, place) => self.begin(set, place, &mut tasks),
+                Order::End(set, place, done) => {
+                    self.identities[set][place].is_alive.store(false, Ordering::Relaxed);
+                    if let Some(living) = self.living.remove(&(set, place)) {
+                        end(&living).await;
+                    }
+                    // The run has given up waiting if this fails.
+                    done.send(()).ok();
+                }
+                Order::Stop(done) => {
+                    tasks.shutdown().await;
+                    done.send(()).ok();
+                }
+            }
+            while tasks.try_join_next().is_some() {}
+        }
+    }
+
+    fn begin(&mut self, set: usize, place: usize, tasks: &mut JoinSet<()>) {
+        let (name, addresses) = &self.cast.sets[set];
+        let number = u32::try_from(set * 10 + place).unwrap_or_default();
+        let who = (BROKERS_FROM + number, addresses[place]);
+        let lines = Lines::new(who, &self.cast.controllers, broker::PATIENCE, &self.recorder);
+        let broker = Broker {
+            set: name.clone(),
+            address: addresses[place],
+            lines: Arc::new(lines),
+            identities: Arc::clone(&self.identities[set]),
+            me: place,
+            draw: self.draw.fork(),
+        };
+        self.living.insert((set, place), tasks.spawn(broker::live(broker)));
+    }
+}
+
+async fn run_clients(
+    cast: Cast,
+    recorder: Arc<Recorder>,
+    mut draw: Draw,
+    mut orders: mpsc::Receiver<Order>,
+) {
+    let mut tasks = JoinSet::new();
+    let lines = |who| Arc::new(Lines::new(who, &cast.controllers, clients::PATIENCE, &recorder));
+    let sets: Arc<[String]> = cast.sets.iter().map(|(name, _)| name.clone()).collect();
+    let mut number = 0;
+    for from in &cast.writers {
+        tasks.spawn(clients::write(lines((number, *from)), draw.fork()));
+        number += 1;
+    }
+    for from in &cast.readers {
+        tasks.spawn(clients::read(lines((number, *from)), Arc::clone(&sets), draw.fork()));
+        number += 1;
+    }
+    let mut observing = JoinSet::new();
+    observing.spawn(observer::observe(lines((number, cast.observer))));
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Start(..) => {}
+            Order::End(_, _, done) | Order::Stop(done) => {
+                tasks.shutdown().await;
+                done.send(()).ok();
+            }
+        }
+    }
+}
+
+/// Ends a task; returns when it has let go of everything.
+async fn end(task: &AbortHandle) {
+    task.abort();
+    while !task.is_finished() {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Runs `work` to its end on a thread inside a namespace; `None` if that thread could not be.
+pub(crate) fn inside<T, F>(namespace: &str, work: F) -> Option<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let (done, result) = std::sync::mpsc::sync_channel(1);
+    let body = move || async move {
+        // The asker waits for this one message.
+        drop(done.send(work.await));
+    };
+    let thread = thread("asker", namespace, body).ok()?;
+    let result = result.recv().ok();
+    drop(thread.join());
+    result
+}

@@ -1,0 +1,146 @@
+//! Which faults there are, how a list of them is read, and what each means for one cluster.
+//!
+//! ```text
+//! name ──parse──► Fault ──plan (pure, seeded)──► deeds ──injection──► confirmed, or the run is INVALID
+//! ```
+//!
+//! | File | Holds |
+//! |---|---|
+//! | `catalogue.rs` | every name, `OpenChaos`' 40 among them |
+//! | `plan.rs` | from a fault and the state of the cluster to deeds; no IO |
+//! | `injection.rs` | deeds done, confirmed, undone |
+
+pub mod catalogue;
+pub(crate) mod injection;
+pub(crate) mod plan;
+
+use crate::ground::probe::Finding;
+use catalogue::{CATALOGUE, Entry, Kind, Origin};
+
+/// One fault that was asked for: one entry of the catalogue, or several at once.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// As it was written.
+    pub name: String,
+    /// What happens together.
+    pub entries: Vec<&'static Entry>,
+    /// The node that `fixed` names.
+    pub fixed: usize,
+}
+
+/// A word that names no fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnknownFault {
+    /// No entry of the catalogue has this name.
+    #[error("unknown fault `{0}`; `pitchover chaos list` shows all names")]
+    Name(String),
+    /// `@` is not followed by a node of the cluster.
+    #[error("`{0}`: `@` is followed by a node, n0 to n{1}")]
+    Node(String, usize),
+    /// Nothing was named.
+    #[error("no fault is named")]
+    Nothing,
+}
+
+/// Reads a list of faults: names, `openchaos:NAME`, `NAME@n1` for a fixed node, `NAME+NAME` for several at
+/// once, and `all`, `openchaos` or `ours` for whole parts of the catalogue.
+///
+/// # Errors
+/// The first word that names nothing.
+pub fn parse(list: &str, nodes: usize) -> Result<Vec<Fault>, UnknownFault> {
+    let mut faults = Vec::new();
+    for word in list.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        let part = |wanted: Option<Origin>| {
+            let fits = move |entry: &&'static Entry| wanted.is_none_or(|w| entry.origin == w);
+            CATALOGUE.iter().filter(fits).map(|entry| Fault {
+                name: entry.full_name(),
+                entries: vec![entry],
+                fixed: 0,
+            })
+        };
+        match word {
+            "all" => faults.extend(part(None)),
+            "openchaos" => faults.extend(part(Some(Origin::OpenChaos))),
+            "ours" => faults.extend(part(Some(Origin::Ours))),
+            word => faults.push(one(word, nodes)?),
+        }
+    }
+    if faults.is_empty() { Err(UnknownFault::Nothing) } else { Ok(faults) }
+}
+
+fn one(word: &str, nodes: usize) -> Result<Fault, UnknownFault> {
+    let (names, fixed) = match word.split_once('@') {
+        None => (word, 0),
+        Some((names, node)) => {
+            let number = node.strip_prefix('n').and_then(|node| node.parse().ok());
+            let number = number.filter(|number| *number < nodes);
+            (names, number.ok_or_else(|| UnknownFault::Node(word.to_owned(), nodes - 1))?)
+        }
+    };
+    let find = |name: &str| {
+        let found = CATALOGUE.iter().find(|entry| entry.name == name || entry.full_name() == name);
+        found.ok_or_else(|| UnknownFault::Name(name.to_owned()))
+    };
+    let entries = names.split('+').map(find).collect::<Result<_, _>>()?;
+    Ok(Fault { name: word.to_owned(), entries, fixed })
+}
+
+/// Why a fault cannot be injected here, if it cannot.
+#[must_use]
+pub fn skipped(fault: &Fault, findings: &[Finding], nodes: usize) -> Option<String> {
+    fault.entries.iter().find_map(|entry| {
+        if let Kind::NotYet(why) = entry.kind {
+            return Some(why.to_owned());
+        }
+        if nodes < entry.nodes_min {
+            return Some(format!("needs {} controllers", entry.nodes_min));
+        }
+        let lacks = |(means, found): &Finding| {
+            let why = found.as_ref().err()?;
+            (Some(*means) == entry.means).then(|| format!("{}: {why}", means.name()))
+        };
+        findings.iter().find_map(lacks)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::catalogue::{CATALOGUE, Origin};
+    use super::{UnknownFault, parse};
+
+    #[test]
+    fn all_forty_names_of_openchaos_are_known() {
+        let ours = CATALOGUE.iter().filter(|entry| entry.origin == Origin::OpenChaos);
+        assert_eq!(ours.count(), 40);
+        let rows = ["noop", "leader-kill", "openchaos:leader-partition", "openchaos:fixed-io-hang"];
+        for row in rows {
+            assert_eq!(parse(row, 3).unwrap().len(), 1, "{row}");
+        }
+    }
+
+    #[test]
+    fn names_are_used_once() {
+        let mut names: Vec<&str> = CATALOGUE.iter().map(|entry| entry.name).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn lists_nodes_and_combinations_are_read() {
+        let faults = parse("fixed-kill@n2, leader-kill+master-kill", 3).unwrap();
+        assert_eq!((faults[0].fixed, faults[0].entries.len()), (2, 1));
+        assert_eq!(faults[1].entries.len(), 2);
+        assert_eq!(parse("all", 3).unwrap().len(), CATALOGUE.len());
+    }
+
+    #[test]
+    fn what_names_nothing_is_named() {
+        let error = |list| parse(list, 3).unwrap_err();
+        assert_eq!(error("leader-kil"), UnknownFault::Name("leader-kil".into()));
+        assert_eq!(error("noop,leader-kill+x"), UnknownFault::Name("x".into()));
+        assert_eq!(error("fixed-kill@n3"), UnknownFault::Node("fixed-kill@n3".into(), 2));
+        assert_eq!(error(" , "), UnknownFault::Nothing);
+    }
+}

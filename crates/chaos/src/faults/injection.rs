@@ -1,0 +1,326 @@
+//! Deeds done, confirmed, and undone.
+//!
+//! | Deed | Confirmed by |
+//! |---|---|
+//! | kill, term, crash loop, rolling | the exit status says the signal; a new process afterwards |
+//! | suspend | the process is in state `T`, and not after healing |
+//! | rules of the network | packets that they touched |
+//! | quota | `nr_throttled` grew |
+//! | full disk | no block is free |
+//! | no descriptors | the limit as the kernel reports it |
+//! | clock ahead | `timens_offsets` of the new process |
+//! | a broker's end | its thread says that its sockets are closed |
+//!
+//! A deed that is not confirmed makes the run INVALID: nobody knows what was tested.
+
+use super::plan::Deed;
+use crate::ground::cgroup::Quota;
+use crate::ground::controller::is_killed;
+use crate::stand::Stand;
+use rustix::fs::statvfs;
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+/// How long a process may take to end: by TERM it hands its leadership over first.
+const END: Duration = Duration::from_secs(15);
+
+/// How long a controller may take to follow a leader again between two of a rolling restart.
+const ROLL: Duration = Duration::from_secs(15);
+
+/// A controller ends with this when its journal fails. Source: `pitchover serve`.
+const EXIT_JOURNAL: i32 = 74;
+
+/// Bytes written at once to fill a disk.
+const FILL_BYTES: usize = 64 * 1024;
+
+/// What was done, and must be undone.
+#[derive(Debug)]
+enum Done {
+    /// These controllers are down.
+    Down(usize),
+    /// Down, and to be started with this clock.
+    DownAhead(usize, u64),
+    Suspended(usize),
+    Rule(u64),
+    Quota(usize, Quota),
+    Full(usize, PathBuf),
+    Limited(usize, Rlimit),
+    Broker(usize, usize),
+    /// Nothing is left to be undone.
+    Over,
+}
+
+/// A fault that is in force.
+#[derive(Debug, Default)]
+pub(crate) struct Injection {
+    done: Vec<Done>,
+    /// What was seen of it, in words.
+    pub(crate) evidence: Vec<String>,
+    /// What was not seen.
+    pub(crate) doubts: Vec<String>,
+}
+
+impl Injection {
+    /// Does all deeds.
+    pub(crate) async fn begin(stand: &mut Stand, deeds: &[Deed]) -> Self {
+        let mut injection = Self::default();
+        // First what happens at once, so that many are hit at the same moment.
+        for deed in deeds {
+            if let Deed::Kill(node) | Deed::Ahead(node, _) = deed {
+                injection.note(stand.controllers[*node].signal(Signal::KILL).map_err(text).err());
+            }
+        }
+        for deed in deeds {
+            match injection.carry_out(stand, deed).await {
+                Ok(done) => injection.done.push(done),
+                Err(why) => injection.doubts.push(why),
+            }
+        }
+        injection
+    }
+
+    fn note(&mut self, doubt: Option<String>) {
+        self.doubts.extend(doubt);
+    }
+
+    async fn carry_out(&mut self, stand: &mut Stand, deed: &Deed) -> Result<Done, String> {
+        match deed {
+            Deed::Kill(node) => {
+                self.await_end(stand, *node, Signal::KILL).await?;
+                Ok(Done::Down(*node))
+            }
+            Deed::Ahead(node, seconds) => {
+                self.await_end(stand, *node, Signal::KILL).await?;
+                Ok(Done::DownAhead(*node, *seconds))
+            }
+            Deed::Term(node) => {
+                stand.controllers[*node].signal(Signal::TERM).map_err(text)?;
+                self.await_end(stand, *node, Signal::TERM).await?;
+                Ok(Done::Down(*node))
+            }
+            Deed::CrashLoop(node, loops) => {
+                for _ in 0..*loops {
+                    stand.controllers[*node].signal(Signal::KILL).map_err(text)?;
+                    self.await_end(stand, *node, Signal::KILL).await?;
+                    stand.controllers[*node].start().await.map_err(text)?;
+                }
+                Ok(Done::Over)
+            }
+            Deed::Rolling => self.roll(stand).await,
+            Deed::Suspend(node) => {
+                stand.controllers[*node].signal(Signal::STOP).map_err(text)?;
+                let state = await_state(stand, *node, true).await;
+                self.evidence.push(format!("n{node} is in state {state}"));
+                if state == 'T' {
+                    Ok(Done::Suspended(*node))
+                } else {
+                    Err(format!("n{node} runs on"))
+                }
+            }
+            Deed::Rule(rule) => Ok(Done::Rule(stand.fabric.add(rule.clone()))),
+            Deed::Quota(node, per_cent) => {
+                let tree = stand.tree.ok_or("no cgroup")?;
+                let pid = pid(stand, *node)?;
+                let quota = Quota::impose(tree, stand.run, &format!("n{node}"), pid, *per_cent);
+                self.evidence.push(format!("n{node} has {per_cent} % of a processor"));
+                Ok(Done::Quota(*node, quota.map_err(text)?))
+            }
+            Deed::Fill(node) => self.fill(stand, *node),
+            Deed::NoDescriptors(node) => self.limit_descriptors(stand, *node),
+            Deed::KillBroker(set, place) => {
+                let crew = stand.crew.as_ref().ok_or("no brokers")?;
+                if !crew.end_broker(*set, *place).await {
+                    return Err(format!("broker {place} of set {set} did not end"));
+                }
+                self.evidence.push(format!("broker {place} of set {set} ended"));
+                Ok(Done::Broker(*set, *place))
+            }
+        }
+    }
+
+    async fn await_end(
+        &mut self,
+        stand: &mut Stand,
+        node: usize,
+        by: Signal,
+    ) -> Result<(), String> {
+        let status = stand.controllers[node].await_end(END).await;
+        let status = status.ok_or_else(|| format!("n{node} did not end"))?;
+        self.evidence.push(format!("n{node} ended: {status}"));
+        let is_right = if by == Signal::TERM { status.success() } else { is_killed(status) };
+        if is_right { Ok(()) } else { Err(format!("n{node} ended otherwise: {status}")) }
+    }
+
+    async fn roll(&mut self, stand: &mut Stand) -> Result<Done, String> {
+        for node in 0..stand.controllers.len() {
+            stand.controllers[node].signal(Signal::TERM).map_err(text)?;
+            self.await_end(stand, node, Signal::TERM).await?;
+            stand.controllers[node].start().await.map_err(text)?;
+            // What was seen before the restart says nothing: look at what comes after it.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            if !stand.until(ROLL, |stand| stand.is_whole()).await {
+                return Err(format!(
+                    "the cluster was not whole again after the restart of n{node}"
+                ));
+            }
+        }
+        Ok(Done::Over)
+    }
+
+    fn fill(&mut self, stand: &Stand, node: usize) -> Result<Done, String> {
+        let folder = stand.folder.join(format!("n{node}")).join("store");
+        let ballast = folder.join("ballast");
+        let mut file = File::create(&ballast).map_err(text)?;
+        for bytes in [FILL_BYTES, 1] {
+            let chunk = vec![0; bytes];
+            while file.write_all(&chunk).is_ok() {}
+        }
+        let free = free_blocks(&folder)?;
+        self.evidence.push(format!("n{node} has {free} free blocks"));
+        if free == 0 {
+            Ok(Done::Full(node, ballast))
+        } else {
+            Err(format!("{free} blocks are free"))
+        }
+    }
+
+    fn limit_descriptors(&mut self, stand: &Stand, node: usize) -> Result<Done, String> {
+        let controller = &stand.controllers[node];
+        let folder = controller.of_process("fd").ok_or("it does not run")?;
+        let open = fs::read_dir(folder).map_err(text)?.count() as u64;
+        let pid = controller.pid();
+        let before = limit(pid, None)?;
+        limit(pid, Some(Rlimit { current: Some(open), ..before }))?;
+        let now = limit(pid, None)?.current;
+        self.evidence.push(format!("n{node} has {open} descriptors open and may have no more"));
+        if now == Some(open) { Ok(Done::Limited(node, before)) } else { Err("no limit".to_owned()) }
+    }
+
+    /// Undoes all deeds, and asks for what confirms them.
+    pub(crate) async fn end(&mut self, stand: &mut Stand) {
+        let (mut touched, mut rules) = (0, 0);
+        for done in std::mem::take(&mut self.done) {
+            if let Done::Rule(id) = done {
+                touched += stand.fabric.remove(id).touched;
+                rules += 1;
+            } else if let Err(why) = self.undo(stand, done).await {
+                self.doubts.push(why);
+            }
+        }
+        if rules > 0 {
+            self.evidence.push(format!("{rules} rules touched {touched} packets"));
+            self.note((touched == 0).then(|| "no packet was touched".to_owned()));
+        }
+    }
+
+    async fn undo(&mut self, stand: &mut Stand, done: Done) -> Result<(), String> {
+        match done {
+            Done::Over => Ok(()),
+            Done::Rule(id) => {
+                stand.fabric.remove(id);
+                Ok(())
+            }
+            Done::Down(node) => self.start(stand, node).await,
+            Done::DownAhead(node, seconds) => {
+                stand.controllers[node].ahead = seconds;
+                self.start(stand, node).await?;
+                let file =
+                    stand.controllers[node].of_process("timens_offsets").ok_or("it ended")?;
+                let offsets = fs::read_to_string(file).map_err(text)?;
+                let is_ahead = offsets.split_whitespace().any(|word| word == seconds.to_string());
+                self.evidence.push(format!("n{node} is {seconds} s ahead"));
+                if is_ahead { Ok(()) } else { Err(format!("no clock of its own: {offsets}")) }
+            }
+            Done::Suspended(node) => {
+                stand.controllers[node].signal(Signal::CONT).map_err(text)?;
+                match await_state(stand, node, false).await {
+                    'T' => Err(format!("n{node} does not go on")),
+                    _ => Ok(()),
+                }
+            }
+            Done::Quota(node, quota) => {
+                let times = quota.throttled();
+                self.evidence.push(format!("n{node} was throttled {times} times"));
+                quota.lift(pid(stand, node).ok()).map_err(text)?;
+                if times > 0 { Ok(()) } else { Err(format!("n{node} was never throttled")) }
+            }
+            Done::Full(node, ballast) => {
+                fs::remove_file(ballast).map_err(text)?;
+                match stand.controllers[node].ended() {
+                    None => Ok(()),
+                    Some(status) if status.code() == Some(EXIT_JOURNAL) => {
+                        self.evidence.push(format!("n{node} ended: {status}"));
+                        self.start(stand, node).await
+                    }
+                    Some(status) => Err(format!("n{node} ended otherwise: {status}")),
+                }
+            }
+            Done::Limited(node, before) => {
+                limit(stand.controllers[node].pid(), Some(before)).map(drop)
+            }
+            Done::Broker(set, place) => {
+                stand.crew.as_ref().ok_or("no brokers")?.start_broker(set, place).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn start(&mut self, stand: &mut Stand, node: usize) -> Result<(), String> {
+        let pid = stand.controllers[node].start().await.map_err(text)?;
+        self.evidence.push(format!("n{node} runs again, process {}", pid.as_raw_nonzero()));
+        Ok(())
+    }
+}
+
+/// A controller that ended though no fault ended it.
+pub(crate) fn unexpected_end(stand: &mut Stand) -> Option<(usize, ExitStatus)> {
+    let ended = |(node, controller): (usize, &mut crate::ground::controller::Controller)| {
+        Some((node, controller.ended()?))
+    };
+    stand.controllers.iter_mut().enumerate().find_map(ended)
+}
+
+async fn await_state(stand: &Stand, node: usize, is_stopped: bool) -> char {
+    let mut state = '?';
+    for _ in 0..100 {
+        state = stand.controllers[node].state().unwrap_or('?');
+        if (state == 'T') == is_stopped {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    state
+}
+
+fn pid(stand: &Stand, node: usize) -> Result<i32, String> {
+    let pid = stand.controllers[node].pid().ok_or_else(|| format!("n{node} does not run"))?;
+    Ok(pid.as_raw_nonzero().get())
+}
+
+/// Sets the limit of descriptors, or only asks for it.
+fn limit(pid: Option<Pid>, new: Option<Rlimit>) -> Result<Rlimit, String> {
+    let pid = pid.ok_or("it does not run")?;
+    match new {
+        Some(new) => prlimit(Some(pid), Resource::Nofile, new).map_err(text),
+        None => {
+            let path = format!("/proc/{}/limits", pid.as_raw_nonzero());
+            let limits = fs::read_to_string(path).map_err(text)?;
+            let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+            let mut numbers = line.unwrap_or_default().split_whitespace();
+            let mut number = || numbers.next().and_then(|word| word.parse().ok());
+            Ok(Rlimit { current: number(), maximum: number() })
+        }
+    }
+}
+
+fn free_blocks(folder: &Path) -> Result<u64, String> {
+    statvfs(folder).map(|system| system.f_bavail).map_err(text)
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}

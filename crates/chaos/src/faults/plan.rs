@@ -1,0 +1,290 @@
+//! From a fault and the state of the cluster to deeds. Pure: the same seed and the same state give the same
+//! deeds.
+
+use super::Fault;
+use super::catalogue::{Choice, Cut, Kind, Link};
+use crate::clock::{MILLISECOND, SECOND};
+use crate::draw::Draw;
+use crate::fabric::{Effect, Hosts, Pulse, Rule};
+use std::net::Ipv4Addr;
+
+/// Longest and shortest time that a fault lasts unless its kind says otherwise; drawn between them.
+const LASTS: (u64, u64) = (SECOND, 8 * SECOND);
+
+/// Campaign time-out of the controllers, Raft's, as their settings have it by default.
+pub(crate) const CAMPAIGN: u64 = SECOND;
+
+/// Times that a crash loop kills.
+const LOOPS: u64 = 5;
+
+/// Most seconds that a clock is ahead.
+const AHEAD_MAX: u64 = 3_600;
+
+/// What is done to one thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Deed {
+    /// Kill this controller; healing starts it.
+    Kill(usize),
+    /// End it politely; healing starts it.
+    Term(usize),
+    /// Kill and start it so many times at once.
+    CrashLoop(usize, u64),
+    /// End politely and start one after the other.
+    Rolling,
+    /// Stop it; healing continues it.
+    Suspend(usize),
+    /// A rule of the network; healing removes it.
+    Rule(Rule),
+    /// So many per cent of a processor.
+    Quota(usize, u64),
+    /// Fill its disk; healing frees it and starts the controller again.
+    Fill(usize),
+    /// Take its free descriptors.
+    NoDescriptors(usize),
+    /// Kill it; healing starts it with a clock that is so many seconds ahead.
+    Ahead(usize, u64),
+    /// End this broker (set, place in the set); healing starts it.
+    KillBroker(usize, usize),
+}
+
+/// A fault made concrete.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) deeds: Vec<Deed>,
+    /// Nanoseconds until it is healed.
+    pub(crate) lasts: u64,
+}
+
+/// What a plan may know.
+#[derive(Clone, Debug)]
+pub(crate) struct Scene {
+    pub(crate) controllers: Vec<Ipv4Addr>,
+    pub(crate) leader: usize,
+    /// Addresses of brokers, by set.
+    pub(crate) brokers: Vec<Vec<Ipv4Addr>>,
+    /// The master's place in each set, if it has one.
+    pub(crate) masters: Vec<Option<usize>>,
+    pub(crate) clients: Vec<Ipv4Addr>,
+    pub(crate) fixed: usize,
+}
+
+impl Scene {
+    fn nodes(&self) -> usize {
+        self.controllers.len()
+    }
+
+    fn addresses(&self, nodes: &[usize]) -> Hosts {
+        nodes.iter().map(|node| self.controllers[*node]).collect()
+    }
+
+    fn others(&self, nodes: &[usize]) -> Hosts {
+        let rest = (0..self.nodes()).filter(|node| !nodes.contains(node));
+        rest.map(|node| self.controllers[node]).collect()
+    }
+
+    fn all_brokers(&self) -> Hosts {
+        self.brokers.iter().flatten().copied().collect()
+    }
+
+    fn outsiders(&self) -> Hosts {
+        self.all_brokers().into_iter().chain(self.clients.iter().copied()).collect()
+    }
+
+    /// The chosen controllers, by `draw`.
+    fn choose(&self, choice: Choice, draw: &mut Draw) -> Vec<usize> {
+        let nodes = self.nodes();
+        let most_minor = ((nodes - 1) / 2).max(1);
+        let count = match choice {
+            Choice::Fixed => return vec![self.fixed],
+            Choice::Leader => return vec![self.leader],
+            Choice::All => nodes,
+            Choice::Minor => 1 + draw.index(most_minor),
+            Choice::Major => nodes / 2 + 1 + draw.index(nodes - nodes / 2),
+            Choice::Random => 1 + draw.index(nodes),
+        };
+        let mut all: Vec<usize> = (0..nodes).collect();
+        draw.shuffle(&mut all);
+        all.truncate(count);
+        all.sort_unstable();
+        all
+    }
+}
+
+/// Makes a fault concrete.
+pub(crate) fn plan(fault: &Fault, scene: &Scene, draw: &mut Draw) -> Plan {
+    let mut plan = Plan { deeds: Vec::new(), lasts: draw.log_between(LASTS.0, LASTS.1) };
+    for entry in &fault.entries {
+        if let Kind::Suspend { tenths, .. } = entry.kind
+            && tenths > 0
+        {
+            plan.lasts = CAMPAIGN * tenths / 10;
+        }
+        plan.deeds.extend(deeds(entry.kind, scene, draw));
+    }
+    plan
+}
+
+fn deeds(kind: Kind, scene: &Scene, draw: &mut Draw) -> Vec<Deed> {
+    let each = |nodes: Vec<usize>, deed: fn(usize) -> Deed| nodes.into_iter().map(deed).collect();
+    match kind {
+        Kind::Noop | Kind::NotYet(_) => Vec::new(),
+        Kind::Kill(choice) => each(scene.choose(choice, draw), Deed::Kill),
+        Kind::Term(choice) => each(scene.choose(choice, draw), Deed::Term),
+        Kind::CrashLoop(choice) => {
+            let node = scene.choose(choice, draw)[0];
+            vec![Deed::CrashLoop(node, LOOPS)]
+        }
+        Kind::Rolling => vec![Deed::Rolling],
+        Kind::Suspend { choice, .. } => each(scene.choose(choice, draw), Deed::Suspend),
+        Kind::Partition(cut) => partition(cut, scene, draw).into_iter().map(Deed::Rule).collect(),
+        Kind::Links(choice, link) => {
+            let nodes = scene.choose(choice, draw);
+            links(link, &nodes, scene).into_iter().map(Deed::Rule).collect()
+        }
+        Kind::Cpu(choice) => {
+            let nodes = scene.choose(choice, draw);
+            nodes.into_iter().map(|node| Deed::Quota(node, draw.between(5, 20))).collect()
+        }
+        // A majority without disk is a cluster without a majority: one at a time shows more.
+        Kind::DiskFull(choice) => vec![Deed::Fill(scene.choose(choice, draw)[0])],
+        Kind::NoDescriptors(choice) => each(scene.choose(choice, draw), Deed::NoDescriptors),
+        Kind::ClockAhead(choice) => {
+            let node = scene.choose(choice, draw)[0];
+            vec![Deed::Ahead(node, draw.between(1, AHEAD_MAX))]
+        }
+        Kind::MasterKill | Kind::ReplicaKill | Kind::MasterCut | Kind::MasterFromLeader => {
+            broker(kind, scene, draw)
+        }
+    }
+}
+
+fn both(one: &Hosts, other: &Hosts, effect: Effect) -> Vec<Rule> {
+    vec![Rule::new(one, other, effect), Rule::new(other, one, effect)]
+}
+
+fn partition(cut: Cut, scene: &Scene, draw: &mut Draw) -> Vec<Rule> {
+    let leader = scene.addresses(&[scene.leader]);
+    let followers = scene.others(&[scene.leader]);
+    let brokers = scene.all_brokers();
+    let everyone: Hosts = followers.union(&scene.outsiders()).copied().collect();
+    match cut {
+        Cut::Apart(choice) => {
+            let mut side = scene.choose(choice, draw);
+            side.truncate((scene.nodes() / 2).max(1));
+            let rest = scene.others(&side).union(&scene.outsiders()).copied().collect();
+            both(&scene.addresses(&side), &rest, Effect::Cut)
+        }
+        Cut::Ring => {
+            let nodes = scene.nodes();
+            let apart = |node: usize| {
+                let far = (0..nodes).filter(|far| {
+                    let steps = (nodes + far - node) % nodes;
+                    steps > 1 && steps < nodes - 1
+                });
+                let far = scene.addresses(&far.collect::<Vec<_>>());
+                Rule::new(&scene.addresses(&[node]), &far, Effect::Cut)
+            };
+            (0..nodes).map(apart).collect()
+        }
+        Cut::Bridge => {
+            let middle = scene.nodes() / 2;
+            let left: Vec<usize> = (0..middle).collect();
+            let right: Vec<usize> = (middle + 1..scene.nodes()).collect();
+            both(&scene.addresses(&left), &scene.addresses(&right), Effect::Cut)
+        }
+        Cut::LeaderIn => vec![Rule::new(&everyone, &leader, Effect::Cut)],
+        Cut::LeaderOut => vec![Rule::new(&leader, &everyone, Effect::Cut)],
+        Cut::LeaderFromFollowers => both(&leader, &followers, Effect::Cut),
+        Cut::LeaderFromBrokers => both(&leader, &brokers, Effect::Cut),
+        Cut::Clients => {
+            let clients = scene.clients.iter().copied().collect();
+            both(&clients, &scene.others(&[]), Effect::Cut)
+        }
+        Cut::Flapping => {
+            let on = draw.log_between(50 * MILLISECOND, SECOND);
+            let pulse = Some(Pulse { on, off: draw.log_between(50 * MILLISECOND, SECOND) });
+            let rules = both(&leader, &followers, Effect::Cut).into_iter();
+            rules.map(|rule| Rule { pulse, ..rule }).collect()
+        }
+        Cut::Swizzle => swizzle(scene, draw),
+    }
+}
+
+/// Each controller is cut for a time of its own within one period.
+fn swizzle(scene: &Scene, draw: &mut Draw) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for node in 0..scene.nodes() {
+        let pulse = Some(Pulse {
+            on: draw.log_between(200 * MILLISECOND, SECOND),
+            off: draw.log_between(200 * MILLISECOND, 2 * SECOND),
+        });
+        let (one, rest) = (scene.addresses(&[node]), scene.others(&[node]));
+        let both = both(&one, &rest, Effect::Cut).into_iter();
+        rules.extend(both.map(|rule| Rule { pulse, ..rule }));
+    }
+    rules
+}
+
+fn links(link: Link, nodes: &[usize], scene: &Scene) -> Vec<Rule> {
+    let chosen = scene.addresses(nodes);
+    let controllers = scene.others(&[]);
+    let everyone: Hosts = controllers.union(&scene.outsiders()).copied().collect();
+    let wide = |effect| {
+        // From the chosen to all, and from all others to the chosen: no packet is hit twice.
+        let others: Hosts = everyone.difference(&chosen).copied().collect();
+        vec![Rule::new(&chosen, &everyone, effect), Rule::new(&others, &chosen, effect)]
+    };
+    match link {
+        Link::Delay => {
+            wide(Effect::Delay { mean: 100 * MILLISECOND, spread: 50 * MILLISECOND, tail: 0 })
+        }
+        Link::LongTail => {
+            wide(Effect::Delay { mean: 5 * MILLISECOND, spread: 5 * MILLISECOND, tail: 3 * SECOND })
+        }
+        Link::Loss => wide(Effect::Loss { per_mille: 800 }),
+        Link::Bursts => {
+            let pulse = Some(Pulse { on: 50 * MILLISECOND, off: 450 * MILLISECOND });
+            wide(Effect::Cut).into_iter().map(|rule| Rule { pulse, ..rule }).collect()
+        }
+        Link::Duplicate => wide(Effect::Duplicate { per_mille: 300 }),
+        Link::Reorder => wide(Effect::Reorder { per_mille: 200, hold: 5 * MILLISECOND }),
+        // Frames of brokers have no checksum of their own: damage there would be the client's word.
+        Link::Corrupt => {
+            vec![Rule::new(&controllers, &controllers, Effect::Corrupt { per_mille: 20 })]
+        }
+        Link::Bandwidth => wide(Effect::Rate { bytes: 20_000 }),
+        // What is new must be wanted first: connections end, and are not made again.
+        Link::DropSyn => {
+            let mut rules = wide(Effect::DropSyn);
+            rules.extend(wide(Effect::Reset { per_mille: 10 }));
+            rules
+        }
+        Link::HalfOpen => {
+            let mut rules = wide(Effect::Reset { per_mille: 2 });
+            rules.extend(wide(Effect::DropEnd));
+            rules
+        }
+        Link::Reset => wide(Effect::Reset { per_mille: 5 }),
+        Link::MtuHole => wide(Effect::DropOver { bytes: 500 }),
+    }
+}
+
+fn broker(kind: Kind, scene: &Scene, draw: &mut Draw) -> Vec<Deed> {
+    let set = draw.index(scene.brokers.len());
+    let Some(master) = scene.masters[set] else { return Vec::new() };
+    let host = Hosts::from([scene.brokers[set][master]]);
+    let cut = |from: &Hosts| both(&host, from, Effect::Cut).into_iter().map(Deed::Rule).collect();
+    match kind {
+        Kind::MasterKill => vec![Deed::KillBroker(set, master)],
+        Kind::ReplicaKill => {
+            let step = 1 + draw.index(scene.brokers[set].len() - 1);
+            vec![Deed::KillBroker(set, (master + step) % scene.brokers[set].len())]
+        }
+        Kind::MasterCut => cut(&scene.others(&[])),
+        _ => cut(&scene.addresses(&[scene.leader])),
+    }
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

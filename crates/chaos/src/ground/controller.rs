@@ -1,0 +1,168 @@
+//! One controller as a process of this very program, alone in a network and a PID namespace.
+//!
+//! ```text
+//! ip netns exec ──exec──► setpriv --pdeathsig KILL ──exec──► unshare --pid --fork --kill-child ──fork──► pitchover serve
+//!                          (the chain dies with us)                                                       (pid 1 of its namespace)
+//! ```
+//!
+//! Signals go to the controller itself, by its process id as we see it. The chain ends as the controller
+//! ended, so its exit status is the controller's.
+
+use crate::clock;
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+/// How long a controller may take to appear below its chain.
+const APPEAR: u64 = 10 * clock::SECOND;
+
+/// How often we look.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// What is fixed about one controller.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// `n0`, `n1`, …
+    pub(crate) name: String,
+    pub(crate) namespace: String,
+    /// The program, which is ours.
+    pub(crate) program: PathBuf,
+    pub(crate) settings: PathBuf,
+    pub(crate) log: PathBuf,
+}
+
+/// A running controller.
+#[derive(Debug)]
+struct Running {
+    chain: Child,
+    pid: Pid,
+}
+
+/// A controller that runs or not.
+#[derive(Debug)]
+pub(crate) struct Controller {
+    pub(crate) plan: Plan,
+    running: Option<Running>,
+    /// Seconds by which its monotonic clock is ahead of ours from its next start on.
+    pub(crate) ahead: u64,
+}
+
+impl Controller {
+    pub(crate) fn new(plan: Plan) -> Self {
+        Self { plan, running: None, ahead: 0 }
+    }
+
+    /// Its process id, as we see it, while it runs.
+    pub(crate) fn pid(&self) -> Option<Pid> {
+        self.running.as_ref().map(|running| running.pid)
+    }
+
+    /// Starts it and waits until the process is there; it runs already if it was started before.
+    pub(crate) async fn start(&mut self) -> io::Result<Pid> {
+        if let Some(pid) = self.pid() {
+            return Ok(pid);
+        }
+        let log = File::options().create(true).append(true).open(&self.plan.log)?;
+        let ahead = self.ahead.to_string();
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.plan.namespace]);
+        command.args(["setpriv", "--pdeathsig", "KILL"]);
+        command.args(["unshare", "--pid", "--mount-proc", "--fork", "--kill-child"]);
+        if self.ahead > 0 {
+            command.args(["--time", "--monotonic", &ahead]);
+        }
+        command.arg(&self.plan.program).args(["serve", "-c"]).arg(&self.plan.settings);
+        let mut chain =
+            command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
+        let began = clock::now();
+        loop {
+            if let Some(pid) = below(chain.id(), &self.plan.program) {
+                self.running = Some(Running { chain, pid });
+                return Ok(pid);
+            }
+            if let Some(status) = chain.try_wait()? {
+                let text = format!("{} ended at once: {status}", self.plan.name);
+                return Err(io::Error::other(text));
+            }
+            if clock::now() - began > APPEAR {
+                chain.kill()?;
+                return Err(io::Error::other(format!("{} did not appear", self.plan.name)));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Sends a signal; nothing happens if it does not run.
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
+        match &self.running {
+            Some(running) => Ok(kill_process(running.pid, signal)?),
+            None => Ok(()),
+        }
+    }
+
+    /// How it ended, if it ended since the last look.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        let running = self.running.as_mut()?;
+        let status = running.chain.try_wait().ok()??;
+        self.running = None;
+        Some(status)
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn await_end(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let began = clock::now();
+        let patience = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
+        while self.running.is_some() && clock::now() - began < patience {
+            if let Some(status) = self.ended() {
+                return Some(status);
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        None
+    }
+
+    /// The letter of its state in `/proc`: `T` is stopped by a signal.
+    pub(crate) fn state(&self) -> Option<char> {
+        let stat = fs::read_to_string(self.of_process("stat")?).ok()?;
+        // The name before it may hold anything, blanks and brackets included.
+        stat.rsplit_once(')')?.1.trim_start().chars().next()
+    }
+
+    /// A file that `/proc` has about it.
+    pub(crate) fn of_process(&self, file: &str) -> Option<PathBuf> {
+        let pid = self.pid()?.as_raw_nonzero();
+        Some(Path::new("/proc").join(pid.to_string()).join(file))
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        if let Some(running) = &mut self.running {
+            // It has ended already if these fail; a stopped process ends by KILL too.
+            kill_process(running.pid, Signal::KILL).ok();
+            drop(running.chain.kill());
+            drop(running.chain.wait());
+        }
+    }
+}
+
+/// What `unshare` ends with when its child was ended by a signal that it cannot repeat, which KILL is. No end
+/// of a controller that started has this code. Source: util-linux `unshare.c`; `pitchover serve`.
+const EXIT_NOT_REPEATED: i32 = 1;
+
+/// Whether a status says that KILL ended it.
+pub(crate) fn is_killed(status: ExitStatus) -> bool {
+    status.signal() == Some(Signal::KILL.as_raw()) || status.code() == Some(EXIT_NOT_REPEATED)
+}
+
+/// The child of `chain` once it runs `program`.
+fn below(chain: u32, program: &Path) -> Option<Pid> {
+    let children = fs::read_to_string(format!("/proc/{chain}/task/{chain}/children")).ok()?;
+    let child: i32 = children.split_whitespace().next()?.parse().ok()?;
+    let runs = fs::read_link(format!("/proc/{child}/exe")).ok()?;
+    (runs == program).then(|| Pid::from_raw(child)).flatten()
+}

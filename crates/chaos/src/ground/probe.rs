@@ -1,0 +1,112 @@
+//! What this machine can inject. Asked before anything is started, and printed.
+
+use super::cgroup::Tree;
+use super::tool;
+use crate::fabric::DEVICE;
+use std::fs::File;
+
+/// A means of injection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Means {
+    /// All of it needs root.
+    Root,
+    /// A network and a PID namespace for each controller: `ip`, `unshare`, `setpriv`.
+    Namespaces,
+    /// Devices that bring packets to the fabric.
+    Tun,
+    /// A processor quota.
+    Quota,
+    /// A file system that can be full.
+    SizedTmpfs,
+    /// A clock of its own for one process.
+    TimeNamespace,
+    /// A disk that fails, hangs and loses what was not synced.
+    FaultyDisk,
+}
+
+/// All means, in the order of the table.
+pub const ALL: [Means; 7] = [
+    Means::Root,
+    Means::Namespaces,
+    Means::Tun,
+    Means::Quota,
+    Means::SizedTmpfs,
+    Means::TimeNamespace,
+    Means::FaultyDisk,
+];
+
+/// Without these there is no run.
+pub const NEEDED: [Means; 3] = [Means::Root, Means::Namespaces, Means::Tun];
+
+/// What was found about one means: how it is done, or why not.
+pub type Finding = (Means, Result<&'static str, String>);
+
+impl Means {
+    /// Its name in the table.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Namespaces => "namespaces",
+            Self::Tun => "TUN fabric",
+            Self::Quota => "processor quota",
+            Self::SizedTmpfs => "sized tmpfs",
+            Self::TimeNamespace => "time namespace",
+            Self::FaultyDisk => "faulty disk",
+        }
+    }
+
+    fn find(self) -> Result<&'static str, String> {
+        let said = |words: &[&str]| tool(words).map(drop).map_err(|error| error.to_string());
+        match self {
+            Self::Root => match rustix::process::geteuid().is_root() {
+                true => Ok("effective user 0"),
+                false => Err("not root: namespaces and devices need it".to_owned()),
+            },
+            Self::Namespaces => {
+                said(&["ip", "-V"])?;
+                let both = ["unshare", "--net", "--pid", "--mount-proc", "--fork", "--kill-child"];
+                said(&["setpriv", "--pdeathsig", "KILL", "true"])?;
+                said(&[both.as_slice(), &["true"]].concat())?;
+                Ok("ip netns, unshare, setpriv")
+            }
+            Self::Tun => {
+                let opened = File::options().read(true).write(true).open(DEVICE);
+                opened.map(|_| DEVICE).map_err(|error| format!("{DEVICE}: {error}"))
+            }
+            Self::Quota => match Tree::find() {
+                Some(Tree::First) => Ok("cgroup v1, cpu.cfs_quota_us"),
+                Some(Tree::Second) => Ok("cgroup v2, cpu.max"),
+                None => Err("no cgroup with the cpu controller".to_owned()),
+            },
+            Self::SizedTmpfs => {
+                said(&[
+                    "unshare", "--mount", "mount", "-t", "tmpfs", "-o", "size=1m", "probe", "/mnt",
+                ])?;
+                Ok("mount -t tmpfs -o size")
+            }
+            Self::TimeNamespace => {
+                said(&["unshare", "--time", "--monotonic", "1", "--fork", "true"])?;
+                Ok("unshare --time --monotonic")
+            }
+            // /dev/fuse may be there; what answers it is not written.
+            Self::FaultyDisk => Err("this program has no FUSE file system yet".to_owned()),
+        }
+    }
+}
+
+/// Asks for every means.
+#[must_use]
+pub fn findings() -> Vec<Finding> {
+    ALL.iter().map(|means| (*means, means.find())).collect()
+}
+
+/// The table, one line for each means.
+#[must_use]
+pub fn table(findings: &[Finding]) -> String {
+    let line = |(means, found): &Finding| match found {
+        Ok(how) => format!("{:<16} yes  {how}\n", means.name()),
+        Err(why) => format!("{:<16} no   {why}\n", means.name()),
+    };
+    findings.iter().map(line).collect()
+}

@@ -1,0 +1,222 @@
+//! The verdict of a run.
+//!
+//! | Question | Answered by | Against the run |
+//! |---|---|---|
+//! | was every fault in force? | its confirmation | INVALID |
+//! | can the answers be put in one order? | the two judges of `workload` | FAILED |
+//! | is a change lost that was acknowledged? | what every controller says of every set at the end | FAILED |
+//! | two masters in one epoch? | all answers and notices | FAILED |
+//! | was a healthy master replaced? | masters first seen, and what the faults touched | FAILED |
+//! | do all hold the same state, did all heal, did none end by itself? | the observer | FAILED |
+//! | how long did it take? | [`crate::recovery`] | reported only |
+//!
+//! A master is healthy if, for the time in which a broker is declared dead and `SLACK` before its
+//! replacement was first seen, no fault touched it or any of its packets.
+
+use crate::actors::broker::HEARTBEAT_TIMEOUT;
+use crate::actors::recorder::{Recorder, Records};
+use crate::clock::{MILLISECOND, SECOND};
+use crate::recovery::{self, Row};
+use crate::run::{Course, Options};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use workload::check::search::Limit;
+use workload::history::{Call, History};
+
+/// How much later than its cause a change of master may be seen, beyond the heartbeat time-out.
+const SLACK: u64 = 5 * SECOND;
+
+/// What became of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything held.
+    Passed,
+    /// Something did not hold.
+    Failed,
+    /// What was tested is not known, or not all of it.
+    Invalid,
+}
+
+/// The outcome, and why.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// What did not hold.
+    pub violations: Vec<String>,
+    /// What makes it invalid.
+    pub doubts: Vec<String>,
+    /// Operations that were judged, by what came of them: ok, refused, unknown.
+    pub operations: [usize; 3],
+    /// Sets on which the search gave up; the other judge was content with them.
+    pub undecided: usize,
+    /// How long each fault took to be overcome.
+    pub recovery: Vec<Row>,
+}
+
+impl Verdict {
+    /// One word.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self.outcome {
+            Outcome::Passed => "PASSED",
+            Outcome::Failed => "FAILED",
+            Outcome::Invalid => "INVALID",
+        }
+    }
+}
+
+/// Judges a run.
+pub(crate) fn judge(options: &Options, course: &Course, recorder: &Recorder) -> Verdict {
+    let records = recorder.lock();
+    let judgement = workload::check::judge(&records.history, Limit::default());
+    let mut violations: Vec<String> =
+        judgement.violations.iter().map(|found| found.explain(&records.history)).collect();
+    violations.extend(records.split.iter().cloned());
+    violations.extend(course.accidents.iter().cloned());
+    violations.extend(lost(&records.history, &course.finals));
+    violations.extend(needless(course, &records));
+    let mut doubts = Vec::new();
+    for event in &course.events {
+        doubts.extend(event.doubts.iter().map(|doubt| format!("{}: {doubt}", event.name)));
+    }
+    let traffic = course.traffic;
+    if traffic.overflowed > 0 {
+        doubts.push(format!("the fabric itself dropped {} packets", traffic.overflowed));
+    }
+    if course.is_interrupted {
+        doubts.push("the run was interrupted".to_owned());
+    }
+    if options.is_release {
+        let skipped = course.skipped.iter();
+        doubts.extend(skipped.map(|(name, why)| format!("{name} was skipped: {why}")));
+    }
+    let outcome = match (violations.is_empty(), doubts.is_empty()) {
+        (false, _) => Outcome::Failed,
+        (true, false) => Outcome::Invalid,
+        (true, true) => Outcome::Passed,
+    };
+    let recovery = recovery::rows(course, &records.samples);
+    let operations = count(&records.history);
+    let undecided = judgement.undecided.len();
+    Verdict { outcome, violations, doubts, operations, undecided, recovery }
+}
+
+fn count(history: &History) -> [usize; 3] {
+    use workload::history::Outcome::{Never, Ok, Refused, TookEffect, Unknown};
+    let mut counts = [0; 3];
+    for operation in &history.operations {
+        let place = match operation.outcome {
+            Ok(_) | TookEffect(_) => 0,
+            Refused { .. } | Never => 1,
+            Unknown => 2,
+        };
+        counts[place] += 1;
+    }
+    counts
+}
+
+/// The largest versions and ids that were acknowledged for one set.
+#[derive(Debug, Default)]
+struct Acknowledged {
+    epochs: (i32, i32),
+    ids: BTreeSet<i64>,
+}
+
+/// Acknowledged changes that a controller does not have at the end.
+fn lost(history: &History, finals: &[Value]) -> Vec<String> {
+    let mut promised: BTreeMap<&str, Acknowledged> = BTreeMap::new();
+    let certain = history.operations.iter().filter(|one| one.outcome.took_effect());
+    for operation in certain {
+        let promised = promised.entry(&operation.set).or_default();
+        if let Call::ApplyId { id, .. } = &operation.call {
+            promised.ids.insert(*id);
+        }
+        if let Some(seen) = operation.outcome.seen()
+            && let (Some(master), Some(set)) = (seen.master_epoch, seen.set_epoch)
+        {
+            promised.epochs = promised.epochs.max((master, set));
+        }
+    }
+    let mut lost = Vec::new();
+    for found in finals {
+        let name = found["brokerName"].as_str().unwrap_or_default();
+        let Some(promised) = promised.get(name) else { continue };
+        let number =
+            |key: &str| found[key].as_i64().and_then(|n| i32::try_from(n).ok()).unwrap_or(-1);
+        let epochs = (number("masterEpoch"), number("syncStateSetEpoch"));
+        if epochs < promised.epochs {
+            lost.push(format!(
+                "LOST: set {name} is at {epochs:?}; {:?} was acknowledged",
+                promised.epochs
+            ));
+        }
+        let replicas = found["replicas"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let ids: BTreeSet<i64> = replicas.iter().filter_map(|one| one["id"].as_i64()).collect();
+        let missing: Vec<&i64> = promised.ids.difference(&ids).collect();
+        if !missing.is_empty() {
+            lost.push(format!("LOST: set {name} lacks the acknowledged ids {missing:?}"));
+        }
+    }
+    let unanswered = finals.iter().filter(|found| found.is_null()).count();
+    if unanswered > 0 {
+        lost.push(format!("{unanswered} questions about broker sets had no answer at the end"));
+    }
+    lost
+}
+
+/// Masters that were replaced though nothing touched them.
+fn needless(course: &Course, records: &Records) -> Vec<String> {
+    let window = u64::try_from(HEARTBEAT_TIMEOUT.as_nanos()).unwrap_or(u64::MAX) + SLACK;
+    let mut needless = Vec::new();
+    let mut last: BTreeMap<&str, i64> = BTreeMap::new();
+    let mut in_order: Vec<_> = records.masterships.iter().collect();
+    in_order.sort_by_key(|one| (&one.set, one.epoch));
+    for one in in_order {
+        let Some(old) = last.insert(&one.set, one.master) else { continue };
+        let Some(address) = course.addresses.get(&(one.set.clone(), old)) else { continue };
+        let touches = |event: &&crate::run::Event| {
+            let until = event.recovered.unwrap_or(u64::MAX);
+            event.brokers.contains(address) && event.began <= one.at && until + window >= one.at
+        };
+        if old != one.master && !course.events.iter().any(|event| touches(&event)) {
+            let at = one.at.saturating_sub(course.began) / MILLISECOND;
+            needless.push(format!(
+                "NEEDLESS: set {} lost its healthy master {old} to {} in epoch {}, seen at {at} ms",
+                one.set, one.master, one.epoch
+            ));
+        }
+    }
+    needless
+}
+
+/// The verdict as JSON, for machines.
+pub(crate) fn to_json(verdict: &Verdict, options: &Options, course: &Course) -> Value {
+    let events = course.events.iter().map(|event| {
+        json!({
+            "fault": event.name, "began": event.began, "healed": event.healed, "recovered": event.recovered,
+            "evidence": event.evidence, "doubts": event.doubts,
+        })
+    });
+    let rows = verdict.recovery.iter().map(|row| {
+        json!({
+            "fault": row.fault, "samples": row.outages_ms.len(), "dropped": row.dropped,
+            "outagesMs": row.outages_ms, "healedMs": row.healed_ms,
+        })
+    });
+    let skipped = course.skipped.iter().map(|(name, why)| json!({ "fault": name, "why": why }));
+    let [ok, refused, unknown] = verdict.operations;
+    json!({
+        "verdict": verdict.word(), "seed": options.seed, "nodes": options.nodes, "faults": options.faults,
+        "violations": verdict.violations, "doubts": verdict.doubts,
+        "operations": { "ok": ok, "refused": refused, "unknown": unknown }, "undecided": verdict.undecided,
+        "packets": course.traffic.delivered, "packetsOverflowed": course.traffic.overflowed,
+        "packetsUntaken": course.traffic.untaken, "hostStalls": course.stalls.len(),
+        "stateHashes": course.hashes, "recovery": rows.collect::<Vec<_>>(),
+        "skipped": skipped.collect::<Vec<_>>(), "events": events.collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;

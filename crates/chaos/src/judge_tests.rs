@@ -1,0 +1,78 @@
+//! Judgements over courses made by hand.
+
+use super::{lost, needless};
+use crate::actors::recorder::{Mastership, Records};
+use crate::clock::SECOND;
+use crate::run::{Course, Event};
+use serde_json::json;
+use std::net::Ipv4Addr;
+use workload::history::{Call, History, Operation, Outcome, Seen};
+
+const MASTER: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 1);
+
+fn masters(rows: &[(u64, i32, i64)]) -> Records {
+    let one = |(at, epoch, master): &(u64, i32, i64)| Mastership {
+        at: at * SECOND,
+        set: "a".into(),
+        epoch: *epoch,
+        master: *master,
+    };
+    let mut records = Records::default();
+    records.masterships = rows.iter().map(one).collect();
+    records
+}
+
+fn course(touched: Ipv4Addr) -> Course {
+    let event = Event {
+        name: "some".into(),
+        began: 10 * SECOND,
+        healed: 12 * SECOND,
+        recovered: Some(13 * SECOND),
+        brokers: vec![touched],
+        ..Event::default()
+    };
+    let addresses = [(("a".into(), 1), MASTER), (("a".into(), 2), Ipv4Addr::new(10, 77, 1, 2))];
+    Course { events: vec![event], addresses: addresses.into(), ..Course::default() }
+}
+
+#[test]
+fn a_master_that_nothing_touched_must_stay() {
+    let other = Ipv4Addr::new(10, 77, 1, 2);
+    let count = |course, rows: &[_]| needless(&course, &masters(rows)).len();
+    assert_eq!(count(course(MASTER), &[(1, 1, 1), (11, 2, 2)]), 0, "it was touched");
+    assert_eq!(count(course(other), &[(1, 1, 1), (11, 2, 2)]), 1, "another was touched");
+    assert_eq!(count(course(MASTER), &[(1, 1, 1), (60, 2, 2)]), 1, "it was touched long before");
+    assert_eq!(count(course(MASTER), &[(1, 1, 1), (9, 2, 2)]), 1, "it was touched only afterwards");
+    assert_eq!(count(course(other), &[(1, 1, 1), (40, 2, 1)]), 0, "it is master again");
+}
+
+fn acknowledged(call: Call, seen: Seen) -> Operation {
+    Operation {
+        client: 0,
+        peer: None,
+        set: "a".into(),
+        invoked: 0,
+        finished: Some(1),
+        call,
+        outcome: Outcome::Ok(seen),
+    }
+}
+
+#[test]
+fn what_was_acknowledged_is_there_at_the_end() {
+    let seen = Seen { master_epoch: Some(2), set_epoch: Some(7), ..Seen::default() };
+    let apply = Call::ApplyId { id: 3, check_code: "x".into() };
+    let operations = vec![acknowledged(Call::Read, seen), acknowledged(apply, Seen::default())];
+    let history = History { operations, ..History::default() };
+    let end = |master: i32, set: i32, ids: &[i64]| {
+        let replicas: Vec<_> = ids.iter().map(|id| json!({ "id": id })).collect();
+        let found = json!({ "brokerName": "a", "masterEpoch": master, "syncStateSetEpoch": set, "replicas": replicas });
+        lost(&history, &[found]).len()
+    };
+    assert_eq!(end(2, 7, &[1, 2, 3]), 0);
+    assert_eq!(end(3, 8, &[1, 2, 3, 4]), 0);
+    assert_eq!(end(2, 6, &[1, 2, 3]), 1);
+    assert_eq!(end(2, 7, &[1, 2]), 1);
+    assert_eq!(end(1, 9, &[]), 2);
+    assert_eq!(lost(&history, &[serde_json::Value::Null]).len(), 1);
+}

@@ -1,0 +1,40 @@
+//! Real controller processes under faults, and the judgement of what their clients saw.
+//!
+//! ```text
+//!                      ┌──────────── fabric (one thread: the network) ───────────┐
+//!   controllers n0…n4  │   brokers (a thread)      clients (a thread)            │
+//!   one process, one   │   9 actors                writers, readers, observer    │
+//!   network and one    └─────────────────────────────────────────────────────────┘
+//!   PID namespace each            │ history (JSON lines), states, masters
+//!        ▲                        ▼
+//!   faults: kill, stop, starve,  judge: linearizable? lost? needless failover? equal at the end?
+//!   fill, cut, delay, …, each confirmed
+//! ```
+//!
+//! | Module | What |
+//! |---|---|
+//! | [`run`] | one run from its first check to its verdict |
+//! | [`faults`] | the catalogue, from a name to deeds, deeds done and undone |
+//! | [`fabric`] | the network |
+//! | [`ground`] | namespaces, processes, cgroups, probes, leftovers |
+//! | `actors` | brokers, clients, observer; the recorder |
+//! | `stand` | one cluster under test |
+//! | [`judge`], [`recovery`] | the verdict; how long faults were felt |
+//! | `report` | the page |
+//!
+//! What is *absent*: controllers of other programs, a faulty disk, changes of membership. The catalogue names
+//! every fault that is not here, and why.
+#![deny(unsafe_code)]
+
+mod actors;
+pub mod clock;
+pub mod draw;
+pub mod fabric;
+pub mod faults;
+pub mod ground;
+pub mod judge;
+pub mod recovery;
+mod report;
+pub mod run;
+mod stalls;
+mod stand;

@@ -1,0 +1,198 @@
+//! The time line of a run: faults, the role of every controller, the masters of every set, what came of the
+//! operations, how long they took; and behind it, shaded, when some writer had no success.
+
+use super::chart::Chart;
+use super::put;
+use crate::actors::crew::BROKERS_FROM;
+use crate::actors::recorder::{Mastership, Records, Result as Ended, Sample, State};
+use crate::clock::{MILLISECOND, SECOND};
+use crate::run::{Course, Options};
+use std::collections::BTreeMap;
+
+/// Longer than this without a success is shaded.
+const OUTAGE: u64 = 500 * MILLISECOND;
+
+/// Points of the scatter; more samples are thinned evenly.
+const POINTS_MAX: usize = 6_000;
+
+/// Columns of the density.
+const COLUMNS: u64 = 280;
+
+const LEADER: &str = "#1a5276";
+const FOLLOWER: &str = "#a9cce3";
+const UNREADY: &str = "#f5b041";
+const SILENT: &str = "#c0392b";
+const FAULTS: [&str; 3] = ["#884ea0", "#af7ac5", "#6c3483"];
+const MASTERS: [&str; 3] = ["#148f77", "#d4ac0d", "#ca6f1e"];
+
+/// Colour and name of what came of an attempt, from the bottom of a column upwards.
+const RESULTS: [(Ended, &str, &str); 4] = [
+    (Ended::Ok, "#27ae60", "carried out"),
+    (Ended::Refused, "#f1c40f", "refused"),
+    (Ended::Unknown, "#e74c3c", "unknown"),
+    (Ended::Unreached, "#7f8c8d", "not reached"),
+];
+
+/// Draws it into the page.
+pub(super) fn draw(out: &mut String, options: &Options, course: &Course, records: &Records) {
+    let mut chart = Chart::new(course.began, course.ended);
+    faults(&mut chart, course);
+    for node in 0..usize::from(options.nodes) {
+        roles(&mut chart, node, course, &records.states);
+    }
+    masters(&mut chart, course, records);
+    let of_clients = |sample: &&Sample| sample.client < BROKERS_FROM;
+    let samples: Vec<&Sample> = records.samples.iter().filter(of_clients).collect();
+    density(&mut chart, course, &samples);
+    scatter(&mut chart, &samples);
+    out.push_str("<h2>What happened</h2><p class=key>");
+    let roles =
+        [(LEADER, "leader"), (FOLLOWER, "follower"), (UNREADY, "not ready"), (SILENT, "silent")];
+    let results = RESULTS.map(|(_, colour, name)| (colour, name));
+    for (colour, name) in
+        roles.into_iter().chain(results).chain([("#f9d6d5", "a writer without success")])
+    {
+        let ink = if matches!(colour, LEADER | SILENT) { "#fff" } else { "#000" };
+        put(out, format_args!("<span style=\"background:{colour};color:{ink}\">{name}</span>"));
+    }
+    out.push_str("</p>");
+    out.push_str(&chart.finish(&outages(course, &samples)));
+}
+
+fn faults(chart: &mut Chart, course: &Course) {
+    let height = 14.0 * FAULTS.len() as f64;
+    let top = chart.lane("faults", height);
+    let mut free = [f64::MIN; FAULTS.len()];
+    for (number, event) in course.events.iter().enumerate() {
+        let row = number % FAULTS.len();
+        let y = top + 14.0 * row as f64;
+        chart.bar((event.began, event.healed), (y, 12.0), FAULTS[row], &event.name);
+        let (x, width) = (chart.x(event.healed) + 2.0, 5.5 * event.name.len() as f64);
+        // A name only where it does not run into the next of its row.
+        let next =
+            course.events.get(number + FAULTS.len()).map_or(f64::MAX, |next| chart.x(next.began));
+        if x >= free[row] && x + width < next {
+            chart.word(x, y + 10.0, event.name.trim_start_matches("openchaos:"));
+            free[row] = x + width;
+        }
+    }
+}
+
+fn roles(chart: &mut Chart, node: usize, course: &Course, states: &[State]) {
+    let top = chart.lane(&format!("n{node}"), 14.0);
+    let colour = |state: &State| match &state.view {
+        None => (SILENT, "silent".to_owned()),
+        Some(view) if view.is_leader => (LEADER, format!("leader of term {}", view.term)),
+        Some(view) if view.is_ready => (FOLLOWER, format!("follower in term {}", view.term)),
+        Some(view) => (UNREADY, format!("not ready in term {}", view.term)),
+    };
+    let mut open: Option<(u64, (&str, String))> = None;
+    for state in states.iter().filter(|state| state.node == node) {
+        let now = colour(state);
+        match &open {
+            Some((_, before)) if *before == now => {}
+            Some((from, (shade, title))) => {
+                chart.bar((*from, state.at), (top, 14.0), shade, title);
+                open = Some((state.at, now));
+            }
+            None => open = Some((state.at, now)),
+        }
+    }
+    if let Some((from, (shade, title))) = open {
+        chart.bar((from, course.ended), (top, 14.0), shade, &title);
+    }
+}
+
+fn masters(chart: &mut Chart, course: &Course, records: &Records) {
+    let mut sets: BTreeMap<&str, Vec<&Mastership>> = BTreeMap::new();
+    for one in &records.masterships {
+        sets.entry(&one.set).or_default().push(one);
+    }
+    for (set, mut list) in sets {
+        list.sort_by_key(|one| (one.at, one.epoch));
+        let top = chart.lane(set, 14.0);
+        for (number, one) in list.iter().enumerate() {
+            let Mastership { at, epoch, master, .. } = one;
+            let until = list.get(number + 1).map_or(course.ended, |next| next.at);
+            let place = usize::try_from(*master).unwrap_or_default() % MASTERS.len();
+            let title = format!("broker {master} is master, epoch {epoch}");
+            chart.bar((*at, until), (top, 14.0), MASTERS[place], &title);
+            if chart.x(until) - chart.x(*at) > 70.0 {
+                let x = chart.x(*at) + 3.0;
+                chart.word(x, top + 11.0, &format!("{master} (epoch {epoch})"));
+            }
+        }
+    }
+}
+
+fn density(chart: &mut Chart, course: &Course, samples: &[&Sample]) {
+    let height = 70.0;
+    let top = chart.lane("operations", height);
+    let length = course.ended.saturating_sub(course.began).max(1);
+    let mut columns: BTreeMap<u64, [u32; RESULTS.len()]> = BTreeMap::new();
+    for sample in samples {
+        let at = sample.ended.saturating_sub(course.began) * COLUMNS / length;
+        let kind = RESULTS.iter().position(|(result, ..)| *result == sample.result);
+        if let Some(count) =
+            columns.entry(at.min(COLUMNS - 1)).or_default().get_mut(kind.unwrap_or(0))
+        {
+            *count += 1;
+        }
+    }
+    let most = columns.values().map(|counts| counts.iter().sum::<u32>()).max().unwrap_or(1).max(1);
+    for (column, counts) in columns {
+        let from = course.began + column * length / COLUMNS;
+        let to = course.began + (column + 1) * length / COLUMNS;
+        let mut bottom = top + height;
+        for (count, (_, colour, name)) in counts.into_iter().zip(RESULTS) {
+            let tall = f64::from(count) / f64::from(most) * height;
+            bottom -= tall;
+            if count > 0 {
+                chart.bar((from, to), (bottom, tall), colour, &format!("{count} {name}"));
+            }
+        }
+    }
+}
+
+fn scatter(chart: &mut Chart, samples: &[&Sample]) {
+    let height = 150.0;
+    let top = chart.lane("latency", height);
+    // From 0.1 ms at the bottom to 10 s at the top, a decade for each fifth.
+    for (decade, name) in ["10 s", "1 s", "100 ms", "10 ms", "1 ms", "0.1 ms"].iter().enumerate() {
+        let y = top + height * decade as f64 / 5.0;
+        chart.rule(y);
+        chart.word(76.0, y + 4.0, name);
+    }
+    let step = samples.len().div_ceil(POINTS_MAX).max(1);
+    for (number, sample) in samples.iter().enumerate() {
+        // What was not carried out is rare and always shown.
+        if number % step != 0 && sample.result == Ended::Ok {
+            continue;
+        }
+        let micros = sample.ended.saturating_sub(sample.invoked) as f64 / 1_000.0;
+        let share = (micros.max(100.0) / 100.0).log10() / 5.0;
+        let colour = RESULTS.iter().find(|(result, ..)| *result == sample.result);
+        let y = top + height * (1.0 - share.min(1.0));
+        chart.point(sample.ended, y, colour.map_or("#000", |(_, colour, _)| colour));
+    }
+}
+
+/// Times in which some writer had no success, longer than [`OUTAGE`].
+fn outages(course: &Course, samples: &[&Sample]) -> Vec<(u64, u64)> {
+    let mut last: BTreeMap<u32, u64> = BTreeMap::new();
+    let mut found = Vec::new();
+    let mut successes: Vec<&&Sample> =
+        samples.iter().filter(|sample| sample.is_write && sample.result == Ended::Ok).collect();
+    successes.sort_by_key(|sample| sample.ended);
+    for sample in successes {
+        if let Some(before) = last.insert(sample.client, sample.ended)
+            && sample.ended - before > OUTAGE
+        {
+            found.push((before, sample.ended));
+        }
+    }
+    found.extend(
+        last.values().filter(|at| course.ended > **at + SECOND).map(|at| (*at, course.ended)),
+    );
+    found
+}

@@ -1,0 +1,378 @@
+//! One run from its first check to its verdict.
+//!
+//! ```text
+//! check ─► build ─► calm ─► (fault: plan, inject, hold, heal, await recovery, pause)* ─► stop ─► settle ─► judge ─► report
+//! ```
+
+use crate::actors::lines::Lines;
+use crate::actors::observer;
+use crate::actors::recorder::Recorder;
+use crate::clock::{self, SECOND};
+use crate::draw::Draw;
+use crate::fabric::Traffic;
+use crate::faults::injection::{Injection, unexpected_end};
+use crate::faults::plan::{Deed, plan};
+use crate::faults::{Fault, UnknownFault, parse, skipped};
+use crate::ground::leftovers;
+use crate::ground::probe::{self, Finding, NEEDED};
+use crate::stalls::Stalls;
+use crate::stand::{Stand, Wanted};
+use crate::{judge, report};
+use bytes::Bytes;
+use protocol::private;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the cluster may take to be whole: at the start, and after a fault.
+const WHOLE: Duration = Duration::from_secs(30);
+
+/// Calm at the start.
+const CALM: Duration = Duration::from_secs(3);
+
+/// Pause after a fault, in ms.
+const PAUSE_MS: (u64, u64) = (500, 2_000);
+
+/// How long controllers may take to hold the same state once nobody asks any more.
+const SETTLE: Duration = Duration::from_secs(15);
+
+/// What is wanted of a run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Controllers, 3 or 5.
+    pub nodes: u8,
+    /// The faults, as [`parse`] reads them.
+    pub faults: String,
+    /// How long faults are injected.
+    pub length: Duration,
+    /// Draws everything that is drawn.
+    pub seed: u64,
+    /// Where the run's files go; made, and kept.
+    pub folder: PathBuf,
+    /// Version of that program, for the report.
+    pub version: &'static str,
+    /// The program to run as `PROGRAM serve -c FILE`.
+    pub program: PathBuf,
+    /// Whether a skipped fault fails the run.
+    pub is_release: bool,
+}
+
+/// Why a run did not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A fault that nobody knows.
+    #[error(transparent)]
+    Fault(#[from] UnknownFault),
+    /// A means that every run needs.
+    #[error("cannot run here: {0}")]
+    Means(String),
+    /// None of the faults can be injected here.
+    #[error("none of these faults can be injected here")]
+    NothingLeft,
+    /// A file, a namespace or a process could not be made.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The cluster never came to life.
+    #[error("the controllers did not become a cluster in time; their logs are in {0}")]
+    NoCluster(String),
+}
+
+/// One fault as it was.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Event {
+    pub(crate) name: String,
+    /// When it was confirmed to be in force, when it was healed, when all was well again.
+    pub(crate) began: u64,
+    pub(crate) healed: u64,
+    pub(crate) recovered: Option<u64>,
+    pub(crate) evidence: Vec<String>,
+    pub(crate) doubts: Vec<String>,
+    /// Brokers that it touched.
+    pub(crate) brokers: Vec<Ipv4Addr>,
+}
+
+/// Everything that was seen, for the judge and the report.
+#[derive(Debug, Default)]
+pub(crate) struct Course {
+    pub(crate) began: u64,
+    pub(crate) ended: u64,
+    pub(crate) events: Vec<Event>,
+    pub(crate) skipped: Vec<(String, String)>,
+    pub(crate) findings: Vec<Finding>,
+    /// What must not happen, in words.
+    pub(crate) accidents: Vec<String>,
+    pub(crate) traffic: Traffic,
+    pub(crate) stalls: Vec<(u64, u64)>,
+    /// What each controller says of each broker set at the end.
+    pub(crate) finals: Vec<Value>,
+    pub(crate) hashes: Vec<String>,
+    /// Where the broker with an id lives.
+    pub(crate) addresses: BTreeMap<(Box<str>, i64), Ipv4Addr>,
+    pub(crate) is_interrupted: bool,
+}
+
+/// What a run sees, and whom it tells.
+struct Diary<'a> {
+    course: &'a mut Course,
+    say: &'a dyn Fn(&str),
+}
+
+/// Runs, judges and reports; `say` takes lines for the operator.
+///
+/// # Errors
+/// Whatever kept the run from beginning; what happens later is in the verdict.
+pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<judge::Verdict, StartError> {
+    let faults = parse(&options.faults, usize::from(options.nodes))?;
+    let findings = probe::findings();
+    say(probe::table(&findings).trim_end());
+    let lacking = findings.iter().find(|(means, found)| NEEDED.contains(means) && found.is_err());
+    if let Some((means, Err(why))) = lacking {
+        return Err(StartError::Means(format!("{}: {why}", means.name())));
+    }
+    for line in leftovers::remove() {
+        say(&line);
+    }
+    let mut course = Course { findings, ..Course::default() };
+    let nodes = usize::from(options.nodes);
+    let mut usable = Vec::new();
+    for fault in faults {
+        match skipped(&fault, &course.findings, nodes) {
+            Some(why) => course.skipped.push((fault.name, why)),
+            None => usable.push(fault),
+        }
+    }
+    for (name, why) in &course.skipped {
+        say(&format!("SKIPPED {name}: {why}"));
+    }
+    if usable.is_empty() {
+        return Err(StartError::NothingLeft);
+    }
+    fs::create_dir_all(&options.folder)?;
+    say(&format!("seed {}; files in {}", options.seed, options.folder.display()));
+    let origin =
+        format!("chaos --seed {} --nodes {} --faults {}", options.seed, nodes, options.faults);
+    let recorder = Arc::new(Recorder::create(&options.folder, nodes, origin)?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // On this very thread: controllers die with the thread that started them.
+    let diary = Diary { course: &mut course, say };
+    runtime.block_on(carry(options, &usable, &recorder, diary))?;
+    recorder.flush()?;
+    say("judging");
+    let verdict = judge::judge(options, &course, &recorder);
+    report::write(options, &course, &recorder, &verdict)?;
+    Ok(verdict)
+}
+
+async fn carry(
+    options: &Options,
+    faults: &[Fault],
+    recorder: &Arc<Recorder>,
+    diary: Diary<'_>,
+) -> Result<(), StartError> {
+    let Diary { course, say } = diary;
+    let mut draw = Draw::new(options.seed);
+    let fills = |fault: &Fault| {
+        fault.entries.iter().any(|entry| entry.means == Some(probe::Means::SizedTmpfs))
+    };
+    let wanted = Wanted {
+        nodes: options.nodes,
+        program: options.program.clone(),
+        folder: options.folder.clone(),
+        has_small_disks: faults.iter().any(fills),
+    };
+    let mut stop = Stop::new()?;
+    let building = Stand::build(&wanted, Arc::clone(recorder), &mut draw);
+    let mut stand = tokio::select! {
+        stand = building => stand?,
+        () = stop.wanted() => { course.is_interrupted = true; return Ok(()) }
+    };
+    stand.enter_actors(&mut draw)?;
+    let stalls = Stalls::watch()?;
+    course.began = clock::now();
+    tokio::select! {
+        driven = drive(&mut stand, options, faults, (&mut draw, Diary { course, say })) => driven?,
+        () = stop.wanted() => {
+            say("interrupted: what was made is removed, what was seen is judged");
+            course.is_interrupted = true;
+        }
+    }
+    course.ended = clock::now();
+    course.stalls = stalls.end();
+    course.traffic = stand.fabric.traffic();
+    if let Some(crew) = stand.crew.take() {
+        course.addresses = crew.addresses(&stand.cast);
+        crew.stop().await;
+        if !course.is_interrupted {
+            settle(&mut stand, course).await;
+        }
+        crew.end();
+    }
+    Ok(())
+}
+
+/// The two signals by which a person or a supervisor ends a run.
+struct Stop {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self { interrupt, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn wanted(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+async fn drive(
+    stand: &mut Stand,
+    options: &Options,
+    faults: &[Fault],
+    (draw, diary): (&mut Draw, Diary<'_>),
+) -> Result<(), StartError> {
+    let Diary { course, say } = diary;
+    if !stand.until(WHOLE, |stand| stand.is_whole()).await {
+        return Err(StartError::NoCluster(options.folder.display().to_string()));
+    }
+    say("the cluster is whole; calm");
+    tokio::time::sleep(CALM).await;
+    let length = u64::try_from(options.length.as_nanos()).unwrap_or(u64::MAX);
+    let began = clock::now();
+    let mut order: Vec<&Fault> = Vec::new();
+    while clock::now() - began < length && !stand.recorder.is_full() {
+        let Some(fault) = order.pop() else {
+            order = faults.iter().collect();
+            draw.shuffle(&mut order);
+            continue;
+        };
+        let event = inject(stand, fault, draw).await;
+        say(&line(course, &event));
+        let has_recovered = event.recovered.is_some();
+        course.events.push(event);
+        if let Some((node, status)) = unexpected_end(stand) {
+            course.accidents.push(format!("n{node} ended by itself: {status}"));
+            return Ok(());
+        }
+        if !has_recovered {
+            let text = format!("{} did not heal within {} s", fault.name, WHOLE.as_secs());
+            course.accidents.push(text);
+            return Ok(());
+        }
+        let pause = draw.between(PAUSE_MS.0, PAUSE_MS.1);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+    let reached = |fault: &&Fault| !course.events.iter().any(|event| event.name == fault.name);
+    for fault in faults.iter().filter(reached) {
+        course.skipped.push((fault.name.clone(), "the time was over".to_owned()));
+    }
+    Ok(())
+}
+
+async fn inject(stand: &mut Stand, fault: &Fault, draw: &mut Draw) -> Event {
+    let scene = stand.scene(fault.fixed);
+    let plan = plan(fault, &scene, draw);
+    let brokers = touched(&plan.deeds, &scene.brokers);
+    let mut injection = Injection::begin(stand, &plan.deeds).await;
+    let began = clock::now();
+    if plan.deeds.is_empty() && fault.name.ends_with("noop") {
+        injection.evidence.push("nothing was done".to_owned());
+    } else if plan.deeds.is_empty() {
+        injection.doubts.push("nothing to do it to".to_owned());
+    }
+    tokio::time::sleep(Duration::from_nanos(plan.lasts)).await;
+    injection.end(stand).await;
+    let healed = clock::now();
+    // What the observer saw before says nothing about now.
+    tokio::time::sleep(observer::EVERY * 3).await;
+    let is_whole = stand.until(WHOLE, |stand| stand.is_whole()).await;
+    let recovered = is_whole.then(clock::now);
+    let Injection { evidence, doubts, .. } = injection;
+    Event { name: fault.name.clone(), began, healed, recovered, evidence, doubts, brokers }
+}
+
+/// Addresses of brokers whose packets or lives the deeds touch.
+fn touched(deeds: &[Deed], sets: &[Vec<Ipv4Addr>]) -> Vec<Ipv4Addr> {
+    let all = || sets.iter().flatten();
+    let mut touched = Vec::new();
+    for deed in deeds {
+        match deed {
+            Deed::Rule(rule) => {
+                touched
+                    .extend(all().filter(|one| rule.from.contains(one) || rule.to.contains(one)));
+            }
+            Deed::KillBroker(set, place) => touched.push(sets[*set][*place]),
+            _ => {}
+        }
+    }
+    touched.sort_unstable();
+    touched.dedup();
+    touched
+}
+
+fn line(course: &Course, event: &Event) -> String {
+    let ms = |from: u64, to: u64| to.saturating_sub(from) / clock::MILLISECOND;
+    let at = event.began.saturating_sub(course.began) / SECOND;
+    let recovered =
+        event.recovered.map_or("never".to_owned(), |at| format!("{} ms", ms(event.healed, at)));
+    let said = if event.doubts.is_empty() { &event.evidence } else { &event.doubts };
+    let verdict = if event.doubts.is_empty() { "confirmed" } else { "NOT CONFIRMED" };
+    format!(
+        "{at:>4} s  {:<34} held {:>5} ms, whole again after {recovered}; {verdict}: {}",
+        event.name,
+        ms(event.began, event.healed),
+        said.join(", ")
+    )
+}
+
+/// Waits until all controllers hold the same state, and asks each for every broker set.
+async fn settle(stand: &mut Stand, course: &mut Course) {
+    let is_settled = |stand: &mut Stand| {
+        let all: Option<Vec<_>> = stand.recorder.latest().into_iter().collect();
+        all.is_some_and(|all| {
+            all.iter().all(|v| (v.applied, &v.hash) == (all[0].applied, &all[0].hash))
+        })
+    };
+    tokio::time::sleep(observer::EVERY * 3).await;
+    if !stand.until(SETTLE, is_settled).await {
+        course.accidents.push(format!("states differ {} s after the end", SETTLE.as_secs()));
+    }
+    let views = stand.recorder.latest().into_iter();
+    course.hashes = views.map(|view| view.map_or("silent".to_owned(), |view| view.hash)).collect();
+    course.finals = ask_finals(stand).await;
+}
+
+async fn ask_finals(stand: &Stand) -> Vec<Value> {
+    let mut sets: Vec<Box<str>> = {
+        let records = stand.recorder.lock();
+        records.history.operations.iter().map(|operation| operation.set.clone()).collect()
+    };
+    sets.sort_unstable();
+    sets.dedup();
+    let cast = stand.cast.clone();
+    let recorder = Arc::clone(&stand.recorder);
+    let asking = async move {
+        let lines = Lines::new((u32::MAX, cast.observer), &cast.controllers, WHOLE, &recorder);
+        let mut finals = Vec::new();
+        for node in 0..cast.controllers.len() {
+            for set in &sets {
+                let body = Bytes::copy_from_slice(set.as_bytes());
+                let answer = observer::ask(&lines, node, private::DESCRIBE, body, WHOLE).await;
+                finals.push(answer.unwrap_or(Value::Null));
+            }
+        }
+        finals
+    };
+    crate::actors::crew::inside(&stand.cast.clients_namespace, asking).unwrap_or_default()
+}

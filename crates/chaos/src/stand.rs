@@ -1,0 +1,241 @@
+//! One cluster under test: namespaces, fabric, controllers, actors. Dropping it removes all of it.
+
+use crate::actors::PORT;
+use crate::actors::crew::{Cast, Crew};
+use crate::actors::recorder::{Recorder, View};
+use crate::clock;
+use crate::draw::Draw;
+use crate::fabric::{Fabric, Home};
+use crate::faults::plan::Scene;
+use crate::ground::cgroup::Tree;
+use crate::ground::controller::{Controller, Plan};
+use crate::ground::namespace::{self, Namespaces};
+use crate::ground::{PREFIX, tool};
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Broker sets, and brokers in each.
+pub(crate) const SETS: u8 = 3;
+pub(crate) const BROKERS: u8 = 3;
+
+/// Clients.
+const WRITERS: u8 = 2;
+const READERS: u8 = 2;
+
+/// Size of a disk that can be full.
+const DISK: &str = "size=96m";
+
+/// How often we look while we wait.
+pub(crate) const LOOK: Duration = Duration::from_millis(20);
+
+/// What a cluster is made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) nodes: u8,
+    pub(crate) program: PathBuf,
+    pub(crate) folder: PathBuf,
+    pub(crate) has_small_disks: bool,
+}
+
+/// Places where a disk of limited size is mounted; dropping this unmounts them.
+#[derive(Debug, Default)]
+struct Mounts(Vec<PathBuf>);
+
+impl Drop for Mounts {
+    fn drop(&mut self) {
+        for place in &self.0 {
+            // The next start removes what could not be removed.
+            drop(tool(&["umount", &place.display().to_string()]));
+        }
+    }
+}
+
+/// The cluster. The order of the fields is the order in which they go.
+#[derive(Debug)]
+pub(crate) struct Stand {
+    pub(crate) controllers: Vec<Controller>,
+    pub(crate) crew: Option<Crew>,
+    pub(crate) fabric: Fabric,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) cast: Cast,
+    pub(crate) tree: Option<Tree>,
+    pub(crate) run: u32,
+    pub(crate) folder: PathBuf,
+    pub(crate) nodes: Vec<Ipv4Addr>,
+    _mounts: Mounts,
+    _namespaces: Namespaces,
+}
+
+impl Stand {
+    /// Makes everything and starts the controllers; the actors come later.
+    pub(crate) async fn build(
+        wanted: &Wanted,
+        recorder: Arc<Recorder>,
+        draw: &mut Draw,
+    ) -> io::Result<Self> {
+        let run = std::process::id();
+        let nodes: Vec<Ipv4Addr> =
+            (1..=wanted.nodes).map(|node| Ipv4Addr::new(10, 77, 0, node)).collect();
+        let cast = cast(run, &nodes);
+        let homes = homes(run, &nodes, &cast);
+        let mut namespaces = Namespaces::default();
+        for home in &homes {
+            namespaces.add(&home.namespace)?;
+        }
+        let fabric = Fabric::start(&homes, draw.fork())?;
+        for home in &homes {
+            namespace::furnish(home)?;
+        }
+        let mut mounts = Mounts::default();
+        let mut controllers = Vec::new();
+        for (node, home) in homes.iter().take(nodes.len()).enumerate() {
+            let name = format!("n{node}");
+            let store = wanted.folder.join(&name).join("store");
+            fs::create_dir_all(&store)?;
+            if wanted.has_small_disks {
+                let (source, place) = (format!("{PREFIX}{run}"), store.display().to_string());
+                tool(&["mount", "-t", "tmpfs", "-o", DISK, &source, &place])?;
+                mounts.0.push(store.clone());
+            }
+            let settings = wanted.folder.join(&name).join("controller.conf");
+            fs::write(&settings, properties(node, &nodes, &store))?;
+            controllers.push(Controller::new(Plan {
+                log: wanted.folder.join(format!("{name}.log")),
+                name,
+                namespace: home.namespace.clone(),
+                program: wanted.program.clone(),
+                settings,
+            }));
+        }
+        for controller in &mut controllers {
+            controller.start().await?;
+        }
+        let folder = wanted.folder.clone();
+        let (tree, crew) = (Tree::find(), None);
+        let (_mounts, _namespaces) = (mounts, namespaces);
+        Ok(Self {
+            controllers,
+            crew,
+            fabric,
+            recorder,
+            cast,
+            tree,
+            run,
+            folder,
+            nodes,
+            _mounts,
+            _namespaces,
+        })
+    }
+
+    /// Starts brokers, clients and the observer.
+    pub(crate) fn enter_actors(&mut self, draw: &mut Draw) -> io::Result<()> {
+        self.crew = Some(Crew::start(&self.cast, &self.recorder, draw)?);
+        Ok(())
+    }
+
+    /// The controller that leads: of those who say so, the one with the largest term.
+    pub(crate) fn leader(&self) -> Option<usize> {
+        let views = self.recorder.latest();
+        let leads = |(node, view): (usize, Option<View>)| {
+            let view = view.filter(|view| view.is_leader)?;
+            Some((view.term, node))
+        };
+        views.into_iter().enumerate().filter_map(leads).max().map(|(_, node)| node)
+    }
+
+    /// Whether every controller follows one leader, serves, and has applied the same or nearly.
+    pub(crate) fn is_whole(&self) -> bool {
+        let views = self.recorder.latest();
+        let all: Option<Vec<View>> = views.into_iter().collect();
+        let Some(all) = all else { return false };
+        let leaders = all.iter().filter(|view| view.is_leader).count();
+        let agree = all.iter().all(|view| view.is_ready && view.leader == all[0].leader);
+        leaders == 1 && agree && self.crew.as_ref().is_some_and(Crew::all_live)
+    }
+
+    /// What a plan may know now.
+    pub(crate) fn scene(&self, fixed: usize) -> Scene {
+        let master = |(set, (name, _)): (usize, &(String, Vec<Ipv4Addr>))| {
+            let id = self.recorder.master(name)?;
+            let crew = self.crew.as_ref()?;
+            crew.place(set, id).filter(|place| crew.lives(set, *place))
+        };
+        Scene {
+            controllers: self.nodes.clone(),
+            leader: self.leader().unwrap_or(0),
+            brokers: self.cast.sets.iter().map(|(_, addresses)| addresses.clone()).collect(),
+            masters: self.cast.sets.iter().enumerate().map(master).collect(),
+            clients: self.cast.writers.iter().chain(&self.cast.readers).copied().collect(),
+            fixed,
+        }
+    }
+
+    /// Waits until `is_so`; `false` if it takes longer than `patience`.
+    pub(crate) async fn until(&mut self, patience: Duration, is_so: fn(&mut Self) -> bool) -> bool {
+        let began = clock::now();
+        let patience = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
+        while clock::now() - began < patience {
+            if is_so(self) {
+                return true;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        false
+    }
+}
+
+fn cast(run: u32, nodes: &[Ipv4Addr]) -> Cast {
+    let client = |number| Ipv4Addr::new(10, 77, 2, number);
+    let set = |set: u8| {
+        let broker = |broker| Ipv4Addr::new(10, 77, 1, set * 16 + broker + 1);
+        (format!("set-{set}"), (0..BROKERS).map(broker).collect())
+    };
+    Cast {
+        controllers: nodes.iter().map(|node| SocketAddr::from((*node, PORT))).collect(),
+        sets: (0..SETS).map(set).collect(),
+        writers: (1..=WRITERS).map(client).collect(),
+        readers: (WRITERS + 1..=WRITERS + READERS).map(client).collect(),
+        observer: client(250),
+        brokers_namespace: namespace::name(run, "brokers"),
+        clients_namespace: namespace::name(run, "clients"),
+    }
+}
+
+/// Controllers first, in their order.
+fn homes(run: u32, nodes: &[Ipv4Addr], cast: &Cast) -> Vec<Home> {
+    let node = |(number, address): (usize, &Ipv4Addr)| Home {
+        namespace: namespace::name(run, &format!("n{number}")),
+        addresses: vec![*address],
+    };
+    let mut homes: Vec<Home> = nodes.iter().enumerate().map(node).collect();
+    homes.push(Home {
+        namespace: cast.brokers_namespace.clone(),
+        addresses: cast.sets.iter().flat_map(|(_, addresses)| addresses).copied().collect(),
+    });
+    let clients = cast.writers.iter().chain(&cast.readers).chain([&cast.observer]);
+    homes.push(Home {
+        namespace: cast.clients_namespace.clone(),
+        addresses: clients.copied().collect(),
+    });
+    homes
+}
+
+fn properties(node: usize, nodes: &[Ipv4Addr], store: &Path) -> String {
+    let peers = nodes.iter().enumerate();
+    let peers: Vec<String> = peers.map(|(id, address)| format!("n{id}-{address}:{PORT}")).collect();
+    let store = store.display();
+    format!(
+        "controllerDLegerGroup = chaos\n\
+         controllerDLegerPeers = {}\n\
+         controllerDLegerSelfId = n{node}\n\
+         controllerStorePath = {store}\n\
+         configStorePath = {store}/stored.properties\n\
+         pitchover.limits.segmentBytes = 4194304\n",
+        peers.join(";")
+    )
+}

@@ -1,0 +1,212 @@
+//! `pitchover chaos`: real controllers, each in namespaces of its own, under faults; and the verdict.
+//!
+//! | Exit code | Means |
+//! |---|---|
+//! | 0 | passed |
+//! | 1 | failed: something did not hold; the verdict says what |
+//! | 2 | nothing was started: an unknown fault, no privileges, something is missing |
+//! | 3 | invalid: a fault was not confirmed, or the run was interrupted |
+
+use ::chaos::faults::catalogue::{CATALOGUE, Kind};
+use ::chaos::ground::probe;
+use ::chaos::judge::{Outcome, Verdict};
+use ::chaos::recovery::Row;
+use ::chaos::run::Options;
+use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Nothing was started.
+const EXIT_NOT_STARTED: u8 = 2;
+
+/// The run says nothing.
+const EXIT_INVALID: u8 = 3;
+
+/// Break real controllers, and judge what their clients saw.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run controllers, brokers and clients under faults. Needs root.
+    Run(Arguments),
+    /// Show every fault, and what this machine can inject.
+    List,
+}
+
+/// What a run is for; sets what is not given.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Profile {
+    /// Kills, pauses and partitions of three controllers, 5 minutes.
+    Commit,
+    /// Every fault, five controllers, 2 hours.
+    Nightly,
+    /// Every fault, five controllers, 24 hours; a skipped fault makes it invalid.
+    Release,
+}
+
+/// Which controllers are broken.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Target {
+    /// This very program.
+    Pitchover,
+}
+
+#[derive(Debug, Parser)]
+pub(crate) struct Arguments {
+    /// A set of the options below.
+    #[arg(long)]
+    profile: Option<Profile>,
+    /// Controllers, 3 or 5.
+    #[arg(long, value_parser = ["3", "5"])]
+    nodes: Option<String>,
+    /// `all`, `openchaos`, `ours`, or names: `leader-kill,openchaos:bridge,fixed-kill@n1,leader-kill+master-kill`.
+    #[arg(long, value_name = "LIST")]
+    faults: Option<String>,
+    /// How long faults are injected: 90s, 10m, 24h.
+    #[arg(long = "for", value_name = "TIME", value_parser = time)]
+    length: Option<Duration>,
+    /// Draws the order of faults, whom they hit, and how long.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Which controllers are broken.
+    #[arg(long, default_value = "pitchover")]
+    target: Target,
+    /// Folder for the history, the logs, the verdict and the report; by default a new one below the temporary folder.
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+}
+
+/// What the profile `commit` does.
+const COMMIT: &str = "leader-kill,random-kill,leader-term,kill-all,leader-suspend,random-suspend,pause-1,pause-2,\
+                      leader-partition,random-partition,one-way-in,one-way-out,leader-from-followers,flapping,\
+                      master-kill,master-from-leader";
+
+pub(crate) fn run(command: &Command) -> ExitCode {
+    match command {
+        Command::List => {
+            list();
+            ExitCode::SUCCESS
+        }
+        Command::Run(arguments) => run_one(arguments),
+    }
+}
+
+fn list() {
+    print!("{}", probe::table(&probe::findings()));
+    println!();
+    for entry in CATALOGUE {
+        let note = match entry.kind {
+            Kind::NotYet(why) => format!("SKIPPED: {why}"),
+            _ if entry.nodes_min > 1 => format!("needs {} controllers", entry.nodes_min),
+            _ => entry.means.map_or(String::new(), |means| format!("needs {}", means.name())),
+        };
+        println!("{:<12} {:<38} {note}", entry.family, entry.full_name());
+    }
+}
+
+fn run_one(arguments: &Arguments) -> ExitCode {
+    let options = match options(arguments) {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("chaos: {error}");
+            return ExitCode::from(EXIT_NOT_STARTED);
+        }
+    };
+    match ::chaos::run::run(&options, &|line| println!("{line}")) {
+        Ok(verdict) => {
+            print_verdict(&verdict);
+            println!("report: {}", options.folder.join("report.html").display());
+            match verdict.outcome {
+                Outcome::Passed => ExitCode::SUCCESS,
+                Outcome::Failed => ExitCode::FAILURE,
+                Outcome::Invalid => ExitCode::from(EXIT_INVALID),
+            }
+        }
+        Err(error) => {
+            eprintln!("chaos: {error}");
+            ExitCode::from(EXIT_NOT_STARTED)
+        }
+    }
+}
+
+fn options(arguments: &Arguments) -> std::io::Result<Options> {
+    let (faults, minutes, nodes) = match arguments.profile {
+        Some(Profile::Commit) => (COMMIT, 5, 3),
+        Some(Profile::Nightly) => ("all", 120, 5),
+        Some(Profile::Release) => ("all", 24 * 60, 5),
+        None => ("all", 10, 3),
+    };
+    let Target::Pitchover = arguments.target;
+    let seed = arguments.seed.unwrap_or_else(::chaos::clock::unix_seconds);
+    let folder = || std::env::temp_dir().join(format!("pitchover-chaos-{}", std::process::id()));
+    Ok(Options {
+        nodes: arguments.nodes.as_ref().and_then(|nodes| nodes.parse().ok()).unwrap_or(nodes),
+        faults: arguments.faults.clone().unwrap_or_else(|| faults.to_owned()),
+        length: arguments.length.unwrap_or(Duration::from_secs(minutes * 60)),
+        seed,
+        folder: arguments.out.clone().unwrap_or_else(folder),
+        program: std::env::current_exe()?,
+        version: crate::VERSION,
+        is_release: matches!(arguments.profile, Some(Profile::Release)),
+    })
+}
+
+fn print_verdict(verdict: &Verdict) {
+    println!(
+        "\n{:<34} {:>7} {:>22} {:>22}",
+        "FAULT", "SAMPLES", "OUTAGE P50/MAX MS", "HEALED P50/MAX MS"
+    );
+    for row in &verdict.recovery {
+        let both = |values: &[u64]| {
+            format!("{} / {}", Row::percentile(values, 50), Row::percentile(values, 100))
+        };
+        let (outage, healed) = (both(&row.outages_ms), both(&row.healed_ms));
+        println!("{:<34} {:>7} {outage:>22} {healed:>22}", row.fault, row.outages_ms.len());
+    }
+    let [ok, refused, unknown] = verdict.operations;
+    println!(
+        "\noperations: {ok} ok, {refused} refused, {unknown} unknown; {} sets undecided by the search",
+        verdict.undecided
+    );
+    for line in &verdict.violations {
+        println!("VIOLATION {line}");
+    }
+    for line in &verdict.doubts {
+        println!("IN DOUBT {line}");
+    }
+    println!("{}", verdict.word());
+}
+
+/// `90s`, `10m`, `24h`.
+fn time(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no time; write 90s, 10m or 24h");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text.trim_end_matches(unit).parse().map_err(|_not_a_number| wrong())?;
+    Ok(Duration::from_secs(number * seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{COMMIT, time};
+    use std::time::Duration;
+
+    #[test]
+    fn times_have_a_unit() {
+        assert_eq!(time("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(time("10m"), Ok(Duration::from_secs(600)));
+        assert_eq!(time("24h"), Ok(Duration::from_secs(86_400)));
+        for wrong in ["", "10", "m", "10d", "-1s"] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_faults_of_a_commit_are_in_the_catalogue() {
+        assert_eq!(::chaos::faults::parse(COMMIT, 3).map(|faults| faults.len()), Ok(16));
+    }
+}
