@@ -5,7 +5,7 @@
 //!  leader:     stranger ──► learner ──caught up for one E──► joint change: it votes, its old self is removed ──► left
 //! ```
 //!
-//! Level-triggered: a leader looks at who belongs to the cluster and who sits on the seats, and makes the one change that
+//! Decision 0010. Level-triggered: a leader looks at who belongs to the cluster and who sits on the seats, and makes the one change that
 //! is next. Whatever a lost leader left half done, the next one finds and ends; nothing is remembered but since when a
 //! learner has been close behind.
 
