@@ -125,7 +125,10 @@ impl Health {
     /// The next moment at which time alone changes something.
     pub(crate) fn next_due(&self) -> Instant {
         let question = if self.asked.is_some() { None } else { Some(self.next_question) };
-        let end = self.proof.map(|proof| proof.plus_ms(PROOF_AGE_MS_MAX));
+        // The end of a proof is a reason to wake as long as the others believe in it; they are told once.
+        let is_believed = self.told.is_some_and(|(serves, _)| serves);
+        let proof = self.proof.filter(|_| is_believed);
+        let end = proof.map(|proof| proof.plus_ms(PROOF_AGE_MS_MAX));
         let tell = self.told.map_or(Instant::default(), |(_, at)| at.plus_ms(PROOF_EVERY_MS));
         question.into_iter().chain(end).fold(tell, Instant::min)
     }
@@ -163,6 +166,18 @@ mod tests {
         assert!(health.must_ask(at(PROOF_EVERY_MS)));
         health.reached(Barrier(1));
         assert!(!health.serves(at(PROOF_EVERY_MS)), "nothing was asked");
+    }
+
+    #[test]
+    fn a_proof_that_ended_wakes_nobody() {
+        let mut health = Health::default();
+        health.asked(at(0), Some(Barrier(1)), PROOF_EVERY_MS);
+        health.reached(Barrier(1));
+        assert!(health.must_tell(at(1), true));
+        health.asked(at(PROOF_EVERY_MS), Some(Barrier(2)), PROOF_EVERY_MS);
+        // No quorum answers any more.
+        assert!(health.must_tell(at(PROOF_AGE_MS_MAX), false));
+        assert!(health.next_due() > at(PROOF_AGE_MS_MAX), "{:?}", health.next_due());
     }
 
     #[test]
