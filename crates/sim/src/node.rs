@@ -24,6 +24,8 @@ use std::collections::VecDeque;
 const DIAL_DEADLINE: u64 = 2_000 * MS;
 /// Pauses between attempts to open a link. As in the server.
 const BACKOFF: (u64, u64) = (50 * MS, 1_000 * MS);
+/// A controller that asks to be woken more often does so in vain: its ticks and all its deadlines need less (L6).
+const WAKES_PER_SECOND_MAX: u64 = 2_000;
 /// The shortest time between two turns of a process.
 const TURN_MICROS: u64 = 20;
 
@@ -89,6 +91,8 @@ pub(crate) struct Node {
     pub(crate) requests: VecDeque<Event>,
     has_turn: bool,
     wish: u64,
+    /// In which second it was woken how often, as it asked for.
+    wakes: (u64, u64),
     pub(crate) frozen_until: u64,
     /// The link to each peer, if it is up or being opened.
     links: Vec<Option<PipeId>>,
@@ -122,6 +126,7 @@ impl Node {
             requests: VecDeque::new(),
             has_turn: false,
             wish: 0,
+            wakes: (0, 0),
             frozen_until: 0,
             links: vec![None; peers],
             is_linked: vec![false; peers],
@@ -232,9 +237,21 @@ impl World<'_> {
     }
 
     pub(crate) fn woken(&mut self, node: usize, wish: u64) {
-        if self.nodes[node].wish == wish {
-            self.tell(node, Event::Wake);
+        let state = &mut self.nodes[node];
+        if state.wish != wish {
+            return;
         }
+        let second = self.now / (1_000 * MS);
+        if state.wakes.0 != second {
+            state.wakes = (second, 0);
+        }
+        state.wakes.1 += 1;
+        if state.wakes.1 > WAKES_PER_SECOND_MAX {
+            let text =
+                format!("node {node} wakes itself more than {WAKES_PER_SECOND_MAX} times a second");
+            return self.fail("L6", text);
+        }
+        self.tell(node, Event::Wake);
     }
 
     /// One turn: what waits goes in, what comes out is checked and then carried out.
