@@ -154,6 +154,12 @@ impl MemoryDisk {
         lock(&self.shared).has_power
     }
 
+    /// Whether a name was made, changed or removed since the folder was last synced.
+    #[must_use]
+    pub fn has_pending_names(&self) -> bool {
+        !lock(&self.shared).pending.is_empty()
+    }
+
     /// How many syncs of files succeeded so far.
     #[must_use]
     pub fn syncs(&self) -> u64 {

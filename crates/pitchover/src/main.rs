@@ -12,6 +12,7 @@ mod dev;
 mod elect;
 mod logging;
 mod serve;
+mod sim;
 mod status;
 mod targets;
 
@@ -40,6 +41,8 @@ enum Command {
     Elect(elect::Arguments),
     /// Judge recorded histories: can all answers be explained by one order?
     Check(check::Arguments),
+    /// Run whole clusters under faults in one thread, one seed each, and check every invariant.
+    Sim(sim::Arguments),
     /// Measure.
     #[command(subcommand)]
     Bench(bench::Command),
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Command::Describe(arguments) => describe::run(&arguments),
         Command::Elect(arguments) => elect::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Sim(arguments) => sim::run(&arguments),
         Command::Bench(command) => bench::run(command),
         Command::Chaos(command) => chaos::run(&command),
         Command::CannedServer(arguments) => bench::run_canned(&arguments),

@@ -70,6 +70,8 @@ pub(crate) struct Heard {
     /// Since when without a gap.
     pub(crate) since: u64,
     pub(crate) last: u64,
+    /// Over which connection last.
+    pub(crate) pipe: PipeId,
 }
 
 /// One broker: what is on its disk, and what its process knows.

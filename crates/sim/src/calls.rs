@@ -10,6 +10,8 @@ use crate::world::World;
 use bytes::{Bytes, BytesMut};
 use controller::{Caller, ConnectionId, Event};
 use protocol::{Frame, HeaderEncoding, Request, Response, response_code};
+use std::ops::Range;
+use workload::history::{Operation, Outcome};
 
 /// How long a broker or a tool waits for an answer. Source: spec/broker-side.md, all controller calls.
 pub(crate) const PATIENCE: u64 = 3_000 * MS;
@@ -45,6 +47,8 @@ pub(crate) struct Call {
     pub(crate) committed: u64,
     /// The newest version of its broker set that anybody had been shown when it began.
     pub(crate) floor: Option<(i32, i32)>,
+    /// Its operations in the history.
+    recorded: Range<usize>,
     pub(crate) is_answered: bool,
     pub(crate) is_given_up: bool,
 }
@@ -55,7 +59,7 @@ impl World<'_> {
         let call = self.next_call;
         self.next_call += 1;
         let Some(open) = self.net.pipes.get(&pipe) else { return call };
-        let node = open.acceptor();
+        let (place, node) = (open.dialler(), open.acceptor());
         let mut frame = BytesMut::new();
         let opaque = i32::try_from(call).unwrap_or(i32::MAX);
         let encoding =
@@ -75,6 +79,7 @@ impl World<'_> {
             arrived: None,
             committed,
             floor,
+            recorded: self.record(place, node, &request),
             is_answered: false,
             is_given_up: false,
         };
@@ -83,6 +88,34 @@ impl World<'_> {
         let question = Box::new(Question { call: Some(call), request, frame });
         self.send(pipe, Lane::Up, Cargo::Question(question));
         call
+    }
+
+    /// Writes down what is asked; nobody knows yet what comes of it.
+    fn record(&mut self, place: usize, node: usize, request: &Request) -> Range<usize> {
+        self.moment += 1;
+        let first = self.history.operations.len();
+        for (set, call) in workload::record::calls(request) {
+            self.history.operations.push(Operation {
+                client: u32::try_from(place).unwrap_or(u32::MAX),
+                peer: u32::try_from(node).ok(),
+                set,
+                invoked: self.moment,
+                finished: None,
+                call,
+                outcome: Outcome::Unknown,
+            });
+        }
+        first..self.history.operations.len()
+    }
+
+    /// Writes down what came of it.
+    fn record_answer(&mut self, recorded: Range<usize>, response: &Response) {
+        self.moment += 1;
+        for operation in &mut self.history.operations[recorded] {
+            operation.finished = Some(self.moment);
+            operation.outcome =
+                workload::record::outcome(&operation.set, &operation.call, response);
+        }
     }
 
     /// A request arrives at the process that it was sent to.
@@ -94,9 +127,8 @@ impl World<'_> {
         }
         if let (None, Request::Heartbeat(beat)) = (call, &request) {
             let place = self.net.pipes.get(&pipe).map(crate::network::Pipe::dialler);
-            let set = beat.broker_name.clone();
-            if let (Some(place), Some(set)) = (place, set) {
-                self.heard_broker(node, place, &set, beat.broker_id);
+            if let Some(place) = place {
+                self.heard_broker(node, (place, pipe), beat);
             }
         }
         let mut caller = Caller {
@@ -141,6 +173,7 @@ impl World<'_> {
         record.is_answered = true;
         let applied = self.nodes[node].applied;
         self.check_answer(&record, applied, &response);
+        self.record_answer(record.recorded.clone(), &response);
         if response.code == response_code::SYSTEM_BUSY {
             self.sometimes("answered_busy");
         }

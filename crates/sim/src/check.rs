@@ -104,7 +104,7 @@ impl World<'_> {
         if let Err((invariant, text)) = checked {
             self.fail(invariant, text);
         }
-        self.note_turn(before, after, effects);
+        self.note_turn(node, before, after, effects);
     }
 
     fn check_orders(&mut self, node: usize, effects: &[Effect]) -> Result<(), Broken> {
@@ -272,6 +272,9 @@ impl World<'_> {
         effects: &[Effect],
     ) -> Result<(), Broken> {
         for effect in effects {
+            if let Effect::Send { peer, message: PeerMessage::SnapshotRead { .. } } = effect {
+                self.nodes[node].fetching = Some(node_of(*peer));
+            }
             let Effect::Send { peer, message: PeerMessage::Raft(message) } = effect else {
                 continue;
             };
@@ -342,15 +345,20 @@ impl World<'_> {
         }
     }
 
-    fn note_turn(&mut self, before: &Overview, after: &Overview, effects: &[Effect]) {
+    fn note_turn(&mut self, node: usize, before: &Overview, after: &Overview, effects: &[Effect]) {
         let led = before.role == Some(Role::Leader);
         let leads = after.role == Some(Role::Leader);
         if led && !leads {
             if before.writes_waiting > 0 {
                 self.sometimes("leader_changed_with_writes_pending");
             }
-            if before.reads_waiting > 0 && after.counts.reads > before.counts.reads {
-                self.sometimes("read_confirmed_at_step_down");
+            let is_altering = self.calls.values().any(|call| {
+                let content = call.content.as_ref().map(|it| &it.wanted);
+                let is_alter = matches!(content, Some(content::Wanted::Alter { .. }));
+                call.node == node && is_alter && call.arrived.is_some() && !call.is_answered
+            });
+            if is_altering {
+                self.sometimes("alter_pending_at_leader_change");
             }
             if before.term == after.term {
                 self.sometimes("stepped_down_without_quorum");
@@ -367,10 +375,31 @@ impl World<'_> {
         if after.notices.given_up > before.notices.given_up {
             self.sometimes("receiver_dead");
         }
-        let is_saving = effects.iter().any(|it| matches!(it, Effect::SaveSnapshot { .. }));
-        if is_saving {
-            self.sometimes("snapshot_saved");
+        if leads && !led && self.has_unheard_master(node) {
+            self.sometimes("new_leader_in_grace");
         }
+        for effect in effects {
+            match effect {
+                Effect::SaveSnapshot { .. } => {
+                    self.nodes[node].fetching = None;
+                    self.sometimes("snapshot_saved");
+                }
+                Effect::Persist(group) if group.snapshot.is_some() && self.has_partition() => {
+                    self.sometimes("installed_during_cut");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether a recorded master was never heard by this controller since its start.
+    fn has_unheard_master(&self, node: usize) -> bool {
+        let started = self.nodes[node].started_at;
+        let mut sets = self.checks.ledger.state.broker_sets();
+        sets.any(|(name, set)| {
+            let master = set.master().and_then(|id| self.broker_at(name, id.0));
+            master.is_some_and(|master| self.brokers[master].heard[node].last < started)
+        })
     }
 
     /// R6, looking at the bytes: each disk is opened as it would be after the unluckiest crash.

@@ -303,6 +303,11 @@ impl World<'_> {
         }
     }
 
+    /// Whether a partition lasts.
+    pub(crate) fn has_partition(&self) -> bool {
+        self.struck.iter().any(|struck| !struck.cuts.is_empty())
+    }
+
     /// A fault takes nothing back any more, since everything is healed.
     pub(crate) fn forget_fault(&mut self, number: usize) {
         self.struck[number] = Struck::default();

@@ -11,14 +11,14 @@ use crate::random::Random;
 use crate::world::World;
 use crate::writer::Writer;
 use bytes::{Bytes, BytesMut};
-use consensus::PeerId;
+use consensus::{Content, PeerId};
 use controller::{
     ConnectionId, ConsensusNote, Controller, Effect, Event, Instant, LiveSettings, Note,
     PeerMessage, PeerSettings, Settings, seat,
 };
 use journal::{Journal, MemoryDisk};
 use protocol::Request;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// How long a link may take to open, hellos included. As in the server.
 const DIAL_DEADLINE: u64 = 2_000 * MS;
@@ -101,6 +101,10 @@ pub(crate) struct Node {
     /// The newest link from each peer.
     incoming: Vec<Option<PipeId>>,
     pub(crate) applied: u64,
+    /// From whom it fetches a snapshot.
+    pub(crate) fetching: Option<usize>,
+    /// The last read context that arrived from each peer.
+    contexts: BTreeMap<usize, (u64, u64)>,
     pub(crate) random: Random,
     /// Since when nothing bad happened to it: it runs, is not frozen, and its disk answers.
     pub(crate) well_since: u64,
@@ -133,6 +137,8 @@ impl Node {
             backoff: vec![0; peers],
             incoming: vec![None; peers],
             applied: 0,
+            fetching: None,
+            contexts: BTreeMap::new(),
             random: Random::stream(seed, "node", number),
             well_since: 0,
         }
@@ -157,6 +163,8 @@ impl Node {
         }
         self.is_linked.fill(false);
         self.backoff.fill(0);
+        self.fetching = None;
+        self.contexts.clear();
     }
 }
 
@@ -468,10 +476,29 @@ impl World<'_> {
         }
         match PeerMessage::decode(bytes) {
             Ok(message) => {
+                self.note_arrival(node, from, &message);
                 let peer = self.nodes[from].member;
                 self.tell(node, Event::Peer { peer, message });
             }
             Err(error) => self.fail("R4", format!("what a peer encodes is refused: {error}")),
+        }
+    }
+
+    fn note_arrival(&mut self, node: usize, from: usize, message: &PeerMessage) {
+        let PeerMessage::Raft(message) = message else { return };
+        match &message.content {
+            Content::ReadIndexAnswer { index, .. } if index.0 > self.nodes[node].applied => {
+                self.sometimes("follower_read_waited_for_apply");
+            }
+            Content::ReadIndex { context } => {
+                let seen = self.nodes[node].contexts.entry(from).or_default();
+                let is_known = *seen >= (context.boot_nonce, context.sequence);
+                *seen = (context.boot_nonce, context.sequence);
+                if is_known {
+                    self.sometimes("duplicate_context_dropped");
+                }
+            }
+            _ => {}
         }
     }
 
@@ -486,6 +513,13 @@ impl World<'_> {
             return;
         }
         self.abandon(pipe, own);
+        if kind == Kind::Peers {
+            for (node, peer) in [(dialler, acceptor), (acceptor, dialler)] {
+                if self.nodes[node].fetching.take_if(|from| *from == peer).is_some() {
+                    self.sometimes("stream_broken");
+                }
+            }
+        }
         match (kind, is_dialler) {
             (Kind::Peers, true) => {
                 let state = &mut self.nodes[dialler];

@@ -4,10 +4,10 @@
 use crate::agenda::{MS, What};
 use crate::broker::{Alarm, Heard};
 use crate::check::failover::HEARD_GAP;
-use crate::network::Place;
+use crate::network::{PipeId, Place};
 use crate::world::World;
 use controller::{AttemptId, Event, NoticeResult, ProbeResult};
-use protocol::{Frame, HeaderEncoding, RoleNotice};
+use protocol::{BrokerHeartbeat, Frame, HeaderEncoding, RoleNotice};
 
 /// How long a connect for a notice may take. As in the server by default.
 const CONNECT_DEADLINE: u64 = 3_000 * MS;
@@ -105,7 +105,7 @@ impl World<'_> {
         } else {
             self.tell_later(node, ANSWER_DEADLINE, failed(attempt));
         }
-        let newest = self.notices.entry((node, broker)).or_default();
+        let newest = self.notices.entry(broker).or_default();
         let is_superseding = newest.0 > self.now && newest.1 < epoch;
         *newest = (self.now + back, epoch);
         if is_superseding {
@@ -114,7 +114,14 @@ impl World<'_> {
     }
 
     /// A heartbeat arrived at a controller.
-    pub(crate) fn heard_broker(&mut self, node: usize, place: Place, set: &str, id: Option<i64>) {
+    pub(crate) fn heard_broker(
+        &mut self,
+        node: usize,
+        way: (Place, PipeId),
+        beat: &BrokerHeartbeat,
+    ) {
+        let (place, pipe) = way;
+        let (set, id) = (beat.broker_name.as_deref().unwrap_or_default(), beat.broker_id);
         let owner = place - self.nodes.len();
         if owner >= self.brokers.len() {
             return;
@@ -123,7 +130,11 @@ impl World<'_> {
         let now = self.now;
         let heard = &mut self.brokers[broker].heard[node];
         let since = if now > heard.last + HEARD_GAP { now } else { heard.since };
-        *heard = Heard { since, last: now };
+        let is_back = heard.pipe != 0 && heard.pipe != pipe && since < now;
+        *heard = Heard { since, last: now, pipe };
+        if is_back {
+            self.sometimes("back_within_grace");
+        }
         if since == now && !self.is_leading(node) {
             let leader = self.leader();
             let is_deaf =

@@ -149,6 +149,34 @@ impl Plan {
     }
 }
 
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, preset, nodes, sets, replicas, .. } = self;
+        writeln!(
+            f,
+            "seed {seed}, preset {preset}: {nodes} controllers, {sets} x {replicas} brokers"
+        )?;
+        let (e, heartbeat) = (self.election_timeout_ms, self.heartbeat_timeout_ms);
+        let safety = self.safety_ms;
+        writeln!(f, "E {e} ms, heartbeat time-out {heartbeat} ms, faults for {safety} ms")?;
+        let (naming, reads) = (self.naming, self.read_mode);
+        writeln!(f, "names {naming:?}, reads by {reads:?}, {:?}", self.retention)?;
+        let Options { segment_bytes, spares, .. } = self.journal;
+        writeln!(f, "segments of {segment_bytes} bytes, {spares} spares, {:?}", self.weather)?;
+        for (number, (trade, pause)) in self.clients.iter().enumerate() {
+            writeln!(f, "client {number}: {trade:?}, every {} ms", pause / 1_000)?;
+        }
+        for (number, fault) in self.faults.iter().enumerate() {
+            writeln!(
+                f,
+                "fault {number} at {} ms for {} ms: {:?}",
+                fault.at_ms, fault.for_ms, fault.kind
+            )?;
+        }
+        Ok(())
+    }
+}
+
 /// What is left of a plan that was made smaller.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Smaller {

@@ -6,6 +6,7 @@ use crate::world::{Failure, World};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
+use workload::history::History;
 
 /// What a run gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct Report {
     pub answers: u64,
     /// Reads among them, each compared with what was committed when it began.
     pub reads: u64,
+    /// All requests and what came of them.
+    pub history: History,
     /// Which situations were reached.
     pub sometimes: Sometimes,
 }
@@ -71,6 +74,9 @@ pub fn run(plan: &Plan, trace: Option<Sink<'_>>) -> Report {
         if world.failure.is_none() {
             world.liveness();
         }
+        if world.failure.is_none() {
+            world.judge_history();
+        }
     }));
     IS_QUIET.set(was_quiet);
     if let Err(panic) = result {
@@ -89,6 +95,7 @@ pub fn run(plan: &Plan, trace: Option<Sink<'_>>) -> Report {
         commands: world.checks.ledger.commands,
         answers: world.checks.answers,
         reads: world.checks.reads,
+        history: std::mem::take(&mut world.history),
         sometimes: world.sometimes.clone(),
     }
 }

@@ -30,7 +30,11 @@ pub(crate) const NAMES: &[Name] = &[
     ("consensus", "joint_left_by_new_leader", None),
     ("consensus", "learner_promoted", None),
     ("consensus", "removed_peer_campaigned", NO_REMOVAL),
-    ("reads", "read_confirmed_at_step_down", None),
+    (
+        "reads",
+        "read_confirmed_at_step_down",
+        Some("a leader serves what is confirmed in the turn that confirms it"),
+    ),
     ("reads", "read_confirmed_for_follower", None),
     ("reads", "read_round_expired", None),
     ("reads", "follower_read_waited_for_apply", None),

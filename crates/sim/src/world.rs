@@ -19,6 +19,7 @@ use crate::sometimes::Sometimes;
 use consensus::Role;
 use controller::Effect;
 use std::collections::BTreeMap;
+use workload::history::History;
 
 /// Why a run failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,13 +50,16 @@ pub(crate) struct World<'a> {
     /// When the way between two controllers was last disturbed.
     pub(crate) disturbances: BTreeMap<(Place, Place), u64>,
     /// Until when a notice is under way, and its epoch.
-    pub(crate) notices: BTreeMap<(usize, usize), (u64, i32)>,
+    pub(crate) notices: BTreeMap<usize, (u64, i32)>,
     /// Role and term of each controller after its last turn.
     pub(crate) roles: Vec<Option<Role>>,
     pub(crate) terms: Vec<u64>,
     pub(crate) effects: Vec<Effect>,
     pub(crate) turns: u64,
     pub(crate) events: u64,
+    /// All requests and what came of them, with a counter that never repeats as their clock.
+    pub(crate) history: History,
+    pub(crate) moment: u64,
     trace_hash: u64,
     sink: Option<Sink<'a>>,
 }
@@ -115,6 +119,12 @@ impl<'a> World<'a> {
             effects: Vec::new(),
             turns: 0,
             events: 0,
+            history: History {
+                is_complete: true,
+                origin: format!("pitchover sim --preset {} --seed {seed}", plan.preset),
+                operations: Vec::new(),
+            },
+            moment: 0,
             trace_hash: seed,
             sink,
             plan,

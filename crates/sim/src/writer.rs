@@ -251,9 +251,15 @@ impl World<'_> {
             let most = if matches!(busy.first(), Some(Order::Persist(_))) { 3 } else { 12 };
             let reached = disk.operations() + 1 + self.nodes[node].random.below(most);
             self.nodes[node].disk.fail_at(reached, Fault::PowerLoss);
-            if self.do_round(node, &busy).is_err() && matches!(busy[0], Order::Snapshot(..)) {
-                self.sometimes("crash_between_rename_and_folder_sync");
-            }
+            // Whether it got that far does not matter: the process is gone.
+            self.do_round(node, &busy).ok();
+        }
+        let counters = self.nodes[node].journal.as_ref().map(Journal::counters);
+        if counters.is_some_and(|counters| counters.recycled > 0) {
+            self.sometimes("old_bytes_in_recycled_segment");
+        }
+        if power && self.nodes[node].disk.has_pending_names() {
+            self.sometimes("crash_between_rename_and_folder_sync");
         }
         let seed = self.nodes[node].random.next();
         self.nodes[node].forget();
@@ -288,9 +294,9 @@ impl World<'_> {
             Ok(opened) => opened,
             Err(error) => return self.not_opened(node, &error),
         };
-        self.note_recovery(&recovered);
-        if let Err(text) = self.recovered(node, &recovered) {
-            return self.fail(text.invariant, text.text);
+        match self.recovered(node, &recovered) {
+            Ok(dropped) => self.note_recovery(&recovered, dropped),
+            Err(it) => return self.fail(it.invariant, format!("node {node}: {}", it.text)),
         }
         self.nodes[node].nonce = self.nodes[node].random.next();
         let settings = self.settings(node);
@@ -342,7 +348,11 @@ impl World<'_> {
         }
     }
 
-    fn note_recovery(&mut self, recovered: &Recovered) {
+    fn note_recovery(&mut self, recovered: &Recovered, dropped: usize) {
+        let is_torn = |note: &RecoveryNote| matches!(note, RecoveryNote::TornWriteCut { .. });
+        if dropped > 0 && recovered.notes.iter().any(is_torn) {
+            self.sometimes("torn_group_dropped");
+        }
         for note in &recovered.notes {
             self.sometimes(match note {
                 RecoveryNote::TornWriteCut { .. } => "torn_write_cut",
@@ -352,7 +362,7 @@ impl World<'_> {
         }
     }
 
-    fn recovered(&mut self, node: usize, recovered: &Recovered) -> Result<(), Recovery> {
+    fn recovered(&mut self, node: usize, recovered: &Recovered) -> Result<usize, Recovery> {
         let is_rotten = self.nodes[node].fate == Fate::Rotten;
         let Self { nodes, checks, .. } = self;
         nodes[node].image.recovered(recovered, is_rotten, &mut checks.entries)

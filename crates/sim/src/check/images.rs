@@ -241,19 +241,20 @@ impl Image {
     }
 
     /// A start: what recovery found must be what was durable, and then perhaps some of what was asked for, in order.
+    /// Returns how many groups that were asked for are gone.
     pub(crate) fn recovered(
         &mut self,
         recovered: &Recovered,
         is_rotten: bool,
         known: &mut Entries,
-    ) -> Result<(), Recovery> {
+    ) -> Result<usize, Recovery> {
         if recovered.identity.is_none() {
             if self.identity == Some(Founding::Founded) {
                 let text = "a founded journal is empty after a restart".to_owned();
                 return Err(broken("R6", text));
             }
             self.forget_process();
-            return Ok(());
+            return Ok(0);
         }
         let found = Self::view_of(recovered, known)?;
         let mut candidate = self.durable.clone();
@@ -287,7 +288,7 @@ impl Image {
         self.asked = found.clone();
         self.durable = found;
         self.forget_process();
-        self.voted()
+        self.voted().map(|()| pending.len())
     }
 
     /// The disk is another one, and empty. What was voted stays in mind, and what was on the old one is returned.
