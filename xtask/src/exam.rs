@@ -133,7 +133,9 @@ fn examine(bugs: Vec<Bug>, arguments: &Arguments) -> Result<bool, String> {
     let mut rows = Vec::new();
     for bug in &bugs {
         let verdicts = if bug.is_planted() {
-            scratch.with(bug, |scratch| judge(scratch, bug, &ranges, arguments))?
+            scratch
+                .with(bug, |scratch| judge(scratch, bug, &ranges, arguments))
+                .unwrap_or_else(|problem| vec![Verdict::NotBuilt { problem }])
         } else {
             Vec::new()
         };
@@ -160,9 +162,7 @@ fn judge(
 ) -> Result<Vec<Verdict>, String> {
     match &bug.judge {
         Judge::Simulator => {
-            if let Err(problem) = scratch.build() {
-                return Ok(vec![Verdict::NotBuilt { problem }]);
-            }
+            scratch.build()?;
             let verdicts = ranges.iter().map(|first| scratch.seeds(*first, arguments.seeds));
             verdicts.collect()
         }

@@ -34,6 +34,9 @@ use std::collections::BTreeMap;
 /// How often the bytes on the disks are opened like after a crash, and compared (R6).
 const DISKS_EVERY: u64 = 2_000 * MS;
 
+/// After so many campaign time-outs an old leader knows that it is one: two of its own, with slow clocks and ticks.
+const OLD_LEADER_CAMPAIGNS: u64 = 6;
+
 /// What is known of all controllers together.
 #[derive(Debug, Default)]
 pub(crate) struct Checks {
@@ -42,6 +45,8 @@ pub(crate) struct Checks {
     pub(crate) entries: Entries,
     /// R1: who led a term.
     pub(crate) leaders: BTreeMap<u64, usize>,
+    /// When a term's leader was first seen.
+    led_since: BTreeMap<u64, u64>,
     /// Who campaigned in a term.
     candidates: BTreeMap<u64, usize>,
     /// Who was told to take over, and from which term.
@@ -96,6 +101,7 @@ impl World<'_> {
         let checked = self
             .check_orders(node, effects)
             .and_then(|()| self.check_role(node, before, after))
+            .and_then(|()| self.check_old_leader(node, after))
             .and_then(|()| self.check_commit(node, before, after))
             .and_then(|()| self.check_state(node, (before, after), hash))
             .and_then(|()| self.check_snapshots(node, effects))
@@ -153,7 +159,7 @@ impl World<'_> {
         if after.role == before.role && after.term == before.term {
             return Ok(());
         }
-        let Self { nodes, checks, sometimes, .. } = self;
+        let Self { nodes, checks, sometimes, now, .. } = self;
         if after.role == Some(Role::Candidate) {
             let first = *checks.candidates.entry(after.term).or_insert(node);
             if first != node {
@@ -165,6 +171,7 @@ impl World<'_> {
         }
         let term = after.term;
         let leader = *checks.leaders.entry(term).or_insert(node);
+        checks.led_since.entry(term).or_insert(*now);
         if leader != node {
             return Err(("R1", format!("nodes {leader} and {node} lead term {term}")));
         }
@@ -179,6 +186,23 @@ impl World<'_> {
             return Ok(());
         }
         Err(("R3", format!("node {node} leads term {term} without the committed entry at {last}")))
+    }
+
+    /// L1: a leader that lost its quorum, so that another could be elected, finds out by itself before long.
+    fn check_old_leader(&self, node: usize, after: &Overview) -> Result<(), Broken> {
+        if after.role != Some(Role::Leader) {
+            return Ok(());
+        }
+        let newer = self.checks.led_since.range(after.term + 1..).next();
+        let Some((&term, &since)) = newer else { return Ok(()) };
+        let patience = OLD_LEADER_CAMPAIGNS * self.plan.election_timeout_ms * MS + 2_000 * MS;
+        let is_over = since + patience < self.now;
+        if is_over && self.is_well(node, since) {
+            let text =
+                format!("node {node} still leads term {}, term {term} has a leader", after.term);
+            return Err(("L1", text));
+        }
+        Ok(())
     }
 
     /// R3, R4, R6: what a controller knows to be committed.

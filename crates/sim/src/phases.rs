@@ -238,8 +238,8 @@ impl World<'_> {
         let waits = self.calls.values().find(|call| {
             let patience = REQUEST_MS * MS;
             let is_theirs = healed.contains(&call.node) && self.is_up(call.node);
-            let arrived =
-                call.arrived.filter(|_| is_theirs && !call.is_answered && !call.is_given_up);
+            // Whoever asked may have given up by now; the controller owes its end all the same.
+            let arrived = call.arrived.filter(|_| is_theirs && !call.is_answered);
             arrived.is_some_and(|arrived| arrived + patience < self.now)
         });
         if let Some(call) = waits {

@@ -55,7 +55,7 @@ impl World<'_> {
         })
     }
 
-    fn is_well(&self, node: usize, since: u64) -> bool {
+    pub(crate) fn is_well(&self, node: usize, since: u64) -> bool {
         self.is_up(node) && self.nodes[node].well_since <= since
     }
 

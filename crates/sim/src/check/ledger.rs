@@ -7,7 +7,7 @@ use super::content::{Content, Shown, Wanted, content_of_command, shown_by_result
 use super::images::mix;
 use crate::sometimes::Sometimes;
 use consensus::{Entry, EntryKind};
-use replicas::{BrokerId, BrokerSet, Command, Outcome, Rejection, Replicas};
+use replicas::{BrokerId, BrokerSet, Command, ElectMaster, Outcome, Policy, Rejection, Replicas};
 use std::collections::BTreeMap;
 
 /// After so many commands the shadow begins anew from a snapshot (C12).
@@ -189,6 +189,7 @@ impl Ledger {
                 return Err(("C9", format!("{name} begins at {now:?} below its floor {least:?}")));
             }
         }
+        granted(command, after, &result)?;
         match after {
             Some(after) => history.follow(name, before.as_ref(), after),
             None => history.follow_grave(name, self.state.tombstone(name), before.is_some()),
@@ -380,7 +381,7 @@ fn judge(
             if !is_alive {
                 return Err(("C5", format!("{} is elected and was not alive", master.id)));
             }
-            Ok(())
+            further(it, set, master.id)
         }
         (Command::AlterSyncStateSet(it), Some(set), Ok(_)) => {
             if it.master_epoch != Some(set.master_epoch()) || it.set_epoch != set.set_epoch() {
@@ -417,6 +418,37 @@ fn judge(
             }
         }
         _ => Ok(()),
+    }
+}
+
+/// C7: whoever hears that it has an id has it.
+fn granted(
+    command: &Command,
+    after: Option<&BrokerSet>,
+    result: &Result<Outcome, Rejection>,
+) -> Result<(), Broken> {
+    let (Command::ApplyBrokerId(it), Ok(_)) = (command, result) else { return Ok(()) };
+    let owner = it.id.and_then(|id| after?.replica(id)).map(|replica| &*replica.check_code);
+    if owner == it.check_code.as_deref() {
+        return Ok(());
+    }
+    Err(("C7", format!("{:?} is granted to {:?}, but {owner:?} has it", it.id, it.check_code)))
+}
+
+/// C5: of those who stand nobody is further, in epoch and then in offset. Not looked at: elections that an operator
+/// or the configuration steers, and the first one, which takes whoever asks.
+fn further(it: &ElectMaster, set: &BrokerSet, chosen: BrokerId) -> Result<(), Broken> {
+    if it.designate || !set.was_elected() || it.policy != Policy::default() {
+        return Ok(());
+    }
+    let is_clean = set.is_in_sync(chosen);
+    let stands = |id: BrokerId| set.replica(id).is_some() && (!is_clean || set.is_in_sync(id));
+    let reached = |id: BrokerId| it.evidence.get(id).map(|alive| (alive.epoch, alive.max_offset));
+    let others = it.evidence.alive().iter().map(|alive| alive.id).filter(|id| stands(*id));
+    let further = others.into_iter().find(|id| reached(*id) > reached(chosen));
+    match further {
+        Some(other) => Err(("C5", format!("{chosen} is elected, but {other} is further"))),
+        None => Ok(()),
     }
 }
 
