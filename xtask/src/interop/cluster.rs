@@ -21,8 +21,8 @@ pub(super) struct Cluster {
     pub(super) setup: Setup,
     namesrv: Option<Process>,
     controllers: [Option<Process>; 3],
-    /// Controllers that stand still.
-    frozen: [bool; 3],
+    /// Controllers that stand still or are cut off, and so are not asked how things are.
+    absent: [bool; 3],
     brokers: [Option<Process>; BROKERS_MAX],
     /// What the first brokers send to others passes here, where that is wanted.
     outgoing: Vec<Relay>,
@@ -49,7 +49,7 @@ impl Cluster {
             setup,
             namesrv: None,
             controllers: [const { None }; 3],
-            frozen: [false; 3],
+            absent: [false; 3],
             brokers: [const { None }; BROKERS_MAX],
             outgoing,
             links,
@@ -112,8 +112,12 @@ impl Cluster {
             return Err(Failure(format!("controller {index} does not run")));
         };
         process.freeze(is_frozen)?;
-        self.frozen.iter_mut().skip(index).take(1).for_each(|frozen| *frozen = is_frozen);
+        self.set_absent(index, is_frozen);
         Ok(())
+    }
+
+    fn set_absent(&mut self, index: usize, is_absent: bool) {
+        self.absent.iter_mut().skip(index).take(1).for_each(|absent| *absent = is_absent);
     }
 
     /// Lets a broker stand still, or go on.
@@ -131,10 +135,11 @@ impl Cluster {
         Ok(relay.reset(&self.setup.ports.controllers))
     }
 
-    /// Cuts two controllers off from each other, in both directions, or heals the cut; gives the number of links that
-    /// it concerns.
-    pub(super) fn cut(&self, one: usize, other: usize, is_cut: bool) -> usize {
-        let ways = [(one, other), (other, one)];
+    /// Cuts a follower off from the leader, in both directions, or heals the cut; gives the number of links that it
+    /// concerns.
+    pub(super) fn cut(&mut self, follower: usize, leader: usize, is_cut: bool) -> usize {
+        self.set_absent(follower, is_cut);
+        let ways = [(follower, leader), (leader, follower)];
         let concerned = ways.into_iter().filter_map(|(to, from)| {
             let relay = self.links.get(to)?;
             let from = u64::try_from(from).ok()? + FIRST_PEER;
@@ -181,10 +186,10 @@ impl Cluster {
         Ok(list.is_ok_and(|list| list.contains(&format!("\"{topic}\""))))
     }
 
-    /// Which controllers run, and do not stand still.
+    /// Which controllers run, and neither stand still nor are cut off.
     pub(super) fn live_controllers(&self) -> Vec<usize> {
-        let all = self.controllers.iter().zip(self.frozen).enumerate();
-        let live = all.filter(|(_, (process, is_frozen))| process.is_some() && !is_frozen);
+        let all = self.controllers.iter().zip(self.absent).enumerate();
+        let live = all.filter(|(_, (process, is_absent))| process.is_some() && !is_absent);
         live.map(|(index, _)| index).collect()
     }
 
