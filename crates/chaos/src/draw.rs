@@ -55,7 +55,7 @@ impl Draw {
     /// A number of `low..=high`, each power of two as likely as the next: lengths are no square waves.
     pub fn log_between(&mut self, low: u64, high: u64) -> u64 {
         let doublings = u64::from((high / low.max(1)).max(1).ilog2());
-        let base = low << self.between(0, doublings);
+        let base = low << self.between(0, doublings.saturating_sub(1));
         (base + self.below(base.max(1))).min(high)
     }
 

@@ -11,7 +11,8 @@
 //! | how long did it take? | [`crate::recovery`] | reported only |
 //!
 //! A master is healthy if, for the time in which a broker is declared dead and `SLACK` before its
-//! replacement was first seen, no fault touched it or any of its packets.
+//! replacement was first seen, no fault touched it or any of its packets, and its heartbeats left without a gap
+//! of `SILENCE`: an actor that gets no processor is no proof against a controller.
 
 use crate::actors::broker::HEARTBEAT_TIMEOUT;
 use crate::actors::recorder::{Recorder, Records};
@@ -25,6 +26,9 @@ use workload::history::{Call, History};
 
 /// How much later than its cause a change of master may be seen, beyond the heartbeat time-out.
 const SLACK: u64 = 5 * SECOND;
+
+/// A gap between two heartbeats of a healthy broker is shorter; a heartbeat is due every second.
+const SILENCE: u64 = 2 * SECOND;
 
 /// What became of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,7 +183,9 @@ fn needless(course: &Course, records: &Records) -> Vec<String> {
             let until = event.recovered.unwrap_or(u64::MAX);
             event.brokers.contains(address) && event.began <= one.at && until + window >= one.at
         };
-        if old != one.master && !course.events.iter().any(|event| touches(&event)) {
+        let is_healthy = !course.events.iter().any(|event| touches(&event))
+            && beat_on(records.beats.get(address), one.at.saturating_sub(window), one.at);
+        if old != one.master && is_healthy {
             let at = one.at.saturating_sub(course.began) / MILLISECOND;
             needless.push(format!(
                 "NEEDLESS: set {} lost its healthy master {old} to {} in epoch {}, seen at {at} ms",
@@ -188,6 +194,14 @@ fn needless(course: &Course, records: &Records) -> Vec<String> {
         }
     }
     needless
+}
+
+/// Whether heartbeats left between these times without a gap; a run's begin is no gap.
+fn beat_on(beats: Option<&Vec<u64>>, from: u64, to: u64) -> bool {
+    let Some(beats) = beats else { return false };
+    let inside: Vec<u64> = beats.iter().copied().filter(|at| (from..=to).contains(at)).collect();
+    let ends = inside.last().is_some_and(|last| to - last < SILENCE);
+    ends && inside.windows(2).all(|pair| pair[1] - pair[0] < SILENCE)
 }
 
 /// The verdict as JSON, for machines.

@@ -19,6 +19,7 @@ fn masters(rows: &[(u64, i32, i64)]) -> Records {
     };
     let mut records = Records::default();
     records.masterships = rows.iter().map(one).collect();
+    records.beats.insert(MASTER, (0..100).map(|second| second * SECOND).collect());
     records
 }
 
@@ -44,6 +45,9 @@ fn a_master_that_nothing_touched_must_stay() {
     assert_eq!(count(course(MASTER), &[(1, 1, 1), (60, 2, 2)]), 1, "it was touched long before");
     assert_eq!(count(course(MASTER), &[(1, 1, 1), (9, 2, 2)]), 1, "it was touched only afterwards");
     assert_eq!(count(course(other), &[(1, 1, 1), (40, 2, 1)]), 0, "it is master again");
+    let mut silent = masters(&[(1, 1, 1), (60, 2, 2)]);
+    silent.beats.insert(MASTER, (0..100).step_by(4).map(|second| second * SECOND).collect());
+    assert_eq!(needless(&course(other), &silent).len(), 0, "its own heartbeats had gaps");
 }
 
 fn acknowledged(call: Call, seen: Seen) -> Operation {

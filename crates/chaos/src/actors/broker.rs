@@ -254,7 +254,9 @@ impl Body {
         });
         if let Ok(line) = self.lines.line(peer).await {
             // A heartbeat that is lost is followed by the next.
-            drop(line.send_one_way(&beat, Deadline::after(HEARTBEAT)).await);
+            if line.send_one_way(&beat, Deadline::after(HEARTBEAT)).await.is_ok() {
+                self.lines.recorder().beat(self.lines.from());
+            }
         }
     }
 }

@@ -44,6 +44,10 @@ impl Lines {
         &self.peers
     }
 
+    pub(crate) fn from(&self) -> Ipv4Addr {
+        self.from
+    }
+
     pub(crate) fn recorder(&self) -> &Recorder {
         &self.recorder
     }

@@ -5,6 +5,7 @@ use crate::clock;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use workload::history::{History, NOBODY, Operation, Outcome};
@@ -67,6 +68,8 @@ pub(crate) struct Records {
     pub(crate) states: Vec<State>,
     /// In the order of their sight.
     pub(crate) masterships: Vec<Mastership>,
+    /// When each broker's heartbeats left, by its address, whichever controller they went to.
+    pub(crate) beats: BTreeMap<Ipv4Addr, Vec<u64>>,
     /// Two masters in one epoch, if that was ever seen.
     pub(crate) split: Vec<String>,
     known: BTreeMap<(Box<str>, i32), i64>,
@@ -114,6 +117,11 @@ impl Recorder {
     /// Adds what a notice said about a master.
     pub(crate) fn notice(&self, set: &str, epoch: i32, master: i64) {
         self.lock().sight(set, epoch, master, clock::now());
+    }
+
+    /// Adds that a heartbeat of this broker left.
+    pub(crate) fn beat(&self, from: Ipv4Addr) {
+        self.lock().beats.entry(from).or_default().push(clock::now());
     }
 
     /// Adds what a controller said of itself.

@@ -111,7 +111,7 @@ pub enum Kind {
     Partition(Cut),
     /// The links of some behave badly.
     Links(Choice, Link),
-    /// 5 to 20 % of one processor.
+    /// 5 to 20 % of one processor, shared with a process that never sleeps.
     Cpu(Choice),
     /// No byte is free.
     DiskFull(Choice),

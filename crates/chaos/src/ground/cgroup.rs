@@ -1,9 +1,13 @@
 //! Processor quotas by cgroup, version 1 or 2, whichever has the controller.
+//!
+//! A quota alone does nothing to a process that sleeps most of the time. So a process that never sleeps is put
+//! into the same group: the two share what the quota leaves, and the rest of the machine is not touched.
 
 use super::namespace::name;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::process::{Child, Command};
 
 /// Microseconds over which a quota counts.
 const PERIOD_US: u64 = 100_000;
@@ -37,11 +41,12 @@ impl Tree {
     }
 }
 
-/// A group with one process in it; dropping it removes it, once it is empty.
+/// A group with one process and a spinner in it; dropping it removes it, once it is empty.
 #[derive(Debug)]
 pub(crate) struct Quota {
     tree: Tree,
     folder: PathBuf,
+    spinner: Child,
 }
 
 impl Quota {
@@ -55,7 +60,9 @@ impl Quota {
     ) -> io::Result<Self> {
         let folder = tree.root().join(name(run, part));
         fs::create_dir_all(&folder)?;
-        let quota = Self { tree, folder };
+        let mut spinner = Command::new("setpriv");
+        spinner.args(["--pdeathsig", "KILL", "sh", "-c", "while :; do :; done"]);
+        let quota = Self { tree, folder, spinner: spinner.spawn()? };
         let us = PERIOD_US * per_cent / 100;
         match tree {
             Tree::First => {
@@ -64,11 +71,12 @@ impl Quota {
             }
             Tree::Second => quota.write("cpu.max", &format!("{us} {PERIOD_US}"))?,
         }
+        quota.write("cgroup.procs", &quota.spinner.id().to_string())?;
         quota.write("cgroup.procs", &pid.to_string())?;
         Ok(quota)
     }
 
-    /// How often the process wanted to run and was not let.
+    /// How often the group wanted to run and was not let.
     pub(crate) fn throttled(&self) -> u64 {
         let text = fs::read_to_string(self.folder.join("cpu.stat")).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("nr_throttled "));
@@ -92,7 +100,10 @@ impl Quota {
 
 impl Drop for Quota {
     fn drop(&mut self) {
-        // Fails while the process is in it; the next start removes it then.
+        // It has ended already if these fail.
+        drop(self.spinner.kill());
+        drop(self.spinner.wait());
+        // Fails while a process is in it; the next start removes it then.
         drop(fs::remove_dir(&self.folder));
     }
 }
