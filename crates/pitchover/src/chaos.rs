@@ -70,6 +70,9 @@ pub(crate) struct Arguments {
     /// Which controllers are broken.
     #[arg(long, default_value = "pitchover")]
     target: Target,
+    /// Another build of this program, to be broken instead of this one.
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
     /// Folder for the history, the logs, the verdict and the report; by default a new one below the temporary folder.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
@@ -144,7 +147,10 @@ fn options(arguments: &Arguments) -> std::io::Result<Options> {
         length: arguments.length.unwrap_or(Duration::from_secs(minutes * 60)),
         seed,
         folder: arguments.out.clone().unwrap_or_else(folder),
-        program: std::env::current_exe()?,
+        program: match &arguments.program {
+            Some(program) => program.canonicalize()?,
+            None => std::env::current_exe()?,
+        },
         version: crate::VERSION,
         is_release: matches!(arguments.profile, Some(Profile::Release)),
     })

@@ -15,6 +15,33 @@ use tokio::time::timeout;
 use workload::history::{Operation, Outcome};
 use workload::record;
 
+/// A request on its way. An actor that ends in the middle of it leaves a request that may have an effect: then
+/// dropping this records it, as unknown.
+struct Asked<'a> {
+    lines: &'a Lines,
+    peer: usize,
+    request: &'a Request,
+    invoked: u64,
+    is_told: bool,
+}
+
+impl Asked<'_> {
+    fn tell(mut self, answer: &Result<Response, CallError>) {
+        self.is_told = true;
+        self.lines.record(self.peer, self.request, self.invoked, Some(answer));
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if !self.is_told {
+            let address = self.lines.peers[self.peer].to_string();
+            let unknown = Err(CallError::Timeout { address });
+            self.lines.record(self.peer, self.request, self.invoked, Some(&unknown));
+        }
+    }
+}
+
 /// The connections of one actor.
 #[derive(Debug)]
 pub(crate) struct Lines {
@@ -91,9 +118,9 @@ impl Lines {
                 return Err(error);
             }
         };
-        let invoked = clock::now();
+        let asked = Asked { lines: self, peer, request, invoked: clock::now(), is_told: false };
         let answer = line.call(request, Deadline::after(self.patience)).await;
-        self.record(peer, request, invoked, Some(&answer));
+        asked.tell(&answer);
         if answer.is_err() {
             drop(line);
             self.close(peer).await;
@@ -101,7 +128,7 @@ impl Lines {
         answer
     }
 
-    /// `answer` is none if nothing was sent; then there is a sample and no operation.
+    /// `answer` is none if nothing was sent: then there is a sample and no operation.
     fn record(
         &self,
         peer: usize,
@@ -131,5 +158,34 @@ impl Lines {
         let outcomes: Vec<&Outcome> = operations.iter().map(|o| &o.outcome).collect();
         sample.result = result_of(&outcomes);
         self.recorder.tell(sample, operations);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Asked, Lines};
+    use crate::actors::recorder::Recorder;
+    use protocol::{GetReplicaInfo, Request};
+    use std::net::{Ipv4Addr, SocketAddr};
+    use std::sync::Arc;
+    use std::time::Duration;
+    use workload::history::Outcome;
+
+    #[test]
+    fn what_an_ended_actor_asked_is_unknown() {
+        let folder = std::env::temp_dir().join(format!("pitchover-lines-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let recorder = Arc::new(Recorder::create(&folder, 1, "a test".into()).unwrap());
+        let peers = [SocketAddr::from((Ipv4Addr::LOCALHOST, 1))];
+        let lines = Lines::new((7, Ipv4Addr::LOCALHOST), &peers, Duration::ZERO, &recorder);
+        let name = Some("a".into());
+        let request = &Request::GetReplicaInfo(GetReplicaInfo { broker_name: name });
+        drop(Asked { lines: &lines, peer: 0, request, invoked: 1, is_told: false });
+        let records = recorder.lock();
+        let operations = &records.history.operations;
+        assert_eq!((operations.len(), &operations[0].outcome), (1, &Outcome::Unknown));
+        assert_eq!((operations[0].client, operations[0].finished), (7, None));
+        drop(records);
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }
