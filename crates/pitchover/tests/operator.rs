@@ -5,6 +5,7 @@
 //! | command lines and property files that cannot start (B46) | `operator/command_line.rs` |
 //! | ports, folders and journals that are somebody else's, or damaged (B44, B48) | `operator/refusals.rs` |
 //! | `elect`: who is chosen, why, with which exit code | `operator/elect.rs` |
+//! | `chaos`: what cannot begin | `operator/chaos.rs` |
 //! | stop, kill and start again, links called `mqcontroller`, `status` and `describe` | `operator/life.rs` |
 //!
 //! Every exit code is one that Java's start script gives in the same case (DROP-IN, section 2), and what refuses to
@@ -12,6 +13,8 @@
 
 #[path = "processes/broker_set.rs"]
 mod broker_set;
+#[path = "operator/chaos.rs"]
+mod chaos;
 #[path = "processes/checksum.rs"]
 mod checksum;
 #[path = "processes/cluster.rs"]
