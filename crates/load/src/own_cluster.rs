@@ -47,6 +47,8 @@ pub struct Setup {
     pub parent: PathBuf,
     /// Their ports, one for each controller; empty for three free ones.
     pub ports: Vec<u16>,
+    /// Name of their group, which their data belongs to.
+    pub group: String,
     /// Further lines of every property file.
     pub extra: String,
 }
@@ -55,8 +57,8 @@ impl Setup {
     /// Three controllers on free ports, whose data is in a temporary folder.
     #[must_use]
     pub fn temporary(program: PathBuf) -> Self {
-        let parent = std::env::temp_dir();
-        Self { program, data: None, parent, ports: Vec::new(), extra: String::new() }
+        let (parent, group) = (std::env::temp_dir(), "own".to_owned());
+        Self { program, data: None, parent, ports: Vec::new(), group, extra: String::new() }
     }
 }
 
@@ -89,7 +91,7 @@ impl OwnCluster {
             nodes: Vec::new(),
         };
         for node in 0..ports.len() {
-            fs::write(cluster.settings(node), cluster.properties(node, &setup.extra))?;
+            fs::write(cluster.settings(node), cluster.properties(node, setup))?;
             let started = cluster.start_node(node)?;
             cluster.nodes.push(started);
         }
@@ -195,12 +197,12 @@ impl OwnCluster {
             .spawn()
     }
 
-    fn properties(&self, node: usize, extra: &str) -> String {
+    fn properties(&self, node: usize, Setup { group, extra, .. }: &Setup) -> String {
         let peers = self.addresses.iter().enumerate();
         let peers: Vec<_> = peers.map(|(id, address)| format!("n{id}-{address}")).collect();
         let folder = self.folder.display();
         format!(
-            "controllerDLegerGroup = own\n\
+            "controllerDLegerGroup = {group}\n\
              controllerDLegerPeers = {}\n\
              controllerDLegerSelfId = n{node}\n\
              controllerStorePath = {folder}\n\
