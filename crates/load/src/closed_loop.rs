@@ -58,6 +58,8 @@ pub enum LaneError {
 /// One connection and the requests it sends, in turn and again from the first.
 #[derive(Debug)]
 pub(crate) struct Lane {
+    /// Its place among all; they end in any order, and are given back in this one.
+    pub(crate) number: usize,
     pub(crate) stream: TcpStream,
     /// At least one.
     pub(crate) requesters: Vec<Requester>,
@@ -179,6 +181,7 @@ pub(crate) async fn run<T>(
         while let Some(joined) = running.join_next().await {
             lanes.push(joined.expect("a lane does not panic and is not aborted")?);
         }
+        lanes.sort_by_key(|lane: &Lane| lane.number);
         Ok::<_, LaneError>(lanes)
     };
     match tokio::time::timeout(DRAIN, all).await {
@@ -275,9 +278,9 @@ mod tests {
         let address = listener.local_addr().unwrap();
         runtime.block_on(async {
             let mut lanes = Vec::new();
-            for _ in 0..LANES {
+            for number in 0..LANES {
                 let stream = TcpStream::connect(address).await.unwrap();
-                lanes.push(Lane { stream, requesters: vec![requester(code)] });
+                lanes.push(Lane { number, stream, requesters: vec![requester(code)] });
             }
             let gauge = Gauge::new();
             let director = async {
@@ -287,7 +290,7 @@ mod tests {
                 }
             };
             let (lanes, ()) = run(lanes, &gauge, director).await?;
-            assert_eq!(lanes.len(), LANES);
+            assert!(lanes.iter().map(|lane| lane.number).eq(0..LANES), "in order");
             Ok(gauge.recorded())
         })
     }

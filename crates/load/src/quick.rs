@@ -450,8 +450,10 @@ impl Run<'_> {
         streams: Vec<TcpStream>,
         requesters: Vec<Vec<Requester>>,
     ) -> Result<(Vec<Lane>, Figures), QuickError> {
-        let lanes = streams.into_iter().zip(requesters);
-        let lanes = lanes.map(|(stream, requesters)| Lane { stream, requesters }).collect();
+        let lanes = streams.into_iter().zip(requesters).enumerate();
+        let lanes = lanes
+            .map(|(number, (stream, requesters))| Lane { number, stream, requesters })
+            .collect();
         let gauge = Gauge::new();
         let director = async {
             sleep(self.options.warm_up).await;
