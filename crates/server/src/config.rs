@@ -253,18 +253,9 @@ impl Config {
                 "async" => Durability::Async,
                 _ => Durability::Fsync,
             },
-            naming: match settings.text("pitchover.leaderNaming") {
-                "spread" => LeaderNaming::Spread,
-                _ => LeaderNaming::Leader,
-            },
-            read_mode: match settings.text("pitchover.readMode") {
-                "lease" => ReadMode::Lease,
-                _ => ReadMode::Index,
-            },
-            replace_wiped: match settings.text("pitchover.replaceWiped") {
-                "manual" => ReplaceWiped::Manual,
-                _ => ReplaceWiped::Auto,
-            },
+            naming: naming(&settings),
+            read_mode: read_mode(&settings),
+            replace_wiped: replace_wiped(&settings),
             log_format: match settings.text("pitchover.log.format") {
                 "json" => LogFormat::Json,
                 _ => LogFormat::Text,
@@ -330,6 +321,27 @@ fn derive(
     }
     settings.set("listenPort", Some(listen_port), Origin::Derived("the own peer entry"));
     data_path
+}
+
+fn naming(settings: &Settings) -> LeaderNaming {
+    match settings.text("pitchover.leaderNaming") {
+        "spread" => LeaderNaming::Spread,
+        _ => LeaderNaming::Leader,
+    }
+}
+
+fn read_mode(settings: &Settings) -> ReadMode {
+    match settings.text("pitchover.readMode") {
+        "lease" => ReadMode::Lease,
+        _ => ReadMode::Index,
+    }
+}
+
+fn replace_wiped(settings: &Settings) -> ReplaceWiped {
+    match settings.text("pitchover.replaceWiped") {
+        "manual" => ReplaceWiped::Manual,
+        _ => ReplaceWiped::Auto,
+    }
 }
 
 fn timing(settings: &Settings) -> Timing {
