@@ -20,8 +20,8 @@ use clap::Parser;
 use std::ops::Range;
 use std::process::{Command, ExitCode};
 
-/// From so many seeds on every interesting situation must be reached.
-const FULL_LENGTH_SEEDS: u64 = 1_000;
+/// From so many seeds on, a night's run, every interesting situation must be reached; shorter runs only count.
+const FULL_LENGTH_SEEDS: u64 = 100_000;
 /// Runs that shrinking one failure may take.
 const SHRINK_RUNS_MAX: usize = 400;
 
@@ -54,17 +54,27 @@ pub(crate) struct Arguments {
     #[arg(long, requires = "seed")]
     history: Option<std::path::PathBuf>,
     /// Of the plan's faults only these, by number (as shrinking prints them).
-    #[arg(long, value_delimiter = ',', requires = "seed")]
-    faults: Option<Vec<usize>>,
+    #[arg(long, value_parser = numbers, requires = "seed")]
+    faults: Option<Numbers>,
     /// Of the plan's clients only these, by number.
-    #[arg(long, value_delimiter = ',', requires = "seed")]
-    clients: Option<Vec<usize>>,
+    #[arg(long, value_parser = numbers, requires = "seed")]
+    clients: Option<Numbers>,
     /// Broker sets, fewer than the plan's.
     #[arg(long, requires = "seed")]
     sets: Option<usize>,
     /// How long the faults last, less than in the plan.
     #[arg(long, requires = "seed")]
     for_ms: Option<u64>,
+}
+
+/// Numbers with commas between; none at all is a list, too.
+#[derive(Debug, Clone)]
+struct Numbers(Vec<usize>);
+
+fn numbers(words: &str) -> Result<Numbers, String> {
+    let words = words.split(',').filter(|word| !word.is_empty());
+    let parsed: Result<Vec<usize>, _> = words.map(str::parse).collect();
+    parsed.map(Numbers).map_err(|error| error.to_string())
 }
 
 fn number(word: &str) -> Result<u64, String> {
@@ -92,8 +102,8 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 fn one(arguments: &Arguments, seed: u64) -> ExitCode {
     let mut plan = Plan::draw(seed, arguments.preset);
     let smaller = Smaller {
-        faults: arguments.faults.clone(),
-        clients: arguments.clients.clone(),
+        faults: arguments.faults.clone().map(|numbers| numbers.0),
+        clients: arguments.clients.clone().map(|numbers| numbers.0),
         sets: arguments.sets,
         safety_ms: arguments.for_ms,
     };
@@ -172,7 +182,8 @@ fn many(arguments: &Arguments) -> ExitCode {
         speed(micros, watch)
     );
     let is_full = count >= FULL_LENGTH_SEEDS;
-    let twice = is_full.then(|| batch::differing_twice(arguments.preset, arguments.seeds.clone()));
+    let is_long = count >= batch::TWICE_EVERY;
+    let twice = is_long.then(|| batch::differing_twice(arguments.preset, arguments.seeds.clone()));
     if let Some(seed) = twice.flatten() {
         println!("determinism: seed {seed} gave two traces");
         println!("pitchover sim --preset {} --seed {seed} --trace", arguments.preset);

@@ -7,7 +7,7 @@ use crate::agenda::{MS, What};
 use crate::node::Fate;
 use crate::random::Random;
 use crate::world::World;
-use controller::{Overview, Standing};
+use controller::{Founding, Overview, Standing};
 
 /// How long after the repair requests may still be without an end: an asker's patience, on slow clocks.
 const REQUEST_MS: u64 = 4_500;
@@ -46,6 +46,12 @@ impl World<'_> {
     /// Heals a majority, then all, and demands that everything comes right.
     pub(crate) fn liveness(&mut self) {
         let mut random = Random::stream(self.plan.seed, "heal", 0);
+        // Who finds his disk damaged says so now: nothing can be demanded of him.
+        for node in 0..self.nodes.len() {
+            if self.nodes[node].fate == Fate::Rotten {
+                self.start(node);
+            }
+        }
         let mut order: Vec<usize> =
             (0..self.nodes.len()).filter(|&node| self.is_of_use(node)).collect();
         for at in (1..order.len()).rev() {
@@ -56,7 +62,10 @@ impl World<'_> {
             // Too few disks are left; stopping is right, and nothing can be demanded.
             return;
         }
-        let core: Vec<usize> = order[..quorum].to_vec();
+        // The very first start needs everybody once (rule M5): before it is complete no majority serves alone.
+        let is_founded = |node: &usize| self.nodes[*node].image.identity == Some(Founding::Founded);
+        let is_begun = order[..quorum].iter().all(is_founded);
+        let core = if is_begun { order[..quorum].to_vec() } else { order.clone() };
         self.await_sleepers();
         self.heal_outside();
         self.heal(&core);

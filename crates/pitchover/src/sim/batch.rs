@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 
 /// Every so many seeds one is run again, in another process.
-const TWICE_EVERY: u64 = 1_000;
+pub(super) const TWICE_EVERY: u64 = 1_000;
 /// Reports that may wait to be looked at.
 const REPORTS_MAX: usize = 64;
 
