@@ -286,7 +286,10 @@ impl World<'_> {
         self.host(node, true);
         let disk = self.nodes[node].disk.handle();
         // As in the server: whoever sits here, going by the disk.
-        let identity = journal::read_identity(&disk).ok().flatten();
+        let identity = match journal::read_identity(&disk) {
+            Ok(identity) => identity,
+            Err(error) => return self.not_opened(node, &error),
+        };
         let member = identity.map_or(peer_id(node), |identity| identity.peer);
         self.nodes[node].member = member;
         let opened = Journal::open(disk, CLUSTER, member, self.plan.journal);
