@@ -86,4 +86,4 @@ pub use snapshots::{SNAPSHOT_BYTES_MAX, SNAPSHOT_PART_BYTES_MAX, checksum};
 // The server carries these between the core and the journal and looks at none of them, so that it need not
 // name `consensus` itself.
 pub use consensus::Note as ConsensusNote;
-pub use consensus::{LogIndex, Membership, PeerId, Persist, Restored, Role, SnapshotDescriptor};
+pub use consensus::{LogIndex, PeerId, Persist, Role, SnapshotDescriptor};

@@ -17,8 +17,7 @@
 use std::collections::VecDeque;
 use std::io;
 
-use bytes::Bytes;
-use consensus::{Entry, HardState, PeerId, Persist, SnapshotDescriptor};
+use consensus::{HardState, PeerId, Persist};
 
 use crate::batch::Batch;
 use crate::disk::{Disk, DiskFile};
@@ -27,7 +26,8 @@ use crate::identity::{self, Founding, Identity};
 use crate::layout::{self, BLOCK_BYTES, LOCK, on_disk};
 use crate::log_state::{LogState, Mark};
 use crate::record::{self, Kind};
-use crate::recover::{self, Closed, RecoveryNote, SEGMENT_BYTES_MAX};
+use crate::recover::{self, Closed, SEGMENT_BYTES_MAX};
+use crate::recovered::Recovered;
 use crate::segment::{Carried, Header};
 use crate::survey::Survey;
 use crate::upkeep::Making;
@@ -99,21 +99,6 @@ pub struct Counters {
     pub recycled: u64,
     /// Snapshots saved.
     pub snapshots: u64,
-}
-
-/// What the journal held when it was opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recovered {
-    /// Whose it is; `None` if it is empty: a new peer, or a wiped one (M5).
-    pub identity: Option<Identity>,
-    /// The newest hard state, with the commit index that the snapshots prove.
-    pub hard_state: HardState,
-    /// The state to start from.
-    pub snapshot: Option<(SnapshotDescriptor, Bytes)>,
-    /// The log after the snapshot, without gap.
-    pub entries: Vec<Entry>,
-    /// What recovery did, for operators.
-    pub notes: Vec<RecoveryNote>,
 }
 
 /// The newest segment.

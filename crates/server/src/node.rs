@@ -20,10 +20,9 @@ use crate::peer_link::PeerLink;
 use crate::shared::{Shared, live_settings};
 use crate::writer::{self, ORDERS_MAX};
 use controller::{
-    Controller, ControllerStartError, Event, Membership, PeerId, PeerSettings, Restored, Retention,
-    Settings, Start, seat,
+    Controller, ControllerStartError, Event, PeerId, PeerSettings, Retention, Settings, Start, seat,
 };
-use journal::{Founding, Journal, JournalError, OpenError, Options, RealDisk, Recovered};
+use journal::{Journal, JournalError, OpenError, Options, RealDisk, Recovered};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::ToSocketAddrs;
@@ -229,22 +228,11 @@ fn segment_sizes(config: &Config) -> Options {
 }
 
 fn start_of(recovered: Recovered) -> Start {
-    let Some(identity) = recovered.identity else { return Start::Empty };
-    match identity.state {
-        Founding::Founding => Start::Founding,
-        Founding::Founded => {
-            let (descriptor, snapshot) = recovered.snapshot.unzip();
-            let founders = || Membership::of_voters(identity.voters.iter().copied());
-            let membership =
-                descriptor.as_ref().map_or_else(founders, |found| found.membership.clone());
-            let restored = Restored {
-                hard_state: recovered.hard_state,
-                membership,
-                snapshot: descriptor,
-                entries: recovered.entries,
-            };
-            Start::Founded { restored, snapshot }
-        }
+    let is_empty = recovered.identity.is_none();
+    match recovered.into_restored() {
+        Some((restored, snapshot)) => Start::Founded { restored, snapshot },
+        None if is_empty => Start::Empty,
+        None => Start::Founding,
     }
 }
 

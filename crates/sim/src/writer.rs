@@ -11,7 +11,7 @@ use crate::random::Random;
 use crate::world::World;
 use bytes::Bytes;
 use consensus::{PeerId, Persist};
-use controller::{Controller, Event, Founding, Membership, Restored, SnapshotDescriptor, Start};
+use controller::{Controller, Event, Founding, SnapshotDescriptor, Start};
 use journal::{Fault, Identity, Journal, JournalError, OpenError, Recovered, RecoveryNote, Upkeep};
 use std::collections::VecDeque;
 
@@ -372,20 +372,12 @@ impl World<'_> {
     }
 }
 
-/// What the core is told of a recovered journal. The server has the same few lines between the same two crates.
+/// What the core is told of a recovered journal, as in the server.
 fn start_of(recovered: Recovered) -> Start {
-    let Some(identity) = recovered.identity else { return Start::Empty };
-    if identity.state == journal::Founding::Founding {
-        return Start::Founding;
+    let is_empty = recovered.identity.is_none();
+    match recovered.into_restored() {
+        Some((restored, snapshot)) => Start::Founded { restored, snapshot },
+        None if is_empty => Start::Empty,
+        None => Start::Founding,
     }
-    let (descriptor, snapshot) = recovered.snapshot.unzip();
-    let founders = || Membership::of_voters(identity.voters.iter().copied());
-    let membership = descriptor.as_ref().map_or_else(founders, |found| found.membership.clone());
-    let restored = Restored {
-        hard_state: recovered.hard_state,
-        membership,
-        snapshot: descriptor,
-        entries: recovered.entries,
-    };
-    Start::Founded { restored, snapshot }
 }
