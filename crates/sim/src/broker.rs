@@ -389,9 +389,9 @@ impl World<'_> {
     fn ask_leader(&mut self, broker: usize, purpose: Purpose, request: Request) {
         let leader = self.brokers[broker].leader;
         let pipe = leader.and_then(|leader| self.broker_pipe(broker, leader));
-        match (pipe, leader) {
-            (Some(pipe), _) => self.ask_as(broker, pipe, purpose, request),
-            (None, _) => self.broker_heard(broker, purpose, None),
+        match pipe {
+            Some(pipe) => self.ask_as(broker, pipe, purpose, request),
+            None => self.broker_heard(broker, purpose, None),
         }
     }
 

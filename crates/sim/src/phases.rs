@@ -37,8 +37,11 @@ impl World<'_> {
             }
         }
         for fault in 0..self.plan.faults.len() {
-            let at = self.plan.faults[fault].at_ms * MS;
-            self.agenda.put(at.max(self.now), What::Strike { fault });
+            let at_ms = self.plan.faults[fault].at_ms;
+            // What would strike into the repairs is no part of this phase.
+            if at_ms < self.plan.safety_ms {
+                self.agenda.put((at_ms * MS).max(self.now), What::Strike { fault });
+            }
         }
         self.run_to(self.plan.safety_ms * MS);
     }
