@@ -185,7 +185,8 @@ const fn pause(tenths: u64) -> Kind {
 
 const MEMORY: Kind = Kind::NotYet("memory limits until the kernel kills are not written yet");
 const DISK: Kind = Kind::NotYet("needs a file system of our own (FUSE), which is not written yet");
-const MEMBERSHIP: Kind = Kind::NotYet("membership does not change under load here yet");
+const MEMBERSHIP: Kind =
+    Kind::NotYet("groups do not change their size; replacing a peer is wiped-disk");
 const REST: Kind = Kind::NotYet("damage of a stopped peer's files is not written yet");
 const TLS: Kind = Kind::NotYet("the controllers have no TLS yet");
 const LOAD: Kind = Kind::NotYet("overload belongs to the load harness; not driven from here yet");
@@ -292,7 +293,7 @@ pub const CATALOGUE: &[Entry] = &[
     ours("cut-tail", "rest", REST),
     ours("swapped-files", "rest", REST),
     ours("restored-backup", "rest", REST),
-    ours("wiped-disk", "rest", Kind::NotYet("a wiped peer is not taken back without a person yet")),
+    ours("wiped-disk", "rest", REST),
     ours("clock-rate", "clock", Kind::NotYet("no means to change one process's clock rate")),
     ours("clock-jump", "clock", Kind::NotYet("no means to move a running process's clock")),
     ours("add-peer", "membership", MEMBERSHIP),
