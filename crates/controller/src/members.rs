@@ -40,6 +40,9 @@ pub enum Standing {
 #[derive(Debug, Default)]
 pub(crate) struct Members {
     next_look: Instant,
+    /// A member cannot use the newest snapshot, so one is to be taken. Said once for each look, so that a full disk is
+    /// not tried in every turn.
+    pub(crate) wants_snapshot: bool,
     /// Since when a learner has been close behind, without a break.
     close_since: BTreeMap<PeerId, Instant>,
 }
@@ -84,7 +87,7 @@ impl Controller {
     /// Makes the change that is next, if this peer leads and it is time to look.
     pub(crate) fn tend_members(&mut self, now: Instant) {
         if !self.leads() {
-            self.members.close_since.clear();
+            (self.members.close_since, self.members.wants_snapshot) = (BTreeMap::new(), false);
             return;
         }
         if now < self.members.next_look {
@@ -97,6 +100,7 @@ impl Controller {
             if may_replace { self.links.members().collect() } else { Vec::new() };
         let Some(driver) = self.driver() else { return };
         let close: Vec<PeerId> = close_learners(driver);
+        let wants_snapshot = driver.needs_snapshot();
         let mut since = core::mem::take(&mut self.members.close_since);
         since.retain(|learner, _| close.contains(learner));
         for learner in close {
@@ -109,7 +113,7 @@ impl Controller {
             // Refused while an earlier one is under way: it is wanted again at the next look.
             _ = driver.change(&change);
         }
-        self.members.close_since = since;
+        (self.members.close_since, self.members.wants_snapshot) = (since, wants_snapshot);
     }
 
     /// The members that sit on a seat, as far as the consensus group knows.

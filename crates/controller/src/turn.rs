@@ -263,10 +263,11 @@ impl Controller {
             .saturating_mul(SNAPSHOT_LOG_TIMES)
             .max(SNAPSHOT_LOG_BYTES);
         let commands = self.settings.retention.snapshot_commands;
+        let wants_snapshot = core::mem::take(&mut self.members.wants_snapshot);
         let Some(driver) = self.driver() else { return };
         // Never of a joint membership: it could not be started from (S7, M3).
         let is_due = self.snapshots.is_due(commands, log_bytes)
-            || driver.needs_snapshot() && self.snapshots.is_idle();
+            || wants_snapshot && self.snapshots.is_idle();
         if !is_due || driver.membership().is_joint() {
             return;
         }

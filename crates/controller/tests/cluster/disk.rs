@@ -28,6 +28,8 @@ pub(crate) struct Disk {
     pub(crate) orders: VecDeque<Order>,
     /// Snapshots cannot be saved.
     pub(crate) is_full: bool,
+    /// Snapshots that it had no room for.
+    pub(crate) refused: u64,
 }
 
 impl Disk {
@@ -80,7 +82,7 @@ impl Disk {
                 assert!(old < Some(*state), "an identity goes back: {old:?} -> {state:?}");
                 self.identity = Some((*state, voters.clone(), *member));
             }
-            Order::Snapshot(..) if self.is_full => {}
+            Order::Snapshot(..) if self.is_full => self.refused += 1,
             Order::Snapshot(descriptor, bytes) => {
                 let snapshot = Some((descriptor.clone(), bytes.clone()));
                 let held = self.entry(descriptor.index.0).map(|entry| entry.term);

@@ -2,7 +2,7 @@
 
 use crate::request::{alter, apply_id, clean, info, version};
 use crate::world::World;
-use controller::{Controller, ControllerStartError, Instant, Start};
+use controller::{Controller, ControllerStartError, Instant, Standing, Start};
 
 /// Each of these is 16 KiB of log and refused without much work: 4,350 are more than `SNAPSHOT_LOG_BYTES`.
 fn fill(world: &mut World, node: u64, count: usize) {
@@ -130,6 +130,29 @@ fn a_full_disk_gets_its_snapshot_later() {
     world.run(15_000);
     assert!(taken(&world, away) > 0);
     world.expect(away, info("a"), 0);
+}
+
+/// M4, S7: a wiped peer needs a newer snapshot than there is, and the leader's disk is full: it tries now and then.
+#[test]
+fn a_full_disk_takes_a_wiped_peer_back_later() {
+    let mut world = with_large_state(3_080);
+    let leader = world.leader().unwrap();
+    fill(&mut world, leader, 4_350);
+    assert!(taken(&world, leader) > 0, "the log does not reach back");
+    let wiped = world.follower();
+    world.crash(wiped);
+    world.wipe(wiped);
+    world.node(leader).disk.is_full = true;
+    world.start(wiped);
+    world.run(4_000);
+    let refused = world.nodes[&leader].disk.refused;
+    assert!((2..=25).contains(&refused), "{refused} tries in 4 s");
+    world.node(leader).disk.is_full = false;
+    let is_back =
+        |world: &World| world.overview(wiped).is_some_and(|it| it.standing == Standing::Voter);
+    world.run_until(20_000, is_back);
+    assert!(is_back(&world));
+    world.expect(wiped, info("a"), 0);
 }
 
 /// The receiver dies at any moment of the transfer, and comes back; the sender dies; the link breaks.
