@@ -1,0 +1,14 @@
+//! What a measurement is, for those who make one and for those who read it.
+//!
+//! ```text
+//! load ──► folder::Writer ──► a run folder ──► folder::read ──► report, objectives, comparisons
+//!              └── histogram ───── merged, never averaged ───────┘
+//! ```
+//!
+//! What is *absent*: sockets, clocks, threads, a command line, and any opinion about the figures.
+#![forbid(unsafe_code)]
+
+pub mod folder;
+pub mod histogram;
+
+pub use histogram::{Encoded, Histogram, NotAHistogram, Quantiles};
