@@ -1,12 +1,13 @@
 //! The time line of a run: faults, the role of every controller, the masters of every set, what came of the
 //! operations, how long they took; and behind it, shaded, when some writer had no success.
 
-use super::chart::Chart;
-use super::put;
 use crate::actors::crew::BROKERS_FROM;
 use crate::actors::recorder::{Mastership, Records, Result as Ended, Sample, State};
 use crate::clock::{MILLISECOND, SECOND};
 use crate::run::{Course, Options};
+use maud::{Markup, html};
+use report::draw::page;
+use report::draw::timeline::Timeline;
 use std::collections::BTreeMap;
 
 /// Longer than this without a success is shaded.
@@ -18,24 +19,25 @@ const POINTS_MAX: usize = 6_000;
 /// Columns of the density.
 const COLUMNS: u64 = 280;
 
-const LEADER: &str = "#1a5276";
-const FOLLOWER: &str = "#a9cce3";
-const UNREADY: &str = "#f5b041";
-const SILENT: &str = "#c0392b";
-const FAULTS: [&str; 3] = ["#884ea0", "#af7ac5", "#6c3483"];
-const MASTERS: [&str; 3] = ["#148f77", "#d4ac0d", "#ca6f1e"];
+// Classes of `page.css`: a fill and a colour.
+const LEADER: &str = "fill c0";
+const FOLLOWER: &str = "fill2 c0";
+const UNREADY: &str = "fill c4";
+const SILENT: &str = "fill c1";
+const FAULTS: [&str; 3] = ["fill c3", "fill2 c3", "fill c5"];
+const MASTERS: [&str; 3] = ["fill2 c2", "fill2 c4", "fill2 c7"];
 
-/// Colour and name of what came of an attempt, from the bottom of a column upwards.
+/// Class and name of what came of an attempt, from the bottom of a column upwards.
 const RESULTS: [(Ended, &str, &str); 4] = [
-    (Ended::Ok, "#27ae60", "carried out"),
-    (Ended::Refused, "#f1c40f", "refused"),
-    (Ended::Unknown, "#e74c3c", "unknown"),
-    (Ended::Unreached, "#7f8c8d", "not reached"),
+    (Ended::Ok, "fill c2", "carried out"),
+    (Ended::Refused, "fill c4", "refused"),
+    (Ended::Unknown, "fill c1", "unknown"),
+    (Ended::Unreached, "fill c6", "not reached"),
 ];
 
-/// Draws it into the page.
-pub(super) fn draw(out: &mut String, options: &Options, course: &Course, records: &Records) {
-    let mut chart = Chart::new(course.began, course.ended);
+/// The section of the page.
+pub(super) fn draw(options: &Options, course: &Course, records: &Records) -> Markup {
+    let mut chart = Timeline::new(course.began, course.ended);
     faults(&mut chart, course);
     for node in 0..usize::from(options.nodes) {
         roles(&mut chart, node, course, &records.states);
@@ -45,21 +47,25 @@ pub(super) fn draw(out: &mut String, options: &Options, course: &Course, records
     let samples: Vec<&Sample> = records.samples.iter().filter(of_clients).collect();
     density(&mut chart, course, &samples);
     scatter(&mut chart, &samples);
-    out.push_str("<h2>What happened</h2><p class=key>");
     let roles =
         [(LEADER, "leader"), (FOLLOWER, "follower"), (UNREADY, "not ready"), (SILENT, "silent")];
-    let results = RESULTS.map(|(_, colour, name)| (colour, name));
-    for (colour, name) in
-        roles.into_iter().chain(results).chain([("#f9d6d5", "a writer without success")])
-    {
-        let ink = if matches!(colour, LEADER | SILENT) { "#fff" } else { "#000" };
-        put(out, format_args!("<span style=\"background:{colour};color:{ink}\">{name}</span>"));
-    }
-    out.push_str("</p>");
-    out.push_str(&chart.finish(&outages(course, &samples)));
+    let results = RESULTS.map(|(_, class, name)| (class, name));
+    let body = html! {
+        div.card {
+            div.key {
+                @for (class, name) in roles.into_iter().chain(results) {
+                    span { i class=(class) {} (name) }
+                }
+                span { i.outage {} "a writer without success" }
+            }
+            div.scroll.wide { (chart.finish(&outages(course, &samples), "What happened when")) }
+        }
+    };
+    let question = "Faults, roles of the controllers, masters of every set, what came of the operations, and their latency.";
+    page::section("time", "What happened", question, &body)
 }
 
-fn faults(chart: &mut Chart, course: &Course) {
+fn faults(chart: &mut Timeline, course: &Course) {
     let height = 14.0 * FAULTS.len() as f64;
     let top = chart.lane("faults", height);
     let mut free = [f64::MIN; FAULTS.len()];
@@ -72,13 +78,13 @@ fn faults(chart: &mut Chart, course: &Course) {
         let next =
             course.events.get(number + FAULTS.len()).map_or(f64::MAX, |next| chart.x(next.began));
         if x >= free[row] && x + width < next {
-            chart.word(x, y + 10.0, event.name.trim_start_matches("openchaos:"));
+            chart.word((x, y + 10.0), "", event.name.trim_start_matches("openchaos:"));
             free[row] = x + width;
         }
     }
 }
 
-fn roles(chart: &mut Chart, node: usize, course: &Course, states: &[State]) {
+fn roles(chart: &mut Timeline, node: usize, course: &Course, states: &[State]) {
     let top = chart.lane(&format!("n{node}"), 14.0);
     let colour = |state: &State| match &state.view {
         None => (SILENT, "silent".to_owned()),
@@ -103,7 +109,7 @@ fn roles(chart: &mut Chart, node: usize, course: &Course, states: &[State]) {
     }
 }
 
-fn masters(chart: &mut Chart, course: &Course, records: &Records) {
+fn masters(chart: &mut Timeline, course: &Course, records: &Records) {
     let mut sets: BTreeMap<&str, Vec<&Mastership>> = BTreeMap::new();
     for one in &records.masterships {
         sets.entry(&one.set).or_default().push(one);
@@ -119,13 +125,13 @@ fn masters(chart: &mut Chart, course: &Course, records: &Records) {
             chart.bar((*at, until), (top, 14.0), MASTERS[place], &title);
             if chart.x(until) - chart.x(*at) > 70.0 {
                 let x = chart.x(*at) + 3.0;
-                chart.word(x, top + 11.0, &format!("{master} (epoch {epoch})"));
+                chart.word((x, top + 11.0), "strong", &format!("{master} (epoch {epoch})"));
             }
         }
     }
 }
 
-fn density(chart: &mut Chart, course: &Course, samples: &[&Sample]) {
+fn density(chart: &mut Timeline, course: &Course, samples: &[&Sample]) {
     let height = 70.0;
     let top = chart.lane("operations", height);
     let length = course.ended.saturating_sub(course.began).max(1);
@@ -144,24 +150,24 @@ fn density(chart: &mut Chart, course: &Course, samples: &[&Sample]) {
         let from = course.began + column * length / COLUMNS;
         let to = course.began + (column + 1) * length / COLUMNS;
         let mut bottom = top + height;
-        for (count, (_, colour, name)) in counts.into_iter().zip(RESULTS) {
+        for (count, (_, class, name)) in counts.into_iter().zip(RESULTS) {
             let tall = f64::from(count) / f64::from(most) * height;
             bottom -= tall;
             if count > 0 {
-                chart.bar((from, to), (bottom, tall), colour, &format!("{count} {name}"));
+                chart.bar((from, to), (bottom, tall), class, &format!("{count} {name}"));
             }
         }
     }
 }
 
-fn scatter(chart: &mut Chart, samples: &[&Sample]) {
+fn scatter(chart: &mut Timeline, samples: &[&Sample]) {
     let height = 150.0;
-    let top = chart.lane("latency", height);
+    chart.lane("latency", 12.0);
+    let top = chart.lane("", height);
     // From 0.1 ms at the bottom to 10 s at the top, a decade for each fifth.
     for (decade, name) in ["10 s", "1 s", "100 ms", "10 ms", "1 ms", "0.1 ms"].iter().enumerate() {
         let y = top + height * decade as f64 / 5.0;
-        chart.rule(y);
-        chart.word(76.0, y + 4.0, name);
+        chart.rule(y, name);
     }
     let step = samples.len().div_ceil(POINTS_MAX).max(1);
     for (number, sample) in samples.iter().enumerate() {
@@ -171,9 +177,9 @@ fn scatter(chart: &mut Chart, samples: &[&Sample]) {
         }
         let micros = sample.ended.saturating_sub(sample.invoked) as f64 / 1_000.0;
         let share = (micros.max(100.0) / 100.0).log10() / 5.0;
-        let colour = RESULTS.iter().find(|(result, ..)| *result == sample.result);
+        let class = RESULTS.iter().find(|(result, ..)| *result == sample.result);
         let y = top + height * (1.0 - share.min(1.0));
-        chart.point(sample.ended, y, colour.map_or("#000", |(_, colour, _)| colour));
+        chart.point(sample.ended, y, class.map_or("fill", |(_, class, _)| class));
     }
 }
 
