@@ -100,6 +100,12 @@ impl Histogram {
         self.0.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value()))
     }
 
+    /// The first and the last time that count as the same as this one, in nanoseconds.
+    #[must_use]
+    pub fn bucket_ns(&self, nanos: u64) -> (u64, u64) {
+        (self.0.lowest_equivalent(nanos), self.0.highest_equivalent(nanos))
+    }
+
     /// What people read of it.
     #[must_use]
     pub fn quantiles(&self) -> Quantiles {
@@ -249,6 +255,8 @@ mod tests {
         assert!(near(quantiles.max, 1_000_000.0), "{quantiles:?}");
         assert_eq!((quantiles.p999, quantiles.p9999, quantiles.count), (None, None, 1_000));
         assert_eq!(histogram.count_up_to(250_000_000), 250);
+        assert_eq!(histogram.bucket_ns(1_500), (1_500, 1_500));
+        assert_eq!(histogram.bucket_ns(250_000_000), (249_954_304, 250_085_375));
         assert_eq!(Histogram::default().quantiles().max, None);
     }
 

@@ -8,7 +8,9 @@
 //! What is *absent*: sockets, clocks, threads, a command line, and any opinion about the figures.
 #![forbid(unsafe_code)]
 
+pub mod comparison;
 pub mod folder;
 pub mod histogram;
+pub mod judged;
 
 pub use histogram::{Encoded, Histogram, NotAHistogram, Quantiles};
