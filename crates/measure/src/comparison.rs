@@ -90,8 +90,6 @@ pub enum Change {
 
 impl Change {
     /// What follows from a ratio, its interval and a margin.
-    ///
-    /// Source: `PERFORMANCE.md`, "Comparing two versions on a noisy machine", step 4.
     #[must_use]
     pub fn of(ratio: f64, (low, high): (f64, f64), margin: f64, better: Better) -> Self {
         let inside = low >= 1.0 / (1.0 + margin) && high <= 1.0 + margin;

@@ -12,6 +12,15 @@ pub fn latency(us: f64) -> String {
     }
 }
 
+/// The same beside an axis, where values are round: `10 ms`, `500 µs`.
+pub fn round_latency(us: f64) -> String {
+    match us {
+        us if us < 999.5 => format!("{} µs", (us * 1e3).round() / 1e3),
+        us if us < 999_500.0 => format!("{} ms", us.round() / 1e3),
+        us => format!("{} s", (us / 1e3).round() / 1e3),
+    }
+}
+
 /// Three digits that count, more before the point where there are more: `0.0123`, `1.24`, `12.4`, `124`, `1240`.
 pub fn three_digits(value: f64) -> String {
     let size = value.abs();
@@ -46,9 +55,18 @@ pub fn rate(per_second: f64) -> String {
     }
 }
 
-/// A ratio of two values: `0.97×`, `64.1×`.
+/// A ratio of two values, without its sign: `0.97`, `64.1`, and `1/68.0` where the first is far smaller.
+pub fn plain_ratio(value: f64) -> String {
+    if value > 0.0 && value < 0.0995 {
+        format!("1/{}", three_digits(1.0 / value))
+    } else {
+        three_digits(value)
+    }
+}
+
+/// A ratio of two values: `0.97×`, `64.1×`, `1/68.0×`.
 pub fn ratio(value: f64) -> String {
-    format!("{}×", three_digits(value))
+    format!("{}×", plain_ratio(value))
 }
 
 /// Bytes in powers of 1,024: `512 B`, `21.0 MiB`.
@@ -108,7 +126,7 @@ pub fn whole(value: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, count, date, latency, length, rate, ratio};
+    use super::{bytes, count, date, latency, length, rate, ratio, round_latency};
 
     #[test]
     fn latencies_keep_three_digits_and_change_their_unit_before_they_round_to_it() {
@@ -121,13 +139,19 @@ mod tests {
     }
 
     #[test]
+    fn round_latencies_have_no_digits_to_spare() {
+        let shown = [0.5, 200.0, 1e3, 2e4, 5e6].map(round_latency);
+        assert_eq!(shown, ["0.5 µs", "200 µs", "1 ms", "20 ms", "5 s"]);
+    }
+
+    #[test]
     fn counts_rates_ratios_and_sizes() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(
             [0.0, 0.5, 12.34, 1_998.4].map(rate),
             ["0.00/s", "0.500/s", "12.3/s", "1,998/s"]
         );
-        assert_eq!([0.972, 64.12, 0.004].map(ratio), ["0.972×", "64.1×", "0.0040×"]);
+        assert_eq!([0.972, 64.12, 0.004].map(ratio), ["0.972×", "64.1×", "1/250×"]);
         assert_eq!([512.0, 1_536.0, 22_020_096.0].map(bytes), ["512 B", "1.50 KiB", "21.0 MiB"]);
     }
 

@@ -28,6 +28,9 @@ const TOP: f64 = 24.0;
 /// Room below it, for numbers and name of the horizontal axis.
 const BOTTOM: f64 = 40.0;
 
+/// The same of a strip, which has none.
+const STRIP_BOTTOM: f64 = 8.0;
+
 /// Names of two lines are kept this far apart.
 const NAME_HEIGHT: f64 = 13.0;
 
@@ -96,6 +99,23 @@ impl Plot {
         plot
     }
 
+    /// A low plot to stand below another one: the same horizontal axis without its numbers.
+    pub fn strip(x: &Axis<'_>, y: &Axis<'_>, height: f64) -> Self {
+        let mut plot = Self {
+            picture: Picture::new(WIDTH, TOP + height + STRIP_BOTTOM),
+            x: x.scale((LEFT, WIDTH - RIGHT)),
+            y: y.scale((TOP + height, TOP)),
+            names: Vec::new(),
+        };
+        for value in [plot.y.from, plot.y.to] {
+            let at = plot.y.at(value);
+            plot.picture.text((plot.x.start - 6.0, at + 4.0), "num end", &(y.show)(value));
+        }
+        plot.picture.line((plot.x.start, plot.y.start), (plot.x.end, plot.y.start), "axis");
+        plot.picture.text((4.0, 13.0), "label", y.label);
+        plot
+    }
+
     fn grid_y(&mut self, show: fn(f64) -> String) {
         for (value, is_labelled) in self.y.ticks() {
             let y = self.y.at(value);
@@ -150,7 +170,8 @@ impl Plot {
     pub fn event(&mut self, x: f64, letters: &str, tip: &str) {
         let x = self.x.at(x);
         self.picture.line((x, self.y.end - 4.0), (x, self.y.start), "event");
-        let flag = Rect { x: x - 7.0, y: self.y.end - 15.0, width: 14.0, height: 12.0 };
+        let width = 8.0 + 6.0 * letters.chars().count() as f64;
+        let flag = Rect { x: x - width / 2.0, y: self.y.end - 15.0, width, height: 12.0 };
         self.picture.rect(flag, "flag", Some(tip));
         self.picture.text((x, self.y.end - 5.5), "flagged mid", letters);
     }

@@ -66,6 +66,15 @@ impl Picture {
         }
     }
 
+    /// A path that is as wide as said; `class` colours it. Ends are cut straight.
+    pub fn stroke(&mut self, data: &str, class: &str, width: f64) {
+        if !data.is_empty() {
+            self.put(format_args!(
+                "<path class=\"cells {class}\" stroke-width=\"{width:.2}\" d=\"{data}\"/>"
+            ));
+        }
+    }
+
     /// Text whose baseline begins at a place; the classes `mid` and `end` put its middle or its end there.
     pub fn text(&mut self, (x, y): (f64, f64), class: &str, text: &str) {
         let [x, y] = [x, y].map(short);
