@@ -11,6 +11,7 @@ mod describe;
 mod dev;
 mod elect;
 mod logging;
+mod report;
 mod serve;
 mod sim;
 mod status;
@@ -46,6 +47,8 @@ enum Command {
     /// Measure.
     #[command(subcommand)]
     Bench(bench::Command),
+    /// Draw run folders: an offline page, Markdown, CSV, JSON, an interval log.
+    Report(report::Arguments),
     /// Break real controllers, and judge what their clients saw.
     #[command(subcommand)]
     Chaos(chaos::Command),
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Sim(arguments) => sim::run(&arguments),
         Command::Bench(command) => bench::run(command),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Chaos(command) => chaos::run(&command),
         Command::CannedServer(arguments) => bench::run_canned(&arguments),
         Command::FleetWorker => bench::run_fleet_worker(),
