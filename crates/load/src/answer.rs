@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use protocol::Frame;
 
-use crate::slot::{HEAD_BYTES, OPAQUE_DIGITS, find_opaque, header_bytes};
+use crate::generator::slot::{HEAD_BYTES, OPAQUE_DIGITS, find_opaque, header_bytes};
 
 const GOOD_HEADER: &[u8] = b"{\"code\":0,";
 const EPOCH_KEY: &[u8] = b"\"syncStateSetEpoch\":";

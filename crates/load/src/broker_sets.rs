@@ -23,8 +23,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::answer::BadAnswer;
+use crate::generator::slot::OPAQUE_FIRST;
 use crate::requester::{NotPatchable, Requester};
-use crate::slot::OPAQUE_FIRST;
 
 /// Brokers in each set.
 pub(crate) const REPLICAS: i64 = 3;

@@ -21,7 +21,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::slot::{HEAD_BYTES, OPAQUE_DIGITS, find_opaque, frame_bytes};
+use crate::generator::slot::{HEAD_BYTES, OPAQUE_DIGITS, find_opaque, frame_bytes};
 
 /// Longest frame it accepts.
 const FRAME_BYTES_MAX: usize = 64 * 1024;

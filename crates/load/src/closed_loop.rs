@@ -24,8 +24,8 @@ use tokio::task::JoinSet;
 
 use crate::answer::{AnswerReader, BadAnswer, set_epoch};
 use crate::clock;
+use crate::generator::slot::frame_bytes;
 use crate::requester::Requester;
-use crate::slot::frame_bytes;
 
 /// How long the last answers of a phase may take before it counts as failed.
 const DRAIN: Duration = Duration::from_secs(10);

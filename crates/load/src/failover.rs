@@ -21,9 +21,9 @@ use std::time::Duration;
 
 use client::{CallError, Cluster, Deadline};
 
-use crate::fleet::crew::CrewError;
-use crate::fleet::plan::Plan;
-use crate::fleet::{FoundingError, founding};
+use crate::generator::crew::CrewError;
+use crate::generator::plan::Plan;
+use crate::generator::{FoundingError, founding};
 use crate::inspect::Status;
 use crate::own_cluster::{OwnCluster, Setup};
 use crate::process::Process;
@@ -152,7 +152,7 @@ impl Stage {
         Plan::as_java(self.addresses.clone(), prefix, sets)
     }
 
-    fn views(&self, plan: &Plan) -> Result<Vec<crate::fleet::plan::View>, FailoverError> {
+    fn views(&self, plan: &Plan) -> Result<Vec<crate::generator::plan::View>, FailoverError> {
         Ok(self.runtime.block_on(founding::views(plan, &self.cluster))?)
     }
 

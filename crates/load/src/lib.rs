@@ -9,38 +9,33 @@
 //!       ──► report           a table and JSON
 //!
 //! failover ──► own_cluster, inspect     controllers that die, and what they say of themselves
-//!          ──► fleet                    a simulated fleet in several processes, open loop
+//!          ──► generator                a simulated fleet in several processes, open loop
 //!                 ──► poller, cadence, calls, measures
 //! ```
 //!
 //! The first command is `bench quick`: [`quick::run`]. Its ceiling is [`canned::run`], which the
 //! program offers as a hidden subcommand, because the run starts itself again for it.
 //!
-//! `bench failover` starts the program as `fleet-worker` in the same way: [`fleet::worker::run`].
+//! `bench failover` starts the program as `fleet-worker` in the same way: [`generator::worker::run`].
 //!
 //! What is *absent*: a command line, and open-loop load by a workload file.
 #![forbid(unsafe_code)]
 
 mod answer;
 mod broker_sets;
-mod cadence;
-mod calls;
 pub mod canned;
 mod clock;
 mod closed_loop;
 pub mod failover;
-pub mod fleet;
+pub mod generator;
 mod host;
 mod inspect;
 mod load_seen;
-mod measures;
 mod own_cluster;
-mod poller;
 mod process;
 pub mod quick;
 mod report;
 mod requester;
-mod slot;
 
 pub use answer::BadAnswer;
 pub use broker_sets::PrepareError;

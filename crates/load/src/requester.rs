@@ -11,7 +11,7 @@
 
 use std::fmt;
 
-use crate::slot::{HEAD_BYTES, OPAQUE_DIGITS, find_opaque, header_bytes, increment};
+use crate::generator::slot::{HEAD_BYTES, OPAQUE_DIGITS, find_opaque, header_bytes, increment};
 
 /// Why a frame cannot be used by the generator.
 #[derive(Debug, thiserror::Error)]

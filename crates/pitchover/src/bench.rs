@@ -84,7 +84,7 @@ pub(crate) fn run_canned(arguments: &CannedArguments) -> ExitCode {
 }
 
 pub(crate) fn run_fleet_worker() -> ExitCode {
-    match load::fleet::worker::run() {
+    match load::generator::worker::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("fleet-worker: {error}");

@@ -17,11 +17,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::report::{Distribution, Generator, Goal, Report};
 use super::{FailoverError, Ground, Stage, pause, progress};
 use crate::clock;
-use crate::fleet::broker::Identity;
-use crate::fleet::crew::Crew;
-use crate::fleet::plan::{Command, Plan, View};
+use crate::generator::broker::Identity;
+use crate::generator::crew::Crew;
+use crate::generator::measures::Times;
+use crate::generator::plan::{Command, Plan, View};
 use crate::load_seen::Load;
-use crate::measures::Times;
 
 /// Pause between two attempts to one controller.
 const ATTEMPT_EVERY: Duration = Duration::from_millis(5);

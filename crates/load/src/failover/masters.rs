@@ -13,10 +13,10 @@ use std::time::Duration;
 use super::report::{Distribution, Generator, Goal, Report};
 use super::{FailoverError, Ground, Stage, pause, progress};
 use crate::clock::mono_ns;
-use crate::fleet::crew::Crew;
-use crate::fleet::plan::{self, Closing, Command, REPLICAS, Told, View};
+use crate::generator::crew::Crew;
+use crate::generator::measures::Times;
+use crate::generator::plan::{self, Closing, Command, REPLICAS, Told, View};
 use crate::load_seen::Load;
-use crate::measures::Times;
 
 /// Most sets: nine descriptors each, over several processes.
 pub const SETS_MAX: usize = 10_000;
@@ -184,7 +184,7 @@ fn as_f64(count: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::Findings;
-    use crate::fleet::plan::{Closing, Report, Told, View};
+    use crate::generator::plan::{Closing, Report, Told, View};
 
     fn view(master: i64, master_epoch: i32) -> View {
         View { master: Some(master), master_epoch, members: vec![1, 2, 3], set_epoch: 2 }

@@ -5,8 +5,8 @@ use std::fmt;
 use serde::Serialize;
 
 use super::Verdict;
-use crate::fleet::plan;
-use crate::measures::{Measures, Times};
+use crate::generator::measures::{Measures, Times};
+use crate::generator::plan;
 
 /// Points of the distribution that JSON holds.
 const CDF_POINTS: u32 = 200;
@@ -244,8 +244,8 @@ fn is_supported(samples: u64, quantile: f64) -> bool {
 mod tests {
     use super::{Distribution, Generator, Goal, Report};
     use crate::failover::Verdict;
-    use crate::fleet::plan;
-    use crate::measures::Times;
+    use crate::generator::measures::Times;
+    use crate::generator::plan;
 
     fn report(reached: f64, lag_ns: u64, violations: &[&str]) -> Report {
         let mut times = Times::default();

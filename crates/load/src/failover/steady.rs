@@ -10,11 +10,11 @@ use std::time::Duration;
 use super::report::{Distribution, Generator, Goal, Report};
 use super::{FailoverError, Ground, Stage, pause, progress};
 use crate::clock;
-use crate::fleet::crew::Crew;
-use crate::fleet::plan::{self, BROKERS_MAX, Command, Listening, REPLICAS, View};
+use crate::generator::crew::Crew;
+use crate::generator::measures::Measures;
+use crate::generator::plan::{self, BROKERS_MAX, Command, Listening, REPLICAS, View};
 use crate::inspect::Status;
 use crate::load_seen::Load;
-use crate::measures::Measures;
 
 /// How often a run says how far it is.
 const SAY_EVERY: Duration = Duration::from_secs(30);
@@ -181,7 +181,7 @@ fn as_f64(count: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::moved;
-    use crate::fleet::plan::{Plan, View};
+    use crate::generator::plan::{Plan, View};
 
     #[test]
     fn a_moved_epoch_is_a_violation_and_a_changed_set_is_none() {

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::slot::OPAQUE_FIRST;
+use crate::generator::slot::OPAQUE_FIRST;
 
 /// Opaques of ten digits that fit an `i32`; they are used in turn.
 const OPAQUES: u64 = 1_000_000_000;

@@ -15,12 +15,17 @@
 //! Each set has three brokers with the ids 1, 2, 3, of which 1 is the first master.
 
 pub(crate) mod broker;
+pub(crate) mod cadence;
+pub(crate) mod calls;
 pub(crate) mod crew;
 pub(crate) mod driver;
 pub(crate) mod founding;
 pub(crate) mod line;
+pub(crate) mod measures;
 pub(crate) mod notices;
 pub(crate) mod plan;
+pub(crate) mod poller;
+pub(crate) mod slot;
 pub mod worker;
 
 pub use founding::FoundingError;

@@ -10,8 +10,8 @@ use protocol::{
     GetReplicaInfo, HeaderEncoding, RegisterBroker, Request, Text,
 };
 
+use crate::generator::slot::{OPAQUE_DIGITS, OPAQUE_FIRST, find_opaque};
 use crate::requester::NotPatchable;
-use crate::slot::{OPAQUE_DIGITS, OPAQUE_FIRST, find_opaque};
 
 /// Name of the brokers' cluster.
 const CLUSTER: &str = "pitchover-fleet";

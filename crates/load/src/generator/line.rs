@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::slot::frame_bytes;
+use crate::generator::slot::frame_bytes;
 
 /// Bytes that may wait to be written; what is due then is skipped and counted.
 const OUT_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -226,11 +226,11 @@ mod tests {
     use std::net::{SocketAddr, TcpListener};
 
     use super::{Line, Queued};
-    use crate::poller::Poller;
+    use crate::generator::poller::Poller;
 
     fn wait_writable(poller: &Poller, line: &mut Line) -> std::io::Result<bool> {
         let mut ready = Vec::new();
-        while !ready.iter().any(|it: &crate::poller::Ready| it.is_writable) {
+        while !ready.iter().any(|it: &crate::generator::poller::Ready| it.is_writable) {
             poller.wait(u64::MAX, &mut ready)?;
         }
         line.writable()
@@ -259,7 +259,7 @@ mod tests {
         for part in [&b"\0\0\0\x02xy\0\0\0\x01"[..], b"z"] {
             server.write_all(part).unwrap();
             let mut ready = Vec::new();
-            while !ready.iter().any(|it: &crate::poller::Ready| it.is_readable) {
+            while !ready.iter().any(|it: &crate::generator::poller::Ready| it.is_readable) {
                 poller.wait(u64::MAX, &mut ready).unwrap();
             }
             line.read(&mut scratch, |frame| frames.push(frame.to_vec())).unwrap();

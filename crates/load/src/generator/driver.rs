@@ -24,11 +24,11 @@ use super::founding::view;
 use super::line::{Line, Queued};
 use super::notices::{Notice, Notices, listen};
 use super::plan::{Closing, Command, Event, Listening, Plan, REPLICAS, Report, Told, View};
-use crate::cadence::Cadence;
-use crate::calls::{Call, Calls};
 use crate::clock::mono_ns;
-use crate::measures::{Ending, Measures};
-use crate::poller::{Poller, Ready};
+use crate::generator::cadence::Cadence;
+use crate::generator::calls::{Call, Calls};
+use crate::generator::measures::{Ending, Measures};
+use crate::generator::poller::{Poller, Ready};
 
 /// How long a broker waits for an answer. Source: upstream's 3,000 ms.
 const CALL_NS: u64 = 3_000_000_000;

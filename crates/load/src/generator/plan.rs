@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::measures::Measures;
+use crate::generator::measures::Measures;
 
 /// Brokers of a set.
 pub(crate) const REPLICAS: usize = 3;
