@@ -14,9 +14,14 @@ pub(crate) fn now() -> Instant {
 
 /// Milliseconds since 1970, which is what brokers put into `invokeTime`.
 pub(crate) fn unix_ms() -> u64 {
+    unix_us() / 1_000
+}
+
+/// Microseconds since 1970.
+pub(crate) fn unix_us() -> u64 {
     let elapsed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let elapsed = elapsed.unwrap_or(Duration::ZERO);
-    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Nanoseconds of the monotonic clock, which all processes of this host share.

@@ -36,6 +36,49 @@ fn cpu_in(stat: &str) -> Option<Duration> {
     Some(Duration::from_millis(ticks?.checked_mul(TICK_MS)?))
 }
 
+/// Time in which somebody waited for a processor since the host began, in microseconds, where the
+/// kernel counts it.
+pub(crate) fn psi_cpu_some_us() -> Option<u64> {
+    psi_in(&fs::read_to_string("/proc/pressure/cpu").ok()?)
+}
+
+fn psi_in(pressure: &str) -> Option<u64> {
+    let line = pressure.lines().find(|line| line.starts_with("some "))?;
+    line.split(' ').find_map(|word| word.strip_prefix("total="))?.parse().ok()
+}
+
+/// Time that the hypervisor gave to others since the host began, all processors together.
+pub(crate) fn steal_us() -> Option<u64> {
+    const STEAL: usize = 7;
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let line = stat.lines().next()?.strip_prefix("cpu ")?;
+    let ticks: u64 = line.split_ascii_whitespace().nth(STEAL)?.parse().ok()?;
+    ticks.checked_mul(TICK_MS * 1_000)
+}
+
+/// What a reader of a run must know of this host; `folder` is where servers keep their data, if that
+/// is known.
+pub(crate) fn card(folder: Option<&Path>) -> measure::folder::Host {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let member = |text: &str, name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name));
+        let value = line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim());
+        value.unwrap_or("unknown").to_owned()
+    };
+    let memory = member(&read("/proc/meminfo"), "MemTotal");
+    let memory_kib: u64 = memory.trim_end_matches(" kB").parse().unwrap_or_default();
+    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    measure::folder::Host {
+        cpus: cores(),
+        model: member(&read("/proc/cpuinfo"), "model name"),
+        kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+        memory_mib: memory_kib / 1_024,
+        filesystem: folder.map_or_else(|| "unknown".to_owned(), file_system),
+        descriptors: descriptors.unwrap_or(u64::MAX),
+        calibration: None,
+    }
+}
+
 /// Of several mounts that hold the folder the longest path counts, of equal ones the last.
 fn file_system_in<'a>(mounts: &'a str, folder: &Path) -> Option<&'a str> {
     let entry = |line: &'a str| {
@@ -51,7 +94,16 @@ mod tests {
     use std::path::Path;
     use std::time::Duration;
 
-    use super::{cpu_in, file_system_in};
+    use super::{card, cpu_in, file_system_in, psi_in};
+
+    #[test]
+    fn pressure_and_the_card_are_read() {
+        let text = "some avg10=0.00 avg60=1.20 avg300=0.50 total=12345\nfull avg10=0.00 total=9\n";
+        assert_eq!((psi_in(text), psi_in("")), (Some(12_345), None));
+        let card = card(Some(Path::new("/")));
+        assert!(card.cpus > 0 && card.memory_mib > 0 && card.descriptors > 0);
+        assert!(!card.kernel.is_empty() && !card.filesystem.is_empty());
+    }
 
     #[test]
     fn idle_processors_are_not_counted() {

@@ -60,6 +60,18 @@ pub(crate) async fn expired(status: &Status) -> BTreeMap<String, u64> {
     expired_in(&page)
 }
 
+/// The metrics page of a controller; `None` if it has none.
+pub(crate) async fn metrics(status: &Status) -> Option<String> {
+    page(status.text("adminAddress")).await
+}
+
+/// Syncs of a controller's journal since it began, as its metrics page counts them.
+pub(crate) fn syncs_in(page: &str) -> Option<u64> {
+    let line =
+        page.lines().find(|line| line.starts_with("pitchover_journal_sync_seconds_count"))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
 async fn page(address: &str) -> Option<String> {
     let fetch = async {
         let mut stream = TcpStream::connect(address).await.ok()?;
@@ -86,14 +98,16 @@ fn expired_in(page: &str) -> BTreeMap<String, u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::expired_in;
+    use super::{expired_in, syncs_in};
 
     #[test]
     fn expiries_are_read_from_the_page() {
         let page = "# TYPE pitchover_brokers_expired counter\n\
                     pitchover_brokers_expired_total{peer=\"n0\",reason=\"silent\"} 3\n\
                     pitchover_brokers_expired_total{reason=\"refused\"} 12\n\
+                    pitchover_journal_sync_seconds_count{peer=\"n0\"} 77\n\
                     pitchover_requests_total{type=\"x\"} 9\n";
+        assert_eq!((syncs_in(page), syncs_in("")), (Some(77), None));
         let expired = expired_in(page);
         assert_eq!(
             expired.into_iter().collect::<Vec<_>>(),

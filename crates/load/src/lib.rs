@@ -11,6 +11,10 @@
 //! failover ──► own_cluster, inspect     controllers that die, and what they say of themselves
 //!          ──► generator                a simulated fleet in several processes, open loop
 //!                 ──► poller, cadence, calls, measures
+//!
+//! run      ──► workload                 a plan of load as text, read strictly
+//!          ──► generator                the same, by that plan
+//!          ──► measure::folder          everything it found
 //! ```
 //!
 //! The first command is `bench quick`: [`quick::run`]. Its ceiling is [`canned::run`], which the
@@ -18,11 +22,12 @@
 //!
 //! `bench failover` starts the program as `fleet-worker` in the same way: [`generator::worker::run`].
 //!
-//! What is *absent*: a command line, and open-loop load by a workload file.
+//! What is *absent*: a command line, and any opinion about the figures of a run.
 #![forbid(unsafe_code)]
 
 mod answer;
 mod broker_sets;
+pub mod calibrate;
 pub mod canned;
 mod clock;
 mod closed_loop;
@@ -36,6 +41,8 @@ mod process;
 pub mod quick;
 mod report;
 mod requester;
+pub mod run;
+pub mod workload;
 
 pub use answer::BadAnswer;
 pub use broker_sets::PrepareError;

@@ -47,12 +47,17 @@ impl Load {
         self.cores[1]
     }
 
+    /// Cores that neither generators nor controllers kept busy, but somebody did.
+    pub(crate) fn other_cores(&self) -> Option<f64> {
+        let [own, servers, all] = self.cores;
+        let known = own.unwrap_or_default() + servers.unwrap_or_default();
+        all.map(|all| (all - known).max(0.0))
+    }
+
     /// Writes what was seen into a report.
     pub(crate) fn fill(&self, generator: &mut Generator) {
-        let [own, servers, all] = self.cores;
-        generator.cores = own;
-        let known = own.unwrap_or_default() + servers.unwrap_or_default();
-        generator.other_cores = all.map(|all| (all - known).max(0.0));
+        generator.cores = self.cores[0];
+        generator.other_cores = self.other_cores();
     }
 
     fn used(&self) -> [Option<Duration>; 3] {

@@ -12,7 +12,7 @@
 //!
 //! On a host without such a process, or under another user, there is nothing to report.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Duration;
 
@@ -53,6 +53,23 @@ impl Process {
     pub(crate) fn cpu(self) -> Option<Duration> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
         cpu_of_stat(&stat)
+    }
+
+    /// The same of each thread, by its id.
+    pub(crate) fn cpu_of_threads(self) -> BTreeMap<u32, Duration> {
+        let tasks =
+            fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten().flatten();
+        let thread = |id: u32| {
+            let stat = fs::read_to_string(format!("/proc/{}/task/{id}/stat", self.pid)).ok()?;
+            Some((id, cpu_of_stat(&stat)?))
+        };
+        tasks.filter_map(|task| thread(task.file_name().to_str()?.parse().ok()?)).collect()
+    }
+
+    /// Bytes that it made disks write, as the kernel counts them.
+    pub(crate) fn written_bytes(self) -> Option<u64> {
+        let io = fs::read_to_string(format!("/proc/{}/io", self.pid)).ok()?;
+        io.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.trim().parse().ok()
     }
 
     /// Resident memory in bytes.
@@ -113,7 +130,8 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         assert_eq!(Process::listening_on(port), Some(Process::own()));
         assert!(Process::own().rss_bytes().is_some_and(|bytes| bytes > 0));
-        assert!(Process::own().cpu().is_some());
+        assert!(Process::own().cpu().is_some() && Process::own().written_bytes().is_some());
+        assert!(!Process::own().cpu_of_threads().is_empty());
     }
 
     #[test]

@@ -11,7 +11,9 @@
 
 use std::fmt;
 
-use crate::generator::slot::{HEAD_BYTES, OPAQUE_DIGITS, find_opaque, header_bytes, increment};
+use crate::generator::slot::{
+    HEAD_BYTES, OPAQUE_DIGITS, find_opaque, header_bytes, increment, write_opaque,
+};
 
 /// Why a frame cannot be used by the generator.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +34,20 @@ struct Toggle {
     body_at: usize,
     set_epoch: u32,
     is_full: bool,
+    members: Members,
+}
+
+/// The two sync-state sets between which an alternating ALTER goes, as lists of ids with commas.
+#[derive(Clone, Debug)]
+pub(crate) struct Members {
+    pub(crate) few: String,
+    pub(crate) full: String,
+}
+
+impl Default for Members {
+    fn default() -> Self {
+        Self { few: "1,2".to_owned(), full: "1,2,3".to_owned() }
+    }
 }
 
 impl Requester {
@@ -54,9 +70,22 @@ impl Requester {
         set_epoch: u32,
         is_full: bool,
     ) -> Result<Self, NotPatchable> {
+        Self::toggling_between(Members::default(), frame, set_epoch, is_full)
+    }
+
+    /// As [`Self::toggling`], between other sets.
+    ///
+    /// # Errors
+    /// - [`NotPatchable`]: the frame has no JSON header or no ten-digit opaque in it.
+    pub(crate) fn toggling_between(
+        members: Members,
+        frame: Vec<u8>,
+        set_epoch: u32,
+        is_full: bool,
+    ) -> Result<Self, NotPatchable> {
         let body_at = HEAD_BYTES + header_bytes(&frame).ok_or(NotPatchable)?;
         let mut requester = Self::fixed(frame)?;
-        requester.toggle = Some(Toggle { body_at, set_epoch, is_full });
+        requester.toggle = Some(Toggle { body_at, set_epoch, is_full, members });
         requester.write_body();
         Ok(requester)
     }
@@ -69,6 +98,13 @@ impl Requester {
     /// The bytes to send.
     pub(crate) fn frame(&self) -> &[u8] {
         &self.frame
+    }
+
+    /// Appends the request under an opaque of the caller's.
+    pub(crate) fn append(&self, opaque: i32, out: &mut Vec<u8>) {
+        let at = out.len() + self.opaque_at;
+        out.extend_from_slice(&self.frame);
+        write_opaque(&mut out[at..at + OPAQUE_DIGITS], opaque);
     }
 
     /// The ten digits that the answer must repeat.
@@ -94,7 +130,8 @@ impl Requester {
     fn write_body(&mut self) {
         let Some(toggle) = &self.toggle else { return };
         self.frame.truncate(toggle.body_at);
-        let set = if toggle.is_full { "1,2" } else { "1,2,3" };
+        let Members { few, full } = &toggle.members;
+        let set = if toggle.is_full { few } else { full };
         let before: [&[u8]; 3] =
             [b"{\"syncStateSet\":[", set.as_bytes(), b"],\"syncStateSetEpoch\":"];
         for part in before {

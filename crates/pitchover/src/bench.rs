@@ -1,6 +1,8 @@
 //! `pitchover bench`: the measuring commands of the crate `load`.
 
+mod calibrate;
 mod failover;
+pub(crate) mod run;
 
 use clap::{Parser, Subcommand};
 use load::quick::{self, Options};
@@ -10,6 +12,10 @@ use std::time::Duration;
 /// What can be measured.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// A workload file or a preset, open loop: latency counts from when a request was due; a run folder holds all of it.
+    Run(run::Arguments),
+    /// What this host can do at best: round trip, fdatasync, timers, noise.
+    Calibrate(calibrate::Arguments),
     /// Writes, reads, heartbeats, follower reads and a mix of 64 closed-loop connections, beside this machine's ceiling.
     Quick(QuickArguments),
     /// How long a simulated fleet waits when masters or controllers die, and that nothing dies by mistake.
@@ -47,6 +53,8 @@ pub(crate) struct CannedArguments {
 
 pub(crate) fn run(command: Command) -> ExitCode {
     match command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Calibrate(arguments) => calibrate::run(&arguments),
         Command::Quick(arguments) => run_quick(arguments),
         Command::Failover(command) => failover::run(command),
     }

@@ -1,7 +1,7 @@
 //! The only place of this crate where a clock is read.
 #![expect(clippy::disallowed_methods, reason = "this file is where clocks are read")]
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Time since a start.
 #[derive(Debug, Clone, Copy)]
@@ -17,4 +17,9 @@ impl Stopwatch {
     pub(crate) fn elapsed(self) -> Duration {
         self.0.elapsed()
     }
+}
+
+/// Milliseconds since 1970, to name things by.
+pub(crate) fn unix_ms() -> u128 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis()
 }

@@ -19,9 +19,9 @@ use super::{FailoverError, Ground, Stage, pause, progress};
 use crate::clock;
 use crate::generator::broker::Identity;
 use crate::generator::crew::Crew;
-use crate::generator::measures::Times;
-use crate::generator::plan::{Command, Plan, View};
+use crate::generator::plan::{Command, Plan, Times, View};
 use crate::load_seen::Load;
+use measure::Histogram;
 
 /// Pause between two attempts to one controller.
 const ATTEMPT_EVERY: Duration = Duration::from_millis(5);
@@ -84,9 +84,9 @@ pub fn run(options: &Options) -> Result<Report, FailoverError> {
     }
     let plan = stage.plan(options.sets);
     let (mut crew, before) = Crew::start(&stage.program, &plan, |text| progress(text))?;
-    crew.tell(&Command::Measure { has_polls: false })?;
+    crew.tell(&Command::Measure { has_load: false, times: Times::from_now() })?;
     let load = Load::begin(&crew.processes(), &[]);
-    let (mut killed, mut frozen) = (Times::default(), Times::default());
+    let (mut killed, mut frozen) = (Histogram::default(), Histogram::default());
     let kills = std::iter::repeat_n(Fault::Kill, options.kills);
     let freezes = std::iter::repeat_n(Fault::Freeze, options.freezes);
     for (round, fault) in kills.chain(freezes).enumerate() {

@@ -14,9 +14,10 @@ use super::report::{Distribution, Generator, Goal, Report};
 use super::{FailoverError, Ground, Stage, pause, progress};
 use crate::clock::mono_ns;
 use crate::generator::crew::Crew;
-use crate::generator::measures::Times;
-use crate::generator::plan::{self, Closing, Command, REPLICAS, Told, View};
+use crate::generator::measures::Kind;
+use crate::generator::plan::{self, Closing, Command, REPLICAS, Times, Told, View};
 use crate::load_seen::Load;
+use measure::Histogram;
 
 /// Most sets: nine descriptors each, over several processes.
 pub const SETS_MAX: usize = 10_000;
@@ -62,7 +63,7 @@ pub fn run(options: &Options) -> Result<Report, FailoverError> {
     let stage = Stage::begin(&options.ground)?;
     let plan = stage.plan(options.sets);
     let (mut crew, before) = Crew::start(&stage.program, &plan, |text| progress(text))?;
-    crew.tell(&Command::Measure { has_polls: true })?;
+    crew.tell(&Command::Measure { has_load: true, times: Times::from_now() })?;
     pause(SETTLE);
     let load = Load::begin(&crew.processes(), &stage.servers);
     let all: Vec<usize> = (0..options.sets).collect();
@@ -85,7 +86,7 @@ pub fn run(options: &Options) -> Result<Report, FailoverError> {
 /// What the notices and the views say together.
 #[derive(Debug)]
 struct Findings {
-    told: Times,
+    told: Histogram,
     /// For each batch the longest, from its first close.
     untold: u64,
     violations: Vec<String>,
@@ -94,8 +95,12 @@ struct Findings {
 
 impl Findings {
     fn new(seen: &plan::Report, before: &[View], after: &[View]) -> Self {
-        let mut findings =
-            Self { told: Times::default(), untold: 0, violations: Vec::new(), all_told_ms: 0.0 };
+        let mut findings = Self {
+            told: Histogram::default(),
+            untold: 0,
+            violations: Vec::new(),
+            all_told_ms: 0.0,
+        };
         let mut told: BTreeMap<usize, Vec<&Told>> = BTreeMap::new();
         for notice in &seen.told {
             told.entry(notice.set).or_default().push(notice);
@@ -114,11 +119,11 @@ impl Findings {
         let first = seen.closings.iter().map(|closing| closing.at_ns).min();
         let last = seen.told.iter().map(|told| told.at_ns).max();
         if let (Some(first), Some(last)) = (first, last) {
-            let mut span = Times::default();
+            let mut span = Histogram::default();
             span.record(last.saturating_sub(first));
             findings.all_told_ms = span.max_ms();
         }
-        findings.violations.extend(seen.contradiction.clone());
+        findings.violations.extend(seen.contradictions.iter().cloned());
         findings.violations.truncate(VIOLATIONS_MAX);
         findings
     }
@@ -164,7 +169,10 @@ impl Findings {
         }
         let mut generator = Generator::of(seen);
         load.fill(&mut generator);
-        let polls = Distribution::of("getReplicaInfo meanwhile", &seen.polls.latency);
+        let polls = Distribution::of(
+            "getReplicaInfo meanwhile",
+            &seen.tally().of(Kind::GetReplicaInfo).latency,
+        );
         Report {
             headline,
             goals,

@@ -5,8 +5,8 @@ use std::fmt;
 use serde::Serialize;
 
 use super::Verdict;
-use crate::generator::measures::{Measures, Times};
 use crate::generator::plan;
+use measure::Histogram;
 
 /// Points of the distribution that JSON holds.
 const CDF_POINTS: u32 = 200;
@@ -69,7 +69,7 @@ pub struct Distribution {
 }
 
 impl Distribution {
-    pub(super) fn of(what: impl Into<String>, times: &Times) -> Self {
+    pub(super) fn of(what: impl Into<String>, times: &Histogram) -> Self {
         let point = |step: u32| {
             let part = f64::from(step) / f64::from(CDF_POINTS);
             (part, times.quantile_ms(part))
@@ -106,12 +106,7 @@ pub struct Generator {
 
 impl Generator {
     pub(super) fn of(report: &plan::Report) -> Self {
-        let mut all = Measures::default();
-        for part in
-            [&report.heartbeats, &report.two_way_heartbeats, &report.polls, &report.metadata]
-        {
-            all.add(part);
-        }
+        let all = report.tally().all();
         Self {
             offered: all.offered,
             skipped: all.skipped,
@@ -244,14 +239,17 @@ fn is_supported(samples: u64, quantile: f64) -> bool {
 mod tests {
     use super::{Distribution, Generator, Goal, Report};
     use crate::failover::Verdict;
-    use crate::generator::measures::Times;
+    use crate::generator::measures::Kind;
     use crate::generator::plan;
+    use measure::Histogram;
 
     fn report(reached: f64, lag_ns: u64, violations: &[&str]) -> Report {
-        let mut times = Times::default();
+        let mut times = Histogram::default();
         (1..=100).for_each(|ms| times.record(ms * 1_000_000));
         let mut seen = plan::Report::default();
-        (0..100).for_each(|_| seen.polls.sent(0, lag_ns));
+        let measures =
+            seen.windows.entry(0).or_default().0.entry(Kind::GetReplicaInfo).or_default();
+        (0..100).for_each(|_| measures.sent(0, lag_ns));
         Report {
             headline: "h".to_owned(),
             goals: vec![Goal::at_most("told", 400.0, reached, "ms")],

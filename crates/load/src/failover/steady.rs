@@ -11,8 +11,8 @@ use super::report::{Distribution, Generator, Goal, Report};
 use super::{FailoverError, Ground, Stage, pause, progress};
 use crate::clock;
 use crate::generator::crew::Crew;
-use crate::generator::measures::Measures;
-use crate::generator::plan::{self, BROKERS_MAX, Command, Listening, REPLICAS, View};
+use crate::generator::measures::{Kind, Measures};
+use crate::generator::plan::{self, BROKERS_MAX, Command, Listening, REPLICAS, Times, View};
 use crate::inspect::Status;
 use crate::load_seen::Load;
 
@@ -65,14 +65,14 @@ pub fn run(options: &Options) -> Result<Report, FailoverError> {
     let expired = stage.expired();
 
     progress("heartbeats alone");
-    crew.tell(&Command::Measure { has_polls: false })?;
+    crew.tell(&Command::Measure { has_load: false, times: Times::from_now() })?;
     let load = Load::begin(&crew.processes(), &stage.servers);
     let cpu = stage.servers_cpu();
     pause(ALONE_MAX.min(options.duration));
     let cpu = stage.servers_cpu().zip(cpu).map(|(after, before)| after.saturating_sub(before));
     let alone = (crew.report()?, load.end(), cpu);
 
-    crew.tell(&Command::Measure { has_polls: true })?;
+    crew.tell(&Command::Measure { has_load: true, times: Times::from_now() })?;
     let load = Load::begin(&crew.processes(), &stage.servers);
     let until = clock::now() + options.duration;
     while let Some(left) = until.checked_duration_since(clock::now()) {
@@ -85,7 +85,7 @@ pub fn run(options: &Options) -> Result<Report, FailoverError> {
     let alive = stage.statuses();
     let after = stage.views(&plan)?;
     let mut violations = moved(&plan, &before, &after);
-    violations.extend(seen.contradiction.clone());
+    violations.extend(seen.contradictions.iter().cloned());
     violations.extend(missing(&alive, brokers));
     violations.truncate(VIOLATIONS_MAX);
     let sharing = if share == 1 { "of their own".to_owned() } else { format!("shared by {share}") };
@@ -107,25 +107,27 @@ struct Parts {
 impl Parts {
     fn report(self, headline: String) -> Report {
         let Self { alone: (alone, alone_load, cpu), seen, load, expired, violations } = self;
-        let polls = Distribution::of("getReplicaInfo", &seen.polls.latency);
+        let tally = seen.tally();
+        let asked = tally.of(Kind::GetReplicaInfo);
+        let polls = Distribution::of("getReplicaInfo", &asked.latency);
         let beats = sent(&alone);
         let us_per_beat = cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / as_f64(beats.max(1)));
         let mut goals = vec![
             Goal::at_most("brokers taken for dead", 0.0, as_f64(expired), "brokers"),
             Goal::at_most("getReplicaInfo, p99.9", POLL_P999_MS, polls.p999_ms, "ms"),
-            Goal::at_most("polls without a good answer", 0.0, as_f64(seen.polls.failed()), "polls"),
+            Goal::at_most("polls without a good answer", 0.0, as_f64(asked.failed()), "polls"),
         ];
         let what = "CPU of all controllers per heartbeat, without polls";
         goals.extend(us_per_beat.map(|us| Goal::at_most(what, HEARTBEAT_CPU_US, us, "us")));
         let distributions = vec![
             polls,
-            Distribution::of("getReplicaInfo from when it was sent", &seen.polls.service),
-            Distribution::of("getMetadata", &seen.metadata.latency),
+            Distribution::of("getReplicaInfo from when it was sent", &asked.service),
+            Distribution::of("getMetadata", &tally.of(Kind::GetMetadata).latency),
             Distribution::of(
                 "heartbeat, every hundredth two-way",
-                &seen.two_way_heartbeats.latency,
+                &tally.of(Kind::Heartbeat).latency,
             ),
-            Distribution::of("lateness of the generator", &seen.heartbeats.lag),
+            Distribution::of("lateness of the generator", &tally.of(Kind::OneWayHeartbeat).lag),
         ];
         let figure = |what: &str, value: Option<f64>, unit: &'static str| {
             value.map(|value| (what.to_owned(), value, unit))
@@ -145,8 +147,12 @@ impl Parts {
 
 /// Heartbeats that were sent.
 fn sent(seen: &plan::Report) -> u64 {
-    let Measures { offered, lost, skipped, .. } = &seen.two_way_heartbeats;
-    (seen.heartbeats.offered + offered).saturating_sub(lost + skipped)
+    let tally = seen.tally();
+    let sent = |kind| {
+        let Measures { offered, lost, skipped, .. } = tally.of(kind);
+        offered.saturating_sub(lost + skipped)
+    };
+    sent(Kind::OneWayHeartbeat) + sent(Kind::Heartbeat)
 }
 
 /// Sets whose master or epoch is another one than it was.

@@ -7,10 +7,10 @@ use std::net::SocketAddrV4;
 use bytes::BytesMut;
 use protocol::{
     AlterBody, AlterSyncStateSet, ApplyBrokerId, BrokerHeartbeat, ElectMaster, FLAG_ONE_WAY,
-    GetReplicaInfo, HeaderEncoding, RegisterBroker, Request, Text,
+    GetNextBrokerId, GetReplicaInfo, HeaderEncoding, RegisterBroker, Request, Text,
 };
 
-use crate::generator::slot::{OPAQUE_DIGITS, OPAQUE_FIRST, find_opaque};
+use crate::generator::slot::{OPAQUE_DIGITS, OPAQUE_FIRST, find_opaque, write_opaque};
 use crate::requester::NotPatchable;
 
 /// Name of the brokers' cluster.
@@ -100,6 +100,12 @@ pub(crate) fn poll(set: &str) -> Request {
     Request::GetReplicaInfo(GetReplicaInfo { broker_name: Some(Text::copied(set)) })
 }
 
+/// The question for the next broker id of a set (1012).
+pub(crate) fn next_id(set: &str) -> Request {
+    let (cluster_name, broker_name) = (Some(CLUSTER.into()), Some(Text::copied(set)));
+    Request::GetNextBrokerId(GetNextBrokerId { cluster_name, broker_name })
+}
+
 /// A request as bytes, whose opaque and direction are changed in place.
 #[derive(Clone, Debug)]
 pub(crate) struct Stencil {
@@ -143,11 +149,7 @@ impl Stencil {
         let start = out.len();
         out.extend_from_slice(&self.frame);
         let at = start + self.opaque_at;
-        let mut rest = opaque;
-        for digit in out[at..at + OPAQUE_DIGITS].iter_mut().rev() {
-            *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
-            rest /= 10;
-        }
+        write_opaque(&mut out[at..at + OPAQUE_DIGITS], opaque);
         if let Some(flag_at) = self.flag_at {
             out[start + flag_at] = b'0';
         }

@@ -15,6 +15,8 @@ pub(crate) struct Cadence {
     period_ns: u64,
     count: u64,
     next: u64,
+    /// All turns of a period are due at its beginning.
+    is_at_once: bool,
 }
 
 impl Cadence {
@@ -25,7 +27,12 @@ impl Cadence {
     pub(crate) fn new(start_ns: u64, period_ns: u64, count: usize) -> Self {
         assert!(period_ns > 0, "a period lasts longer than nothing");
         let count = u64::try_from(count).unwrap_or(u64::MAX);
-        Self { start_ns, period_ns, count, next: 0 }
+        Self { start_ns, period_ns, count, next: 0, is_at_once: false }
+    }
+
+    /// The same with everybody's turn at the beginning of each period.
+    pub(crate) fn at_once(self) -> Self {
+        Self { is_at_once: true, ..self }
     }
 
     /// When the next event is due; `u64::MAX` if there are none.
@@ -35,7 +42,8 @@ impl Cadence {
         }
         let (round, turn) = (self.next / self.count, self.next % self.count);
         // Both factors are far below 2^32 seconds in nanoseconds and 2^20 turns.
-        let within = turn.saturating_mul(self.period_ns) / self.count;
+        let within =
+            if self.is_at_once { 0 } else { turn.saturating_mul(self.period_ns) / self.count };
         self.start_ns.saturating_add(round.saturating_mul(self.period_ns)).saturating_add(within)
     }
 
@@ -65,6 +73,9 @@ mod tests {
         }
         assert_eq!(taken, [(100, 0), (110, 1), (120, 2), (130, 0), (140, 1)]);
         assert_eq!(cadence.due_ns(), 150, "being late moves nothing");
+        let mut together = Cadence::new(100, 30, 2).at_once();
+        let taken: Vec<_> = std::iter::from_fn(|| together.take(130)).collect();
+        assert_eq!(taken, [(100, 0), (100, 1), (130, 0), (130, 1)]);
     }
 
     #[test]

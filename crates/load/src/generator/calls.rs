@@ -1,140 +1,223 @@
-//! Two-way requests without an answer yet, found again by their opaques.
+//! Two-way requests without an answer yet, found again by their numbers.
 //!
-//! Opaques count up, and all requests have the same time to be answered: so the oldest stands in
-//! front, and neither an answer nor a time-out searches.
+//! ```text
+//! pacer   open()  ──► slot number % SLOTS ──► end()   reader: an answer, a time-out, a lost connection
+//! ```
+//!
+//! One thread opens calls and another ends them, so a slot is a few atomics and nobody waits for a
+//! lock. A slot is taken while its number is not 0; whoever sets it to 0 has ended that call, once.
+//! Numbers count up and are never used again, so what was read of a slot belongs to its number if the
+//! number is still there afterwards.
 
-use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::generator::slot::OPAQUE_FIRST;
-
-/// Opaques of ten digits that fit an `i32`; they are used in turn.
-const OPAQUES: u64 = 1_000_000_000;
+use super::slot::OPAQUE_FIRST;
 
 /// Requests that may be unanswered at once; one more is not sent, and counted as skipped.
-pub(crate) const CALLS_MAX: usize = 200_000;
+pub(crate) const CALLS_MAX: usize = 1 << 18;
+
+/// Opaques that are used in turn: all have ten digits and fit an `i32`.
+const OPAQUES: u64 = 1 << 29;
 
 /// One request.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Call<K> {
-    /// What was asked.
-    pub(crate) kind: K,
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Call {
+    /// Which source sent it.
+    pub(crate) source: usize,
+    /// What it is about: a broker, a broker set or a key, as the source has it.
+    pub(crate) subject: usize,
     /// The connection on which it was sent.
     pub(crate) line: usize,
     /// When it was due, in nanoseconds.
     pub(crate) due_ns: u64,
     /// When it was sent.
     pub(crate) sent_ns: u64,
+    /// The least that a right answer may say, as the source has it.
+    pub(crate) floor: u64,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    /// The call's number plus 1; 0 if it is free.
+    number: AtomicU64,
+    source: AtomicU64,
+    subject: AtomicU64,
+    line: AtomicU64,
+    due_ns: AtomicU64,
+    sent_ns: AtomicU64,
+    floor: AtomicU64,
 }
 
 /// All of them.
 #[derive(Debug)]
-pub(crate) struct Calls<K> {
-    /// Number of the call in front.
-    first: u64,
-    ring: VecDeque<Option<Call<K>>>,
+pub(crate) struct Calls {
+    slots: Vec<Slot>,
+    /// The number of the next one.
+    next: AtomicU64,
+    /// No call below this number is open.
+    oldest: AtomicU64,
 }
 
-impl<K: Copy> Calls<K> {
+impl Calls {
     pub(crate) fn new() -> Self {
-        Self { first: 0, ring: VecDeque::new() }
+        let slots = std::iter::repeat_with(Slot::default).take(CALLS_MAX).collect();
+        Self { slots, next: AtomicU64::new(0), oldest: AtomicU64::new(0) }
     }
 
-    /// Remembers a call and gives it an opaque; `None` if [`CALLS_MAX`] are waiting.
-    pub(crate) fn open(&mut self, call: Call<K>) -> Option<i32> {
-        if self.ring.len() >= CALLS_MAX {
+    /// Remembers a call and gives it a number; `None` if its place is still taken by an older one.
+    /// Only one thread may open calls.
+    pub(crate) fn open(&self, call: Call) -> Option<u64> {
+        let number = self.next.load(Ordering::Relaxed);
+        let slot = self.slot(number);
+        if slot.number.load(Ordering::Acquire) != 0 {
             return None;
         }
-        let number = self.first + u64::try_from(self.ring.len()).unwrap_or(u64::MAX);
-        self.ring.push_back(Some(call));
-        let offset = i32::try_from(number % OPAQUES).unwrap_or_default();
-        Some(OPAQUE_FIRST + offset)
+        let wide = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
+        slot.source.store(wide(call.source), Ordering::Release);
+        slot.subject.store(wide(call.subject), Ordering::Release);
+        slot.line.store(wide(call.line), Ordering::Release);
+        slot.due_ns.store(call.due_ns, Ordering::Release);
+        slot.sent_ns.store(call.sent_ns, Ordering::Release);
+        slot.floor.store(call.floor, Ordering::Release);
+        slot.number.store(number + 1, Ordering::Release);
+        self.next.store(number + 1, Ordering::Release);
+        Some(number)
     }
 
-    /// The call that an answer on `line` belongs to; `None` if it was answered or given up, or went
-    /// elsewhere.
-    pub(crate) fn answered(&mut self, opaque: i32, line: usize) -> Option<Call<K>> {
+    /// Ends the call with this number; `None` if it has ended.
+    pub(crate) fn end(&self, number: u64) -> Option<Call> {
+        let call = self.look(number)?;
+        let ended = self.slot(number).number.compare_exchange(
+            number + 1,
+            0,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
+        ended.is_ok().then_some(call)
+    }
+
+    /// Ends the call that an answer on `line` belongs to; `None` if it has ended, or went elsewhere.
+    pub(crate) fn answered(&self, opaque: i32, line: usize) -> Option<Call> {
         let offset = u64::try_from(opaque.checked_sub(OPAQUE_FIRST)?).ok()?;
-        // The distance from the one in front, in the circle of opaques.
-        let behind = (offset + OPAQUES - self.first % OPAQUES) % OPAQUES;
-        let place = self.ring.get_mut(usize::try_from(behind).ok()?)?;
-        let call = place.take_if(|call| call.line == line);
-        self.shrink();
-        call
+        let number = self.slot(offset).number.load(Ordering::Acquire).checked_sub(1)?;
+        let is_it = number % OPAQUES == offset && self.look(number)?.line == line;
+        is_it.then(|| self.end(number))?
     }
 
-    /// Takes the next call that was sent before `limit_ns` and has no answer.
-    pub(crate) fn expired(&mut self, limit_ns: u64) -> Option<Call<K>> {
-        self.shrink();
-        let oldest = self.ring.front()?.as_ref()?;
-        if oldest.sent_ns >= limit_ns {
+    /// Ends every open call that `is_over` and gives it to `take`.
+    pub(crate) fn sweep(&self, is_over: impl Fn(&Call) -> bool, mut take: impl FnMut(Call)) {
+        let next = self.next.load(Ordering::Acquire);
+        let mut oldest = None;
+        for number in self.oldest.load(Ordering::Relaxed)..next {
+            let Some(call) = self.look(number) else { continue };
+            if is_over(&call) {
+                self.end(number).into_iter().for_each(&mut take);
+            } else {
+                oldest.get_or_insert(number);
+            }
+        }
+        self.oldest.store(oldest.unwrap_or(next), Ordering::Relaxed);
+    }
+
+    fn look(&self, number: u64) -> Option<Call> {
+        let slot = self.slot(number);
+        let is_open = || slot.number.load(Ordering::Acquire) == number + 1;
+        if !is_open() {
             return None;
         }
-        let call = self.ring.pop_front().flatten();
-        self.first += 1;
-        call
+        let read = |value: &AtomicU64| value.load(Ordering::Acquire);
+        let narrow = |value: &AtomicU64| usize::try_from(read(value)).unwrap_or(usize::MAX);
+        let call = Call {
+            source: narrow(&slot.source),
+            subject: narrow(&slot.subject),
+            line: narrow(&slot.line),
+            due_ns: read(&slot.due_ns),
+            sent_ns: read(&slot.sent_ns),
+            floor: read(&slot.floor),
+        };
+        is_open().then_some(call)
     }
 
-    /// Takes every call that waits on `line`, which has broken.
-    pub(crate) fn lost_with(&mut self, line: usize) -> Vec<Call<K>> {
-        let on_line = |place: &mut Option<Call<K>>| place.take_if(|call| call.line == line);
-        let lost = self.ring.iter_mut().filter_map(on_line).collect();
-        self.shrink();
-        lost
+    fn slot(&self, number: u64) -> &Slot {
+        let at = usize::try_from(number).unwrap_or_default() % CALLS_MAX;
+        &self.slots[at]
     }
+}
 
-    fn shrink(&mut self) {
-        while matches!(self.ring.front(), Some(None)) {
-            self.ring.pop_front();
-            self.first += 1;
-        }
-    }
+/// The opaque under which the call with this number is sent.
+pub(crate) fn opaque(number: u64) -> i32 {
+    OPAQUE_FIRST + i32::try_from(number % OPAQUES).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{CALLS_MAX, Call, Calls};
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
 
-    fn call(kind: char, line: usize, sent_ns: u64) -> Call<char> {
-        Call { kind, line, due_ns: 0, sent_ns }
+    use super::{CALLS_MAX, Call, Calls, OPAQUES, opaque};
+
+    fn call(line: usize, sent_ns: u64) -> Call {
+        Call { line, sent_ns, ..Call::default() }
     }
 
     #[test]
     fn answers_find_their_calls_in_any_order() {
-        let mut calls = Calls::new();
-        let opaques: Vec<i32> = (0..4).map(|n| calls.open(call('a', n, 10)).unwrap()).collect();
+        let calls = Calls::new();
+        let numbers: Vec<u64> = (0..4).map(|line| calls.open(call(line, 10)).unwrap()).collect();
+        let opaques: Vec<i32> = numbers.iter().map(|number| opaque(*number)).collect();
         assert_eq!(opaques, [1_000_000_000, 1_000_000_001, 1_000_000_002, 1_000_000_003]);
-        assert_eq!(calls.answered(opaques[2], 2), Some(call('a', 2, 10)));
+        assert_eq!(calls.answered(opaques[2], 2), Some(call(2, 10)));
         assert_eq!(calls.answered(opaques[2], 2), None, "once");
         assert_eq!(calls.answered(opaques[1], 9), None, "not from elsewhere");
         assert_eq!(calls.answered(7, 0), None);
-        assert_eq!(calls.answered(opaques[0], 0), Some(call('a', 0, 10)));
-        assert_eq!(calls.answered(opaques[3], 3), Some(call('a', 3, 10)));
-        assert_eq!(calls.answered(opaques[1], 1), Some(call('a', 1, 10)));
-        assert_eq!(calls.open(call('b', 0, 11)), Some(1_000_000_004));
+        assert_eq!((calls.end(numbers[0]), calls.end(numbers[0])), (Some(call(0, 10)), None));
     }
 
     #[test]
-    fn the_oldest_expire_first_and_a_line_takes_its_own() {
-        let mut calls = Calls::new();
-        for (line, sent_ns) in [(0, 10), (1, 20), (0, 30), (1, 40)] {
-            calls.open(call('x', line, sent_ns)).unwrap();
+    fn a_sweep_ends_what_is_over_and_leaves_the_rest() {
+        let calls = Calls::new();
+        for (line, sent_ns) in [(0, 10), (1, 90), (0, 30), (1, 40)] {
+            calls.open(call(line, sent_ns)).unwrap();
         }
-        assert_eq!(calls.expired(20), Some(call('x', 0, 10)));
-        assert_eq!(calls.expired(20), None);
-        assert_eq!(calls.lost_with(1), [call('x', 1, 20), call('x', 1, 40)]);
-        assert_eq!(calls.expired(100), Some(call('x', 0, 30)));
-        assert_eq!((calls.expired(100), calls.ring.len()), (None, 0));
+        let sweep = |limit: u64| {
+            let mut over = Vec::new();
+            calls.sweep(|call| call.sent_ns < limit, |call| over.push(call.sent_ns));
+            over
+        };
+        assert_eq!((sweep(35), sweep(35)), (vec![10, 30], vec![]));
+        assert_eq!((sweep(100), sweep(100)), (vec![90, 40], vec![]));
     }
 
     #[test]
     fn opaques_begin_again_and_the_number_is_limited() {
-        let mut calls = Calls::new();
-        calls.first = 999_999_999;
-        let opaques = [calls.open(call('x', 0, 0)), calls.open(call('x', 0, 0))];
-        assert_eq!(opaques, [Some(1_999_999_999), Some(1_000_000_000)]);
+        let calls = Calls::new();
+        calls.next.store(OPAQUES - 1, Ordering::Relaxed);
+        calls.oldest.store(OPAQUES - 1, Ordering::Relaxed);
+        let numbers = [calls.open(call(0, 0)).unwrap(), calls.open(call(0, 0)).unwrap()];
+        assert_eq!(opaque(numbers[1]), 1_000_000_000);
         assert!(calls.answered(1_000_000_000, 0).is_some());
-        assert!(calls.answered(1_999_999_999, 0).is_some());
-        while calls.open(call('x', 0, 0)).is_some() {}
-        assert_eq!(calls.ring.len(), CALLS_MAX);
+        assert!(calls.answered(opaque(numbers[0]), 0).is_some());
+        let opened = std::iter::from_fn(|| calls.open(call(0, 0))).count();
+        assert_eq!(opened, CALLS_MAX);
+    }
+
+    #[test]
+    fn every_call_is_ended_once_though_two_threads_try() {
+        let calls = Arc::new(Calls::new());
+        let ender = Arc::clone(&calls);
+        let count = 200_000_u64;
+        let ends = move || (0..count).filter(|number| ender.end(*number).is_some()).count();
+        let other = std::thread::Builder::new().spawn(ends).unwrap();
+        let mut ours = 0;
+        for number in 0..count {
+            while calls.open(Call { due_ns: number, ..Call::default() }).is_none() {
+                std::thread::yield_now();
+            }
+            let ended = calls.end(number);
+            assert!(ended.is_none_or(|call| call.due_ns == number), "never another one's fields");
+            ours += usize::from(ended.is_some());
+        }
+        let theirs = other.join().unwrap();
+        assert_eq!(u64::try_from(ours + theirs), Ok(count));
     }
 }

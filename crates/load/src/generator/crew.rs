@@ -1,5 +1,6 @@
 //! A fleet as the processes that play it, from the side of who started them.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
@@ -7,6 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use super::measures::Tally;
 use super::plan::{Command, Event, Plan, Report, View};
 use crate::own_cluster::{end, free_ports};
 use crate::process::Process;
@@ -114,15 +116,7 @@ impl Crew {
         sets: &[usize],
         patience: Duration,
     ) -> Result<bool, CrewError> {
-        let mut told = Vec::new();
-        for (hand, part) in self.hands.iter_mut().zip(&self.parts) {
-            let own = sets.iter().filter_map(|set| set.checked_sub(part.first_set));
-            let own: Vec<usize> = own.filter(|set| *set < part.sets).collect();
-            told.push(!own.is_empty());
-            if !own.is_empty() {
-                hand.tell(&Command::Kill { at_ns, sets: own })?;
-            }
-        }
+        let told = self.strike(at_ns, sets)?;
         for (hand, _) in self.hands.iter().zip(told).filter(|(_, was_told)| *was_told) {
             loop {
                 match hand.next(patience)? {
@@ -133,6 +127,47 @@ impl Crew {
             }
         }
         Ok(true)
+    }
+
+    /// As [`Self::kill`], but waits for nobody; which processes were told.
+    ///
+    /// # Errors
+    /// - [`CrewError`]: a process has ended.
+    pub(crate) fn strike(&mut self, at_ns: u64, sets: &[usize]) -> Result<Vec<bool>, CrewError> {
+        let mut told = Vec::new();
+        for (hand, part) in self.hands.iter_mut().zip(&self.parts) {
+            let own = sets.iter().filter_map(|set| set.checked_sub(part.first_set));
+            let own: Vec<usize> = own.filter(|set| *set < part.sets).collect();
+            told.push(!own.is_empty());
+            if !own.is_empty() {
+                hand.tell(&Command::Kill { at_ns, sets: own })?;
+            }
+        }
+        Ok(told)
+    }
+
+    /// Windows that are over in all processes since the last look, each as soon as the last process
+    /// gave it. `half_done` keeps the others for the next look.
+    ///
+    /// # Errors
+    /// - [`CrewError`]: a process has ended.
+    pub(crate) fn windows(
+        &self,
+        half_done: &mut BTreeMap<u64, (usize, Tally)>,
+    ) -> Result<Vec<(u64, Tally)>, CrewError> {
+        let mut whole = Vec::new();
+        for hand in &self.hands {
+            while let Some(event) = hand.next(Duration::ZERO)? {
+                let Event::Window(number, tally) = event else { continue };
+                let (processes, all) = half_done.entry(number).or_default();
+                *processes += 1;
+                all.add(&tally);
+                if *processes == self.hands.len() {
+                    whole.extend(half_done.remove(&number).map(|(_, tally)| (number, tally)));
+                }
+            }
+        }
+        Ok(whole)
     }
 
     /// What all processes have measured, merged.
@@ -148,6 +183,9 @@ impl Crew {
                     Some(Event::Report(report)) => {
                         all.add(*report);
                         break;
+                    }
+                    Some(Event::Window(number, tally)) => {
+                        all.windows.entry(number).or_default().add(&tally);
                     }
                     Some(_) => {}
                     None => return Err(CrewError::Silent("what it measured")),

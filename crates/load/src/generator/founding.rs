@@ -4,6 +4,8 @@
 //! middle is no problem. Between the two steps the driver must have begun: controllers take no
 //! member into a sync-state set that they have not heard.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +16,10 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::broker::{Identity, poll};
-use super::plan::{Plan, REPLICAS, View};
+use super::line::read_answers;
+use super::plan::{By, Plan, REPLICAS, View};
+use super::wire::{self, append_set};
+use crate::workload::Wire;
 
 /// Sets that are founded or looked at at once.
 const SETS_AT_ONCE: usize = 64;
@@ -24,6 +29,9 @@ const CALL: Duration = Duration::from_secs(10);
 
 /// Pause before a request is made again that was refused or lost.
 const RETRY: Duration = Duration::from_millis(200);
+
+/// Keys of a store that are written before their answers are read.
+const PRELOADED_AT_ONCE: usize = 256;
 
 /// Attempts of one request.
 const ATTEMPTS_MAX: u32 = 50;
@@ -59,6 +67,45 @@ pub(crate) async fn register(plan: &Plan, cluster: &Arc<Cluster>) -> Result<(), 
     })
     .await
     .map(drop)
+}
+
+/// Writes every key of a store once, so that reads find something.
+///
+/// # Errors
+/// A text that says what the store answered, or that it does not.
+pub(crate) fn preload(plan: &Plan) -> Result<(), String> {
+    let Some(address) = plan.controllers.first() else { return Ok(()) };
+    let sizes = plan.sources.iter().filter_map(|source| match source.by {
+        By::Stream { keys, value_bytes, .. } => Some((keys, value_bytes)),
+        By::Brokers { .. } | By::Masters { .. } => None,
+    });
+    let is_store = !matches!(plan.wire, Wire::Controller | Wire::SelfTest);
+    let Some((keys, value_bytes)) = sizes.max().filter(|_| is_store) else { return Ok(()) };
+    let failed = |why: String| format!("filling {address}: {why}");
+    let io = |error: std::io::Error| failed(error.to_string());
+    let mut stream = TcpStream::connect(address).map_err(io)?;
+    stream.set_read_timeout(Some(CALL)).map_err(io)?;
+    let (mut partial, mut scratch) = (Vec::new(), vec![0; 64 * 1024]);
+    for first in (0..keys).step_by(PRELOADED_AT_ONCE) {
+        let batch = first..keys.min(first + PRELOADED_AT_ONCE);
+        let mut requests = Vec::new();
+        batch.clone().for_each(|key| append_set(plan.wire, key, value_bytes, &mut requests));
+        stream.write_all(&requests).map_err(io)?;
+        let (mut answered, mut refused) = (0, None);
+        while answered < batch.len() {
+            read_answers(plan.wire, &stream, &mut partial, &mut scratch, |answer| {
+                answered += 1;
+                if wire::code(plan.wire, false, answer) != 0 {
+                    refused = Some(String::from_utf8_lossy(answer).into_owned());
+                }
+            })
+            .map_err(io)?;
+        }
+        if let Some(answer) = refused {
+            return Err(failed(format!("it answered {answer:?}")));
+        }
+    }
+    Ok(())
 }
 
 /// Makes broker 1 the master of every set and takes all members into its sync-state set.

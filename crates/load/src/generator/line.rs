@@ -1,28 +1,34 @@
-//! One connection of the fleet to one controller: non-blocking, written once a turn.
+//! One connection of the generator to one node: non-blocking, shared by the thread that sends and the
+//! one that reads.
+//!
+//! The sender writes through the [`Line`], under a lock that it shares with connects and ends only; the
+//! reader reads the socket beside it ([`read_answers`]), so neither waits for the other.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::generator::slot::frame_bytes;
+use super::wire::answer_bytes;
+use crate::workload::Wire;
 
 /// Bytes that may wait to be written; what is due then is skipped and counted.
 const OUT_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// Longest answer that is accepted.
-const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
 /// One connection, or the place of one.
 #[derive(Debug)]
 pub(crate) struct Line {
     to: SocketAddr,
-    from: Ipv4Addr,
-    stream: Option<TcpStream>,
+    /// Where it comes from; the system chooses if there is none.
+    from: Option<Ipv4Addr>,
+    stream: Option<Arc<TcpStream>>,
     state: State,
     out: Vec<u8>,
-    partial: Vec<u8>,
+    /// Numbers of the calls whose answers come in the order of the requests.
+    waiting: VecDeque<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -46,9 +52,24 @@ pub(crate) enum Queued {
 }
 
 impl Line {
-    pub(crate) fn new(to: SocketAddr, from: Ipv4Addr) -> Self {
-        let (out, partial) = (Vec::new(), Vec::new());
-        Self { to, from, stream: None, state: State::Closed, out, partial }
+    pub(crate) fn new(to: SocketAddr, from: Option<Ipv4Addr>) -> Self {
+        let (out, waiting) = (Vec::new(), VecDeque::new());
+        Self { to, from, stream: None, state: State::Closed, out, waiting }
+    }
+
+    /// The socket, for the reader.
+    pub(crate) fn stream(&self) -> Option<Arc<TcpStream>> {
+        self.stream.clone()
+    }
+
+    /// The next answer is that to the call with this number, once those before it have come.
+    pub(crate) fn wait_for(&mut self, number: u64) {
+        self.waiting.push_back(number);
+    }
+
+    /// The call that the next answer belongs to.
+    pub(crate) fn next_answered(&mut self) -> Option<u64> {
+        self.waiting.pop_front()
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -70,12 +91,14 @@ impl Line {
     /// # Errors
     /// If there is no socket or no route; the line stays closed.
     pub(crate) fn open(&mut self) -> io::Result<&TcpStream> {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+        let socket = Socket::new(Domain::for_address(self.to), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
-        // Or a broker's ports would be used up when it connects again and again.
-        socket.set_reuse_address(true)?;
-        socket.bind(&SocketAddrV4::new(self.from, 0).into())?;
+        if let Some(from) = self.from {
+            // Or a broker's ports would be used up when it connects again and again.
+            socket.set_reuse_address(true)?;
+            socket.bind(&SocketAddrV4::new(from, 0).into())?;
+        }
         match socket.connect(&self.to.into()) {
             Ok(()) => {}
             Err(error)
@@ -83,7 +106,7 @@ impl Line {
             Err(error) => return Err(error),
         }
         self.state = State::Connecting;
-        Ok(self.stream.insert(socket.into()))
+        Ok(self.stream.insert(Arc::new(socket.into())))
     }
 
     /// The stream became writable: a connect has ended, or there is room again. `true` if the line
@@ -121,10 +144,10 @@ impl Line {
     /// # Errors
     /// If the connection broke.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
-        let Some(stream) = &mut self.stream else { return Ok(()) };
+        let Some(stream) = &self.stream else { return Ok(()) };
         let mut written = 0;
         while written < self.out.len() {
-            match stream.write(&self.out[written..]) {
+            match (&mut &**stream).write(&self.out[written..]) {
                 Ok(count) => written += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -138,15 +161,6 @@ impl Line {
         Ok(())
     }
 
-    /// Reads all there is and gives each whole frame to `take`.
-    ///
-    /// # Errors
-    /// If the connection broke or ended, or carries no frames.
-    pub(crate) fn read(&mut self, scratch: &mut [u8], take: impl FnMut(&[u8])) -> io::Result<()> {
-        let Some(stream) = &mut self.stream else { return Ok(()) };
-        read_frames(stream, &mut self.partial, scratch, take)
-    }
-
     /// Forgets a connection that broke.
     pub(crate) fn lose(&mut self) {
         self.close_as(State::Closed);
@@ -157,7 +171,7 @@ impl Line {
     pub(crate) fn reset(&mut self) {
         if let Some(stream) = &self.stream {
             // Without it the close is only a polite one.
-            drop(SockRef::from(stream).set_linger(Some(Duration::ZERO)));
+            drop(SockRef::from(&**stream).set_linger(Some(Duration::ZERO)));
         }
         self.close_as(State::Ended);
     }
@@ -166,16 +180,18 @@ impl Line {
         self.stream = None;
         self.state = state;
         self.out = Vec::new();
-        self.partial = Vec::new();
+        self.waiting.clear();
     }
 }
 
-/// Reads a stream until it is empty; `partial` keeps the beginning of a frame.
+/// Reads a stream until it is empty and gives each whole answer to `take`; `partial` keeps the
+/// beginning of the next.
 ///
 /// # Errors
-/// If it broke or ended ([`ErrorKind::UnexpectedEof`]), or carries no frames.
-pub(crate) fn read_frames(
-    stream: &mut TcpStream,
+/// If it broke or ended ([`ErrorKind::UnexpectedEof`]), or carries no answers of this wire.
+pub(crate) fn read_answers(
+    wire: Wire,
+    mut stream: &TcpStream,
     partial: &mut Vec<u8>,
     scratch: &mut [u8],
     mut take: impl FnMut(&[u8]),
@@ -189,11 +205,11 @@ pub(crate) fn read_frames(
             Err(error) => return Err(error),
         };
         if partial.is_empty() {
-            let rest = cut(&scratch[..count], &mut take)?;
+            let rest = cut(wire, &scratch[..count], &mut take)?;
             partial.extend_from_slice(&scratch[rest..count]);
         } else {
             partial.extend_from_slice(&scratch[..count]);
-            let rest = cut(partial, &mut take)?;
+            let rest = cut(wire, partial, &mut take)?;
             partial.drain(..rest);
         }
         if partial.is_empty() {
@@ -206,15 +222,11 @@ pub(crate) fn read_frames(
     }
 }
 
-/// Gives each whole frame away; where the rest begins.
-fn cut(bytes: &[u8], take: &mut impl FnMut(&[u8])) -> io::Result<usize> {
+/// Gives each whole answer away; where the rest begins.
+fn cut(wire: Wire, bytes: &[u8], take: &mut impl FnMut(&[u8])) -> io::Result<usize> {
     let mut start = 0;
-    while let Some(length) = frame_bytes(&bytes[start..]) {
-        if length > ANSWER_BYTES_MAX {
-            return Err(ErrorKind::InvalidData.into());
-        }
-        let Some(frame) = bytes[start..].get(..length) else { break };
-        take(frame);
+    while let Some(length) = answer_bytes(wire, &bytes[start..])? {
+        take(&bytes[start..start + length]);
         start += length;
     }
     Ok(start)
@@ -225,8 +237,9 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::{SocketAddr, TcpListener};
 
-    use super::{Line, Queued};
+    use super::{Line, Queued, read_answers};
     use crate::generator::poller::Poller;
+    use crate::workload::Wire;
 
     fn wait_writable(poller: &Poller, line: &mut Line) -> std::io::Result<bool> {
         let mut ready = Vec::new();
@@ -241,7 +254,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let SocketAddr::V4(to) = listener.local_addr().unwrap() else { panic!("version 4") };
         let from = "127.64.3.9".parse().unwrap();
-        let mut line = Line::new(to.into(), from);
+        let mut line = Line::new(to.into(), Some(from));
         assert_eq!(line.queue(|out| out.push(1)), Queued::NotConnected);
         let poller = Poller::new().unwrap();
         poller.add_stream(line.open().unwrap(), 0).unwrap();
@@ -255,17 +268,20 @@ mod tests {
         assert_eq!(&got, b"abc");
 
         let mut frames = Vec::new();
-        let mut scratch = [0; 8];
+        let (mut partial, mut scratch) = (Vec::new(), [0; 8]);
+        let stream = line.stream().unwrap();
         for part in [&b"\0\0\0\x02xy\0\0\0\x01"[..], b"z"] {
             server.write_all(part).unwrap();
             let mut ready = Vec::new();
             while !ready.iter().any(|it: &crate::generator::poller::Ready| it.is_readable) {
                 poller.wait(u64::MAX, &mut ready).unwrap();
             }
-            line.read(&mut scratch, |frame| frames.push(frame.to_vec())).unwrap();
+            let take = |frame: &[u8]| frames.push(frame.to_vec());
+            read_answers(Wire::Controller, &stream, &mut partial, &mut scratch, take).unwrap();
         }
         assert_eq!(frames, [b"\0\0\0\x02xy".to_vec(), b"\0\0\0\x01z".to_vec()]);
 
+        drop(stream);
         line.reset();
         assert!(!line.is_wanted() && !line.is_open());
         assert_eq!(server.read(&mut got).unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
@@ -276,7 +292,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let to = listener.local_addr().unwrap();
         drop(listener);
-        let mut line = Line::new(to, "127.0.0.1".parse().unwrap());
+        let mut line = Line::new(to, None);
         let poller = Poller::new().unwrap();
         poller.add_stream(line.open().unwrap(), 0).unwrap();
         assert!(wait_writable(&poller, &mut line).is_err());

@@ -6,82 +6,43 @@
 //!  │◄───────── latency ─────────►│      the only figure that an objective means
 //! ```
 //!
-//! A request without an answer is recorded as having taken its time-out: leaving it out would make
-//! the tail of a stalling server look better than it is.
+//! A request that was not answered with success is recorded as having taken its time-out at least:
+//! leaving it out, or counting a quick refusal as quick, would make the tail of a failing server look
+//! better than it is. What was skipped has no times; it makes a run invalid.
+//!
+//! Requests belong to the window in which they were due, so a stall is seen where it happened.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use hdrhistogram::Histogram;
+use measure::Histogram;
 use serde::{Deserialize, Serialize};
 
-/// Three digits hold every quantile to 0.1 %.
-const SIGNIFICANT_DIGITS: u8 = 3;
-
-/// A minute; slower answers count as this slow.
-const NS_MAX: u64 = 60_000_000_000;
-
-/// Times in nanoseconds.
-#[derive(Clone, Debug)]
-pub(crate) struct Times(Histogram<u64>);
-
-impl Default for Times {
-    /// # Panics
-    /// Never: the bounds are valid.
-    fn default() -> Self {
-        let histogram = Histogram::new_with_bounds(1, NS_MAX, SIGNIFICANT_DIGITS);
-        Self(histogram.expect("1 ns to a minute with 3 digits is a valid histogram"))
-    }
+/// What was asked, as reports name it.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub(crate) enum Kind {
+    OneWayHeartbeat,
+    Heartbeat,
+    GetReplicaInfo,
+    GetMetadata,
+    GetNextBrokerId,
+    AlterSyncStateSet,
+    Get,
+    Set,
 }
 
-impl Times {
-    pub(crate) fn record(&mut self, nanos: u64) {
-        self.0.saturating_record(nanos);
-    }
-
-    pub(crate) fn count(&self) -> u64 {
-        self.0.len()
-    }
-
-    /// The value below or at which this part of all times lies, in milliseconds; 0 if there is none.
-    pub(crate) fn quantile_ms(&self, quantile: f64) -> f64 {
-        millis(self.0.value_at_quantile(quantile))
-    }
-
-    /// The longest, in milliseconds; 0 if there is none.
-    pub(crate) fn max_ms(&self) -> f64 {
-        millis(self.0.max())
-    }
-
-    /// Each recorded value and how often it occurred, which is how histograms travel between
-    /// processes.
-    fn pairs(&self) -> Vec<(u64, u64)> {
-        self.0.iter_recorded().map(|it| (it.value_iterated_to(), it.count_at_value())).collect()
-    }
-
-    fn add_pairs(&mut self, pairs: &[(u64, u64)]) {
-        for &(value, count) in pairs {
-            self.0.saturating_record_n(value, count);
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::OneWayHeartbeat => "heartbeat_oneway",
+            Self::Heartbeat => "heartbeat",
+            Self::GetReplicaInfo => "get_replica_info",
+            Self::GetMetadata => "get_metadata",
+            Self::GetNextBrokerId => "get_next_broker_id",
+            Self::AlterSyncStateSet => "alter_sync_state_set",
+            Self::Get => "get",
+            Self::Set => "set",
         }
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a minute in nanoseconds is far below 2^53")]
-fn millis(nanos: u64) -> f64 {
-    nanos as f64 / 1e6
-}
-
-impl Serialize for Times {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.pairs().serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Times {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let pairs = Vec::<(u64, u64)>::deserialize(deserializer)?;
-        let mut times = Self::default();
-        times.add_pairs(&pairs);
-        Ok(times)
     }
 }
 
@@ -98,6 +59,26 @@ pub(crate) enum Ending {
     Skipped,
 }
 
+/// When a request was due, sent and over, in nanoseconds; one that was never sent was sent when it
+/// was over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moments {
+    pub(crate) due_ns: u64,
+    pub(crate) sent_ns: u64,
+    pub(crate) done_ns: u64,
+    /// What it counts as at least, if it was not answered with success.
+    pub(crate) timeout_ns: u64,
+}
+
+impl Moments {
+    /// Latency and service as they are recorded.
+    pub(crate) fn times(&self, ending: Ending) -> (u64, u64) {
+        let least = if ending == Ending::Answered(0) { 0 } else { self.timeout_ns };
+        let since = |begin: u64| self.done_ns.saturating_sub(begin).max(least);
+        (since(self.due_ns), since(self.sent_ns))
+    }
+}
+
 /// Everything about one kind of request.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Measures {
@@ -112,9 +93,9 @@ pub(crate) struct Measures {
     pub(crate) skipped: u64,
     /// Requests that were answered with another value than they must.
     pub(crate) wrong: u64,
-    pub(crate) latency: Times,
-    pub(crate) service: Times,
-    pub(crate) lag: Times,
+    pub(crate) latency: Histogram,
+    pub(crate) service: Histogram,
+    pub(crate) lag: Histogram,
 }
 
 impl Measures {
@@ -124,18 +105,23 @@ impl Measures {
         self.lag.record(sent_ns.saturating_sub(due_ns));
     }
 
-    /// A request ended `now_ns`; one that was never sent has `sent_ns` = `now_ns`.
-    pub(crate) fn ended(&mut self, ending: Ending, due_ns: u64, sent_ns: u64, now_ns: u64) {
-        self.sent(due_ns, sent_ns);
+    /// A request is over.
+    pub(crate) fn ended(&mut self, ending: Ending, moments: &Moments) {
         match ending {
             Ending::Answered(0) => self.ok += 1,
             Ending::Answered(code) => *self.refused.entry(code).or_default() += 1,
             Ending::TimedOut => self.timed_out += 1,
             Ending::Lost => self.lost += 1,
-            Ending::Skipped => self.skipped += 1,
+            Ending::Skipped => {
+                self.offered += 1;
+                self.skipped += 1;
+                return;
+            }
         }
-        self.latency.record(now_ns.saturating_sub(due_ns));
-        self.service.record(now_ns.saturating_sub(sent_ns));
+        self.sent(moments.due_ns, moments.sent_ns);
+        let (latency, service) = moments.times(ending);
+        self.latency.record(latency);
+        self.service.record(service);
     }
 
     /// Adds what another process recorded. Histograms are merged; quantiles are never averaged.
@@ -149,51 +135,124 @@ impl Measures {
         for (&code, count) in &other.refused {
             *self.refused.entry(code).or_default() += count;
         }
-        self.latency.add_pairs(&other.latency.pairs());
-        self.service.add_pairs(&other.service.pairs());
-        self.lag.add_pairs(&other.lag.pairs());
+        self.latency.add(&other.latency);
+        self.service.add(&other.service);
+        self.lag.add(&other.lag);
     }
 
     /// Requests that were to be answered and were not, by code 0.
     pub(crate) fn failed(&self) -> u64 {
-        let refused: u64 = self.refused.values().sum();
-        refused + self.timed_out + self.lost + self.skipped
+        self.errors() + self.timed_out + self.skipped
+    }
+
+    /// Answers with another code, and lost connections.
+    pub(crate) fn errors(&self) -> u64 {
+        self.refused.values().sum::<u64>() + self.lost
+    }
+}
+
+/// The measures of every kind.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Tally(pub(crate) BTreeMap<Kind, Measures>);
+
+impl Tally {
+    /// The measures of one kind, empty ones if there was none.
+    pub(crate) fn of(&self, kind: Kind) -> Measures {
+        self.0.get(&kind).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (kind, measures) in &other.0 {
+            self.0.entry(*kind).or_default().add(measures);
+        }
+    }
+
+    /// All kinds together.
+    pub(crate) fn all(&self) -> Measures {
+        let mut all = Measures::default();
+        self.0.values().for_each(|measures| all.add(measures));
+        all
+    }
+}
+
+/// What one thread has recorded, by window. Another thread takes windows that are over, so there is a
+/// lock; nobody waits for it but for that moment.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder(Mutex<BTreeMap<u64, Tally>>);
+
+impl Recorder {
+    pub(crate) fn with(&self, window: u64, kind: Kind, record: impl FnOnce(&mut Measures)) {
+        record(self.windows().entry(window).or_default().0.entry(kind).or_default());
+    }
+
+    /// Takes a window; empty if there was nothing in it.
+    pub(crate) fn take(&self, window: u64) -> Tally {
+        self.windows().remove(&window).unwrap_or_default()
+    }
+
+    /// Takes all windows.
+    pub(crate) fn take_all(&self) -> BTreeMap<u64, Tally> {
+        std::mem::take(&mut self.windows())
+    }
+
+    fn windows(&self) -> MutexGuard<'_, BTreeMap<u64, Tally>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Ending, Measures};
+    use super::{Ending, Kind, Measures, Moments, Recorder, Tally};
 
     const MS: u64 = 1_000_000;
 
+    fn moments(due: u64, sent: u64, done: u64) -> Moments {
+        let timeout_ns = 3_000 * MS;
+        Moments { due_ns: due * MS, sent_ns: sent * MS, done_ns: done * MS, timeout_ns }
+    }
+
     #[test]
-    fn latency_counts_from_the_due_moment_and_time_outs_count() {
+    fn latency_counts_from_the_due_moment_and_failures_take_their_time_out() {
         let mut measures = Measures::default();
-        for _ in 0..99 {
-            measures.ended(Ending::Answered(0), 10 * MS, 12 * MS, 13 * MS);
+        for _ in 0..97 {
+            measures.ended(Ending::Answered(0), &moments(10, 12, 13));
         }
-        measures.ended(Ending::TimedOut, 10 * MS, 10 * MS, 3_010 * MS);
-        assert_eq!((measures.offered, measures.ok, measures.failed()), (100, 99, 1));
+        measures.ended(Ending::TimedOut, &moments(10, 10, 3_110));
+        measures.ended(Ending::Answered(2007), &moments(10, 10, 11));
+        measures.ended(Ending::Lost, &moments(10, 11, 11));
+        measures.ended(Ending::Skipped, &moments(10, 10, 10));
+        assert_eq!((measures.offered, measures.ok, measures.failed()), (101, 97, 4));
         let near = |value: f64, wanted: f64| (value - wanted).abs() < wanted / 500.0;
         assert!(near(measures.latency.quantile_ms(0.5), 3.0));
         assert!(near(measures.service.quantile_ms(0.5), 1.0));
         assert!(near(measures.lag.quantile_ms(0.5), 2.0));
-        assert!(near(measures.latency.max_ms(), 3_000.0), "{}", measures.latency.max_ms());
+        assert!(near(measures.latency.max_ms(), 3_100.0), "{}", measures.latency.max_ms());
+        assert!(near(measures.latency.quantile_ms(0.98), 3_000.0), "a refusal is not quick");
+        assert_eq!(measures.latency.count(), 100, "what was skipped has no time");
     }
 
     #[test]
     fn processes_are_merged_and_travel_as_json() {
-        let mut one = Measures::default();
-        one.ended(Ending::Answered(2007), 0, 0, MS);
-        one.ended(Ending::Skipped, 0, 0, 0);
-        let mut other = Measures::default();
-        other.ended(Ending::Answered(2007), 0, 0, 9 * MS);
-        other.ended(Ending::Lost, 0, 0, 2 * MS);
+        let mut one = Tally::default();
+        one.0.entry(Kind::Get).or_default().ended(Ending::Answered(7), &moments(0, 0, 1));
+        let mut other = Tally::default();
+        other.0.entry(Kind::Get).or_default().ended(Ending::Answered(7), &moments(0, 0, 9_000));
+        other.0.entry(Kind::Set).or_default().ended(Ending::Lost, &moments(0, 0, 2));
         let json = serde_json::to_string(&other).unwrap();
         one.add(&serde_json::from_str(&json).unwrap());
-        assert_eq!((one.offered, one.ok, one.failed()), (4, 0, 4));
-        assert_eq!((one.refused[&2007], one.skipped, one.lost), (2, 1, 1));
-        assert!((one.latency.max_ms() - 9.0).abs() < 0.02, "{}", one.latency.max_ms());
+        let (get, all) = (one.of(Kind::Get), one.all());
+        assert_eq!((get.offered, get.refused[&7], all.offered, all.failed()), (2, 2, 3, 3));
+        assert!((get.latency.max_ms() - 9_000.0).abs() < 10.0, "{}", get.latency.max_ms());
+        assert_eq!(one.of(Kind::Heartbeat).offered, 0);
+    }
+
+    #[test]
+    fn windows_are_taken_once() {
+        let recorder = Recorder::default();
+        recorder.with(3, Kind::Get, |measures| measures.sent(0, 1));
+        recorder.with(4, Kind::Get, |measures| measures.sent(0, 1));
+        assert_eq!(recorder.take(3).of(Kind::Get).offered, 1);
+        assert_eq!(recorder.take(3).of(Kind::Get).offered, 0);
+        assert_eq!(recorder.take_all().len(), 1);
     }
 }

@@ -11,7 +11,8 @@ use bytes::{Bytes, BytesMut};
 use protocol::{Frame, Response, RoleNotice, response_code};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::line::read_frames;
+use super::line::read_answers;
+use crate::workload::Wire;
 
 /// Connections that may wait for being accepted. More than a controller's probes and notices to one
 /// broker; for a shared listener, those to a whole fleet.
@@ -86,7 +87,8 @@ impl Notices {
         let Some(heard) = self.open.get_mut(&number) else { return notices };
         let broker = heard.broker;
         let mut answers = BytesMut::new();
-        let read = read_frames(&mut heard.stream, &mut heard.partial, scratch, |bytes| {
+        let Heard { stream, partial, .. } = heard;
+        let read = read_answers(Wire::Controller, stream, partial, scratch, |bytes| {
             let Ok(frame) = Frame::decode(Bytes::copy_from_slice(bytes)) else { return };
             if !frame.header.is_one_way() {
                 let (opaque, encoding) = (frame.header.opaque, frame.header.encoding);

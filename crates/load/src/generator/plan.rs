@@ -1,11 +1,13 @@
 //! What a fleet, or the part of it that one process plays, is to be; and what is said to and by it.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::generator::measures::Measures;
+use super::measures::{Kind, Tally};
+use crate::workload::{Arrival, Key, Reads, Wire};
 
 /// Brokers of a set.
 pub(crate) const REPLICAS: usize = 3;
@@ -48,19 +50,92 @@ pub(crate) struct Plan {
     pub(crate) heartbeat_every: Duration,
     /// `heartbeatTimeoutMillis` of all brokers.
     pub(crate) timeout: Duration,
-    /// Pause between two polls (1004) of a broker.
-    pub(crate) poll_every: Duration,
-    /// Pause between two questions for the leader (1005) of a broker.
-    pub(crate) metadata_every: Duration,
     /// Of so many heartbeats one is sent two-way, to have a latency; 0 for none.
     pub(crate) two_way_every: u64,
+    /// Whether all brokers do what they do at one moment, and not spread over their periods.
+    pub(crate) is_synchronized: bool,
+    /// What is sent beside one-way heartbeats.
+    pub(crate) sources: Vec<Source>,
+    /// What the controllers' addresses speak.
+    pub(crate) wire: Wire,
+    /// Where the reads of streams go.
+    pub(crate) reads: Reads,
+    /// Everything random comes from it.
+    pub(crate) seed: u64,
+    /// Factors of the rates of streams, from moments on that count from the start of the load.
+    pub(crate) phases: Vec<(Duration, f64)>,
+    /// Length of a window; nought for a single one without an end.
+    pub(crate) window: Duration,
+    /// How many of the slowest requests are kept.
+    pub(crate) slowest: usize,
 }
+
+/// Something that sends requests which are answered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Source {
+    pub(crate) kind: Kind,
+    /// How long an answer may take.
+    pub(crate) timeout: Duration,
+    /// Requests that may wait for answers.
+    pub(crate) in_flight_max: usize,
+    pub(crate) by: By,
+}
+
+/// Who sends, and when.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum By {
+    /// Every broker once in a period, over its own connection. Of heartbeats only the sampled ones
+    /// are answered; their period is the plan's.
+    Brokers { every: Duration },
+    /// Masters of sets chosen evenly, over their own connections.
+    Masters { arrival: Arrival, per_second: f64 },
+    /// Somebody with connections of his own, so many to each node.
+    Stream {
+        arrival: Arrival,
+        per_second: f64,
+        key: Key,
+        connections: usize,
+        /// Keys of a store, and the bytes of each value.
+        keys: usize,
+        value_bytes: usize,
+    },
+}
+
+impl Source {
+    /// Something that every broker asks periodically.
+    pub(crate) fn of_brokers(kind: Kind, every: Duration, timeout: Duration) -> Self {
+        Self { kind, timeout, in_flight_max: usize::MAX, by: By::Brokers { every } }
+    }
+
+    /// Connections of its own to each node.
+    pub(crate) fn connections(&self) -> usize {
+        match self.by {
+            By::Brokers { .. } | By::Masters { .. } => 0,
+            By::Stream { connections, .. } => connections,
+        }
+    }
+
+    /// The same at a part of the rate.
+    fn part(&self, part: f64) -> Self {
+        let mut source = self.clone();
+        match &mut source.by {
+            By::Brokers { .. } => {}
+            By::Masters { per_second, .. } | By::Stream { per_second, .. } => *per_second *= part,
+        }
+        source
+    }
+}
+
+/// How long a broker waits for an answer. Source: upstream's 3,000 ms.
+const ANSWER: Duration = Duration::from_secs(3);
 
 impl Plan {
     /// A fleet with the cadences of Java's brokers.
     /// Source: upstream `brokerHeartbeatInterval`, `syncBrokerMetadataPeriod`,
     /// `syncControllerMetadataPeriod`.
     pub(crate) fn as_java(controllers: Vec<String>, prefix: String, sets: usize) -> Self {
+        let heartbeat_every = Duration::from_secs(1);
+        let source = |kind, seconds| Source::of_brokers(kind, Duration::from_secs(seconds), ANSWER);
         Self {
             controllers,
             prefix,
@@ -69,11 +144,21 @@ impl Plan {
             port: 0,
             listening: Listening::Own,
             brokers_per_connection: 1,
-            heartbeat_every: Duration::from_secs(1),
+            heartbeat_every,
             timeout: Duration::from_secs(10),
-            poll_every: Duration::from_secs(5),
-            metadata_every: Duration::from_secs(10),
             two_way_every: 100,
+            is_synchronized: false,
+            sources: vec![
+                source(Kind::Heartbeat, 1),
+                source(Kind::GetReplicaInfo, 5),
+                source(Kind::GetMetadata, 10),
+            ],
+            wire: Wire::Controller,
+            reads: Reads::Leader,
+            seed: 0,
+            phases: Vec::new(),
+            window: Duration::ZERO,
+            slowest: 0,
         }
     }
 
@@ -88,7 +173,8 @@ impl Plan {
             Listening::Own => self.brokers(),
             Listening::Shared => 1,
         };
-        lines + listeners + self.brokers()
+        let streams: usize = self.sources.iter().map(Source::connections).sum();
+        lines + listeners + self.brokers() + streams * self.controllers.len()
     }
 
     /// The parts of several processes, as even as may be; each has one of the `ports`, since a
@@ -99,7 +185,10 @@ impl Plan {
         let mut first_set = self.first_set;
         for (part, &port) in ports.iter().enumerate() {
             let sets = self.sets / processes + usize::from(part < self.sets % processes);
-            parts.push(Self { first_set, sets, port, ..self.clone() });
+            let share = part_of(sets, self.sets);
+            let sources = self.sources.iter().map(|source| source.part(share)).collect();
+            let seed = self.seed.wrapping_add(u64::from(port));
+            parts.push(Self { first_set, sets, port, sources, seed, ..self.clone() });
             first_set += sets;
         }
         parts
@@ -134,6 +223,12 @@ impl Plan {
     }
 }
 
+/// A part of all sets, 0 to 1; all of it if there are none.
+#[expect(clippy::cast_precision_loss, reason = "sets are far fewer than 2^53")]
+fn part_of(sets: usize, all: usize) -> f64 {
+    if all == 0 { 1.0 } else { sets as f64 / all as f64 }
+}
+
 /// What a set looks like, by an answer or by its founding.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub(crate) struct View {
@@ -149,14 +244,37 @@ pub(crate) struct View {
 pub(crate) enum Command {
     /// From now on polls are answered like this, one view for each set.
     Know(Vec<View>),
-    /// Start to measure, with or without polls.
-    Measure { has_polls: bool },
+    /// Start to measure: heartbeats alone, or everything that the plan has.
+    Measure { has_load: bool, times: Times },
+    /// Send nothing but heartbeats from this moment on.
+    Ease { at_ns: u64 },
+    /// Who leads the controllers, by its place among them.
+    Leader(usize),
     /// The masters of these sets of the part die together at this moment of the shared clock.
     Kill { at_ns: u64, sets: Vec<usize> },
     /// Say what was measured since [`Command::Measure`].
     Report,
     /// Close everything and end.
     Stop,
+}
+
+/// Moments of the shared clock.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Times {
+    /// The first request is due, and the first window begins.
+    pub(crate) start_ns: u64,
+    /// What is due from here on …
+    pub(crate) measure_from_ns: u64,
+    /// … up to here may be among the slowest.
+    pub(crate) measure_to_ns: u64,
+}
+
+impl Times {
+    /// From now on, without an end.
+    pub(crate) fn from_now() -> Self {
+        let now_ns = crate::clock::mono_ns();
+        Self { start_ns: now_ns, measure_from_ns: now_ns, measure_to_ns: u64::MAX }
+    }
 }
 
 /// What a fleet's process says.
@@ -170,6 +288,8 @@ pub(crate) enum Event {
     Founded(Vec<View>),
     /// Every survivor of every set whose master was killed has been told.
     AllTold,
+    /// A window is over, and everything in it has ended; its number, from 0.
+    Window(u64, Box<Tally>),
     /// The answer to [`Command::Report`].
     Report(Box<Report>),
     /// It cannot go on.
@@ -201,29 +321,56 @@ pub(crate) struct Told {
 /// What one process has seen.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Report {
-    pub(crate) heartbeats: Measures,
-    pub(crate) two_way_heartbeats: Measures,
-    pub(crate) polls: Measures,
-    pub(crate) metadata: Measures,
+    /// Windows that were not told before.
+    pub(crate) windows: BTreeMap<u64, Tally>,
+    /// The slowest requests, the slowest first.
+    pub(crate) slowest: Vec<Slow>,
     pub(crate) closings: Vec<Closing>,
     pub(crate) told: Vec<Told>,
     /// Connections to controllers that broke though nobody here closed them.
     pub(crate) connections_lost: u64,
-    /// An answer that contradicted what was known, if there was any.
-    pub(crate) contradiction: Option<String>,
+    /// Answers that contradicted what was known.
+    pub(crate) violations: u64,
+    /// The first of them.
+    pub(crate) contradictions: Vec<String>,
+}
+
+/// Most contradictions that are told in words.
+pub(crate) const CONTRADICTIONS_MAX: usize = 20;
+
+/// A slow request.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Slow {
+    pub(crate) kind: Kind,
+    pub(crate) due_ns: u64,
+    pub(crate) latency_ns: u64,
+    pub(crate) service_ns: u64,
+    pub(crate) lag_ns: u64,
+    /// `ok`, `timeout`, `lost` or `code N`.
+    pub(crate) outcome: String,
 }
 
 impl Report {
     /// Adds what another process has seen.
     pub(crate) fn add(&mut self, other: Self) {
-        self.heartbeats.add(&other.heartbeats);
-        self.two_way_heartbeats.add(&other.two_way_heartbeats);
-        self.polls.add(&other.polls);
-        self.metadata.add(&other.metadata);
+        for (window, tally) in &other.windows {
+            self.windows.entry(*window).or_default().add(tally);
+        }
+        self.slowest.extend(other.slowest);
+        self.slowest.sort_by_key(|slow| std::cmp::Reverse(slow.latency_ns));
         self.closings.extend(other.closings);
         self.told.extend(other.told);
         self.connections_lost += other.connections_lost;
-        self.contradiction = self.contradiction.take().or(other.contradiction);
+        self.violations += other.violations;
+        self.contradictions.extend(other.contradictions);
+        self.contradictions.truncate(CONTRADICTIONS_MAX);
+    }
+
+    /// All windows together.
+    pub(crate) fn tally(&self) -> Tally {
+        let mut all = Tally::default();
+        self.windows.values().for_each(|tally| all.add(tally));
+        all
     }
 }
 

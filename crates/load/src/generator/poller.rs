@@ -98,7 +98,7 @@ impl Poller {
     }
 }
 
-fn timespec(nanos: u64) -> Timespec {
+pub(super) fn timespec(nanos: u64) -> Timespec {
     const SECOND: u64 = 1_000_000_000;
     Timespec {
         tv_sec: i64::try_from(nanos / SECOND).unwrap_or(i64::MAX),

@@ -55,6 +55,15 @@ fn is_opaque_at(frame: &[u8], at: usize) -> bool {
     &frame[key_at..at] == OPAQUE_KEY && digits.iter().all(u8::is_ascii_digit)
 }
 
+/// Writes an opaque of ten digits into its place.
+pub(crate) fn write_opaque(digits: &mut [u8], opaque: i32) {
+    let mut rest = opaque;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+        rest /= 10;
+    }
+}
+
 /// Adds one to a decimal number in place; all nines become all noughts.
 pub(crate) fn increment(digits: &mut [u8]) {
     for digit in digits.iter_mut().rev() {

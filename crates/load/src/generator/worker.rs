@@ -3,7 +3,7 @@
 //! ```text
 //! stdin   plan, then commands     stdout  events            each one line of JSON
 //! main    founding, then events ──► stdout
-//! thread  stdin ──► commands ──► thread "fleet" (driver)
+//! thread  stdin ──► commands ──► thread "fleet" (reader) ──► orders ──► thread "pacer"
 //! ```
 
 use std::io::{self, BufRead, Write};
@@ -13,9 +13,9 @@ use std::thread;
 
 use client::Cluster;
 
-use super::driver::Driver;
-use super::founding::{crown, register};
+use super::founding::{crown, preload, register};
 use super::plan::{Command, Event, Plan};
+use super::reader::Reader;
 
 /// Commands or events that may wait.
 const QUEUE_MAX: usize = 64;
@@ -40,14 +40,17 @@ fn play(plan: Plan) -> Result<(), String> {
     let runtime = runtime.map_err(|error| format!("building a runtime: {error}"))?;
     let cluster = Arc::new(Cluster::new(plan.controllers.iter().cloned()));
     runtime.block_on(register(&plan, &cluster)).map_err(|error| error.to_string())?;
+    preload(&plan)?;
     let brokers = plan.brokers();
-    tell(&Event::Progress(format!("{brokers} brokers registered, now they connect")))?;
+    if brokers > 0 {
+        tell(&Event::Progress(format!("{brokers} brokers registered, now they connect")))?;
+    }
 
     let (to_fleet, commands) = sync_channel(QUEUE_MAX);
     let (to_us, events) = sync_channel(QUEUE_MAX);
-    let driver = Driver::new(plan.clone())?;
+    let reader = Reader::new(plan.clone())?;
     spawn("fleet", move || {
-        if let Err(error) = driver.run(&commands, &to_us) {
+        if let Err(error) = reader.run(&commands, &to_us) {
             // Nobody waits for it only when everything ends.
             drop(to_us.send(Event::Failed(format!("the fleet: {error}"))));
         }
@@ -57,7 +60,9 @@ fn play(plan: Plan) -> Result<(), String> {
         Ok(other) => return Err(format!("expected heartbeats, but: {other:?}")),
         Err(_ended) => return Err("the fleet's thread ended".to_owned()),
     }
-    tell(&Event::Progress(format!("{brokers} brokers heartbeat, now masters are elected")))?;
+    if brokers > 0 {
+        tell(&Event::Progress(format!("{brokers} brokers heartbeat, now masters are elected")))?;
+    }
     let views = runtime.block_on(crown(&plan, &cluster)).map_err(|error| error.to_string())?;
     // Its connection would only be one more that a killed controller breaks.
     drop((runtime, cluster));

@@ -1,0 +1,136 @@
+//! `bench run` against real processes: that its folder says what happened, not how fast anything is.
+//!
+//! On a busy machine a run is invalid (exit code 3), which no test may judge; what was offered is fixed by the seed, and that
+//! every answer was right must hold on any machine.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use measure::folder::{Found, Operation, read};
+
+const HEAD: &str = "schema = \"pitchover.bench/v1\"\nname = \"test\"\nseed = 7\n";
+
+/// A folder that goes with the test, and the workload in it.
+struct Scene(PathBuf);
+
+impl Scene {
+    fn new(workload: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder =
+            std::env::temp_dir().join(format!("bench-run-{}-{number}", std::process::id()));
+        fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
+        fs::write(folder.join("w.toml"), workload).expect("as can this one");
+        Self(folder)
+    }
+
+    fn bench(&self, words: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_pitchover"))
+            .args(["bench", "run", "-f", "w.toml", "--out", "run"])
+            .args(words)
+            .current_dir(&self.0)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the program can be started")
+    }
+
+    /// Makes a run that must leave a folder, valid or not, whose answers must be right.
+    fn run(&self, words: &[&str]) -> Found {
+        let ran = self.bench(words);
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(matches!(ran.status.code(), Some(0 | 3)), "{:?}: {said}", ran.status);
+        let found = read(&self.0.join("run")).unwrap_or_else(|error| panic!("{error}: {said}"));
+        assert!(found.run.finished && found.notes.is_empty(), "{:?}", found.notes);
+        let correctness = &found.run.correctness;
+        assert!(correctness.checked && correctness.violations == 0, "{correctness:?}");
+        found
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+fn operation<'a>(found: &'a Found, op: &str) -> &'a Operation {
+    let operation = found.run.operations.iter().find(|it| it.op == op);
+    operation.unwrap_or_else(|| panic!("{op} is not among {:?}", found.run.operations))
+}
+
+#[test]
+fn a_run_leaves_a_folder_that_says_what_was_offered() {
+    let scene = Scene::new(&format!(
+        "{HEAD}time = {{ warmup = \"500ms\", measure = \"2s\", window = \"500ms\" }}\n\
+         load = [{{ op = \"get_replica_info\", rate = 100, conns = 2 }},\n\
+           {{ op = \"alter_sync_state_set\", arrival = \"poisson\", rate = 40, conns = 2 }},\n\
+           {{ op = \"get_next_broker_id\", rate = 10, conns = 1, key = \"zipf:1\" }}]\n\
+         [fleet]\nbroker_sets = 4\nget_replica_info = {{ every = \"1s\" }}\n\
+         get_metadata = {{ every = \"1s\" }}\nheartbeat = {{ sample_twoway = 0.5 }}\n"
+    ));
+    let found = scene.run(&["--arm", "this one"]);
+    let run = &found.run;
+    assert_eq!((run.arm.as_str(), run.seed, run.target.controllers.len()), ("this one", 7, 3));
+    assert_eq!(run.durability, measure::folder::Durability::Fsync);
+    // 100 and 10 each second for two seconds, and 12 brokers once a second.
+    assert_eq!(operation(&found, "get_replica_info").offered, 200 + 24);
+    assert_eq!(operation(&found, "get_next_broker_id").offered, 20);
+    assert_eq!(operation(&found, "get_metadata").offered, 24);
+    let beats =
+        operation(&found, "heartbeat_oneway").offered + operation(&found, "heartbeat").offered;
+    assert_eq!(beats, 2 * 12 * 3, "each second every broker to each controller");
+    let alters = operation(&found, "alter_sync_state_set");
+    assert!(
+        alters.ok > 0 && alters.offered == alters.latency_us.count + alters.skipped,
+        "{alters:?}"
+    );
+    let at: Vec<i64> = found.windows.iter().map(|window| window.at_ms).collect();
+    assert_eq!(at, [-500, 0, 500, 1_000, 1_500], "each window once, warm-up first");
+    assert_eq!(found.latency("get_replica_info").count(), 224);
+    assert!(found.events.iter().any(|event| event.kind == "leader"), "{:?}", found.events);
+    assert_eq!((found.slowest.len(), found.server_metrics.len()), (50, 3));
+    assert!(run.cost.syncs_per_op.is_some_and(|syncs| syncs > 0.0), "{:?}", run.cost);
+}
+
+#[test]
+fn masters_that_die_are_told_of_and_reads_go_on() {
+    let scene = Scene::new(&format!(
+        "{HEAD}time = {{ warmup = \"500ms\", measure = \"4s\" }}\n\
+         load = [{{ op = \"get_replica_info\", rate = 50, conns = 2 }},\n\
+           {{ op = \"alter_sync_state_set\", rate = 20, conns = 2 }}]\n\
+         fault = [{{ at = \"1s\", kind = \"broker-kill\", select = \"masters:50%\" }}]\n\
+         [target]\nreads = \"follower\"\n[fleet]\nbroker_sets = 4\n"
+    ));
+    let found = scene.run(&["--seed", "9"]);
+    let failover = found.run.failover.as_ref().expect("masters died");
+    assert_eq!(failover.milestones[0].samples_us.len(), 4, "two survivors of two sets");
+    assert_eq!((found.broker_sets.len(), found.run.seed), (2, 9));
+    assert!(found.events.iter().any(|event| event.kind == "fault"), "{:?}", found.events);
+}
+
+#[test]
+fn a_run_of_the_same_folder_and_wrong_words_are_refused() {
+    let workload = format!("{HEAD}time = {{ measure = \"1s\" }}\n[fleet]\nbroker_sets = 1\n");
+    let scene = Scene::new(&format!("{workload}speed = 3\n"));
+    let fault = "fault = [{ at = \"0s\", kind = \"controller-kill\", select = \"leader\" }]\n";
+    let kills = workload.replace("[fleet]", &format!("{fault}[fleet]"));
+    let served = std::net::TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
+    let gone = served.local_addr().expect("it has an address").to_string();
+    drop(served);
+    let target = ["--target", gone.as_str()];
+    let rows: [(&str, &[&str], &str); 3] = [
+        (&format!("{workload}speed = 3\n"), &[], "w.toml:7: unknown field `speed`"),
+        (&workload, &target, "is not a controller: Connection refused"),
+        (&kills, &target, "only controllers that the run started itself"),
+    ];
+    for (text, words, part) in rows {
+        fs::write(scene.0.join("w.toml"), text).expect("a file of our own");
+        let ran = scene.bench(words);
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(64), "{said}");
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(!scene.0.join("run").exists(), "what is refused leaves nothing");
+}
