@@ -263,7 +263,7 @@ fn cluster() -> Text {
 }
 
 /// The bytes of `request` with an opaque that can be patched in place.
-fn frame(request: &Request) -> Vec<u8> {
+pub(crate) fn frame(request: &Request) -> Vec<u8> {
     let mut out = BytesMut::new();
     request.encode(OPAQUE_FIRST, 0, HeaderEncoding::Json, &mut out);
     out.to_vec()

@@ -300,7 +300,9 @@ mod tests {
         for code in [904, 1001, 1004] {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let served = listener.try_clone().unwrap();
-            let server = std::thread::Builder::new().spawn(move || canned::run(served)).unwrap();
+            let server = std::thread::Builder::new()
+                .spawn(move || canned::run(served, canned::Stalls::default()))
+                .unwrap();
             let recorded = check(&listener, code).unwrap();
             assert!(recorded >= ANSWERS, "{code}: {recorded}");
             // It ends by itself once its last client has left.

@@ -42,6 +42,7 @@ pub mod quick;
 mod report;
 mod requester;
 pub mod run;
+pub mod selftest;
 pub mod workload;
 
 pub use answer::BadAnswer;

@@ -17,7 +17,6 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use client::{CallError, Cluster, Connection, Deadline};
@@ -26,9 +25,10 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::broker_sets::{BrokerSet, PrepareError, accept_notices, keep_alive};
+use crate::canned::{CannedServer, Stalls};
 use crate::closed_loop::{self, Gauge, Lane, LaneError};
 use crate::inspect::Status;
-use crate::own_cluster::{OwnCluster, Setup, end, free_ports};
+use crate::own_cluster::{OwnCluster, Setup, free_ports};
 use crate::process::Process;
 use crate::report::{CpuUsed, Figures, Node, Reads, Report, Row, Workload};
 use crate::requester::{NotPatchable, Requester};
@@ -373,7 +373,10 @@ fn requesters(workload: Workload, sets: &[BrokerSet]) -> Result<Vec<Vec<Requeste
 }
 
 /// Connections to all of `addresses` in turn.
-async fn connect(addresses: &[&str], count: usize) -> Result<Vec<TcpStream>, QuickError> {
+pub(crate) async fn connect(
+    addresses: &[&str],
+    count: usize,
+) -> Result<Vec<TcpStream>, QuickError> {
     let mut streams = Vec::with_capacity(count);
     for address in addresses.iter().cycle().take(count) {
         let stream = TcpStream::connect(address).await;
@@ -390,7 +393,8 @@ async fn ceiling(
     requesters: Vec<Vec<Requester>>,
 ) -> Result<Figures, QuickError> {
     let ports = free_ports(1).map_err(|error| io_error("finding a free port", error))?;
-    let server = CannedServer::start(&program(options)?, ports[0])?;
+    let server = CannedServer::start(&program(options)?, ports[0], Stalls::default());
+    let server = server.map_err(|error| io_error("starting the ceiling", error))?;
     let address = format!("127.0.0.1:{}", ports[0]);
     let deadline = Deadline::after(CANNED);
     // No connection is made for trying: the server would take it for its last client.
@@ -403,26 +407,6 @@ async fn ceiling(
     let processes = [Process { pid: server.child.id() }];
     let run = Run { options, processes: &processes, background: None };
     run.measure(workload, streams, requesters).await.map(|(_, figures)| figures)
-}
-
-/// A running canned-answer server; dropping it ends it.
-struct CannedServer {
-    child: Child,
-}
-
-impl CannedServer {
-    fn start(program: &PathBuf, port: u16) -> Result<Self, QuickError> {
-        let mut command = Command::new(program);
-        command.args(["canned-server", "--port", &port.to_string()]).stdin(Stdio::null());
-        let child = command.spawn();
-        child.map(|child| Self { child }).map_err(|error| io_error("starting the ceiling", error))
-    }
-}
-
-impl Drop for CannedServer {
-    fn drop(&mut self) {
-        end(&mut self.child);
-    }
 }
 
 /// One server, and how it is measured.

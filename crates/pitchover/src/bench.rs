@@ -3,6 +3,7 @@
 mod calibrate;
 mod failover;
 pub(crate) mod run;
+mod selftest;
 
 use clap::{Parser, Subcommand};
 use load::quick::{self, Options};
@@ -14,6 +15,8 @@ use std::time::Duration;
 pub(crate) enum Command {
     /// A workload file or a preset, open loop: latency counts from when a request was due; a run folder holds all of it.
     Run(run::Arguments),
+    /// Proves the harness: a server that stalls by plan is seen as it is, and equal servers are found equal.
+    Selftest(selftest::Arguments),
     /// What this host can do at best: round trip, fdatasync, timers, noise.
     Calibrate(calibrate::Arguments),
     /// Writes, reads, heartbeats, follower reads and a mix of 64 closed-loop connections, beside this machine's ceiling.
@@ -49,11 +52,18 @@ pub(crate) struct CannedArguments {
     /// Port on loopback.
     #[arg(long)]
     port: u16,
+    /// From one stall to the next; 0 for none.
+    #[arg(long, default_value_t = 0)]
+    stall_every_ms: u64,
+    /// Length of each stall.
+    #[arg(long, default_value_t = 0)]
+    stall_ms: u64,
 }
 
 pub(crate) fn run(command: Command) -> ExitCode {
     match command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Selftest(arguments) => selftest::run(&arguments),
         Command::Calibrate(arguments) => calibrate::run(&arguments),
         Command::Quick(arguments) => run_quick(arguments),
         Command::Failover(command) => failover::run(command),
@@ -80,9 +90,12 @@ fn run_quick(arguments: QuickArguments) -> ExitCode {
 }
 
 pub(crate) fn run_canned(arguments: &CannedArguments) -> ExitCode {
-    let served =
-        std::net::TcpListener::bind(("127.0.0.1", arguments.port)).and_then(load::canned::run);
-    match served {
+    let stalls = load::canned::Stalls {
+        every: Duration::from_millis(arguments.stall_every_ms),
+        length: Duration::from_millis(arguments.stall_ms),
+    };
+    let listener = std::net::TcpListener::bind(("127.0.0.1", arguments.port));
+    match listener.and_then(|listener| load::canned::run(listener, stalls)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("canned-server: {error}");
