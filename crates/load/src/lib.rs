@@ -39,6 +39,7 @@ mod load_seen;
 mod own_cluster;
 mod process;
 pub mod quick;
+pub mod ramp;
 mod report;
 mod requester;
 pub mod run;

@@ -2,6 +2,7 @@
 
 mod calibrate;
 mod failover;
+mod ramp;
 pub(crate) mod run;
 mod selftest;
 
@@ -15,6 +16,8 @@ use std::time::Duration;
 pub(crate) enum Command {
     /// A workload file or a preset, open loop: latency counts from when a request was due; a run folder holds all of it.
     Run(run::Arguments),
+    /// A workload at several sizes: where it stops keeping up, and how much it carries within a limit.
+    Ramp(ramp::Arguments),
     /// Proves the harness: a server that stalls by plan is seen as it is, and equal servers are found equal.
     Selftest(selftest::Arguments),
     /// What this host can do at best: round trip, fdatasync, timers, noise.
@@ -63,6 +66,7 @@ pub(crate) struct CannedArguments {
 pub(crate) fn run(command: Command) -> ExitCode {
     match command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Ramp(arguments) => ramp::run(&arguments),
         Command::Selftest(arguments) => selftest::run(&arguments),
         Command::Calibrate(arguments) => calibrate::run(&arguments),
         Command::Quick(arguments) => run_quick(arguments),
