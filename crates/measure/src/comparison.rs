@@ -33,6 +33,14 @@ pub struct Comparison {
     pub same: Vec<Effect>,
 }
 
+impl Comparison {
+    /// Whether the arms do not promise the same.
+    #[must_use]
+    pub fn crosses_durability(&self) -> bool {
+        self.a.durability != self.b.durability
+    }
+}
+
 /// One arm.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

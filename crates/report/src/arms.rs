@@ -179,6 +179,15 @@ pub(crate) fn model<'a>(
             });
         }
     }
+    if let Some(comparison) = options.comparison.filter(|it| it.crosses_durability()) {
+        model.crosses_durability = true;
+        if !options.across_durability {
+            let told = [&comparison.a, &comparison.b]
+                .map(|side| format!("{} is {}", side.arm, durability(side.durability)));
+            let workload = comparison.workload.clone();
+            return Err(ReportError::AcrossDurability { workload, arms: told.join(", ") });
+        }
+    }
     Ok(model)
 }
 

@@ -14,6 +14,12 @@ use measure::judged::Better;
 const WIDTH: f64 = 330.0;
 const HEIGHT: f64 = 22.0;
 
+/// Labels of the axis are at least so far apart, in pixels.
+const TICK_WIDTH: f64 = 34.0;
+
+/// An axis whose ends have a smaller ratio than this has no decade to show.
+const SHORT: f64 = 8.0;
+
 /// One row, wherever it comes from.
 struct Row<'a> {
     number: usize,
@@ -46,8 +52,8 @@ pub(super) fn draw(context: &Context<'_>) -> Option<Markup> {
                     @if figures.arms.len() > 2 { (old_and_new(figures)) }
                     @let rows: Vec<Row<'_>> = figures.ratios.iter().map(of_ratio).collect();
                     @if figures.arms.len() > 2 {
-                        details { summary { "Forest plot of all ratios" } (forest(&rows, "this load")) }
-                    } @else { (forest(&rows, "this load")) }
+                        details { summary { "Forest plot of all ratios" } (forest(&rows)) }
+                    } @else { (forest(&rows)) }
                 }
             }
             (where_the_first_is_better(context))
@@ -69,7 +75,7 @@ fn of_ratio(ratio: &Ratio) -> Row<'_> {
     }
 }
 
-fn of_effect(effect: &Effect) -> Row<'_> {
+fn of_effect(effect: &Effect, mark: &'static str) -> Row<'static> {
     let value = |value: Option<f64>| {
         let shown = value.map(|value| match effect.unit.as_str() {
             "us" | "µs" => numbers::latency(value),
@@ -88,12 +94,14 @@ fn of_effect(effect: &Effect) -> Row<'_> {
         margin: effect.margin,
         better: effect.better,
         change: Some(effect.verdict),
-        mark: "",
+        mark,
     }
 }
 
 fn compared(comparison: &Comparison) -> Markup {
-    let rows: Vec<Row<'_>> = comparison.effects.iter().map(of_effect).collect();
+    let mark = if comparison.crosses_durability() { "†" } else { "" };
+    let rows: Vec<Row<'_>> =
+        comparison.effects.iter().map(|effect| of_effect(effect, mark)).collect();
     let smallest = |effect: &Effect| {
         let detectable = effect.detectable?;
         Some(format!("{} {}: {:.0} %", effect.op, effect.metric, detectable * 100.0))
@@ -102,11 +110,11 @@ fn compared(comparison: &Comparison) -> Markup {
     html! {
         h3 { "Interleaved: " (comparison.b.arm) " against " (comparison.a.arm) }
         p.note { (comparison.design) @if !smallest.is_empty() { ". Smallest difference it would have found: " (smallest.join(", ")) "." } }
-        (forest(&rows, "interleaved blocks"))
+        (forest(&rows))
     }
 }
 
-fn forest(rows: &[Row<'_>], what: &str) -> Markup {
+fn forest(rows: &[Row<'_>]) -> Markup {
     let ends = rows.iter().flat_map(|row| {
         let (low, high) = row.interval.unwrap_or((row.ratio, row.ratio));
         [low, high, row.ratio]
@@ -133,7 +141,7 @@ fn forest(rows: &[Row<'_>], what: &str) -> Markup {
                 }
             }
             p.note {
-                "Ratio of " (what) " on a logarithmic axis; the grey band is the margin within which a difference does not matter. "
+                "Ratios on a logarithmic axis; the grey band is the margin within which a difference does not matter. "
                 "Better is left for times and costs, right for rates (▷)."
             }
         }
@@ -163,18 +171,30 @@ pub(crate) fn shown_interval(interval: Option<(f64, f64)>) -> String {
     })
 }
 
-/// The axis above all strips.
+/// The axis above all strips: decades, or equal steps where it is short.
 fn header(scale: &Scale) -> Markup {
     let mut picture = Picture::new(WIDTH, 16.0);
+    let is_short = scale.to / scale.from < SHORT;
+    let even = Scale::linear((scale.from, scale.to), (scale.start, scale.end));
+    let ticks = if is_short { even.ticks() } else { scale.ticks() };
     let mut free = 0.0;
-    for (value, is_labelled) in scale.ticks() {
+    for (value, is_labelled) in ticks {
         let x = scale.at(value);
         if is_labelled && x > free {
-            picture.text((x, 12.0), "num mid", &numbers::ratio(value));
-            free = x + 46.0;
+            picture.text((x, 12.0), "num mid", &tick(value));
+            free = x + TICK_WIDTH;
         }
     }
     picture.finish("axis of the ratios")
+}
+
+/// A round ratio on the axis: `1/20`, `0.95`, `1`, `200`.
+fn tick(value: f64) -> String {
+    if value < 0.195 {
+        format!("1/{}", (1.0 / value).round())
+    } else {
+        ((value * 100.0).round() / 100.0).to_string()
+    }
 }
 
 fn strip(scale: &Scale, row: &Row<'_>) -> Markup {

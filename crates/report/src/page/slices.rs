@@ -4,6 +4,7 @@ use super::Context;
 use crate::arms::{Entry, Op, OpWindow, Workload};
 use crate::cells::Cells;
 use crate::draw::numbers;
+use maud::{Markup, html};
 
 /// Operations of a workload that are drawn over time: the busiest.
 pub(super) const OPS_MAX: usize = 4;
@@ -126,8 +127,19 @@ impl Slice {
     }
 }
 
+/// The pictures of each operation: below each other, or beside each other if there is one arm.
+pub(super) fn beside(workload: &Workload<'_>, draw: impl Fn(&str) -> Markup) -> Markup {
+    html! {
+        @if workload.entries.len() == 1 {
+            div.grid { @for op in ops(workload) { div { (draw(op)) } } }
+        } @else {
+            @for op in ops(workload) { (draw(op)) }
+        }
+    }
+}
+
 /// The busiest operations of a workload, in their order.
-pub(super) fn ops<'a>(workload: &'a Workload<'_>) -> Vec<&'a str> {
+fn ops<'a>(workload: &'a Workload<'_>) -> Vec<&'a str> {
     let names = super::percentiles::op_names(workload);
     let offered = |name: &str| -> u64 {
         let of_arm = |entry: &Entry<'_>| entry.op(name).map_or(0, |op| op.offered);

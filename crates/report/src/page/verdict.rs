@@ -14,6 +14,10 @@ pub(super) fn banners(context: &Context<'_>) -> Markup {
         .collect();
     let unfinished: Vec<String> =
         runs(context).filter(|(_, run)| !run.finished).map(|(name, _)| name).collect();
+    let false_answers: Vec<(String, String)> = runs(context)
+        .filter(|(_, run)| run.correctness.violations > 0)
+        .map(|(name, run)| (name, run.correctness.details.join("; ")))
+        .collect();
     let wrong = context.options.comparison.filter(|comparison| !comparison.valid);
     html! {
         @if !invalid.is_empty() {
@@ -24,6 +28,12 @@ pub(super) fn banners(context: &Context<'_>) -> Markup {
                         li { (name) ": " (reasons.join("; ")) @if reasons.is_empty() { "no reason is given" } }
                     }
                 }
+            }
+        }
+        @if !false_answers.is_empty() {
+            div.banner.bad role="alert" {
+                b { "✗ Wrong answers" }
+                ul { @for (name, details) in &false_answers { li { (name) ": " (details) } } }
             }
         }
         @if let Some(comparison) = wrong {

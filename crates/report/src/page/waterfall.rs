@@ -45,7 +45,7 @@ pub(super) fn draw(context: &Context<'_>) -> Option<Markup> {
         parts.push(html! {
             (context.heading(&figures.workload))
             @if several { p.note { "Of an arm with several runs the first is shown: pauses of different runs have no common time." } }
-            @for op in slices::ops(workload) { (of_op(context, workload, &grid, op)) }
+            (slices::beside(workload, |op| of_op(context, workload, &grid, op)))
         });
     }
     if parts.is_empty() { None } else { Some(html! { @for part in &parts { (part) } }) }
@@ -328,7 +328,13 @@ fn key(most: u64, has_difference: bool) -> Markup {
     html! {
         div.key {
             span { i.none {} "no window" } span { i.zero {} "0" }
-            @for level in 1..=LEVELS { span { i class={ "h" (level) } {} (counts_of(level, most)) } }
+            @for (level, count) in levels(most) {
+                span {
+                    i class={ "h" (level) } {}
+                    @if count > 1 { "≤ " }
+                    (numbers::count(count))
+                }
+            }
             "requests in a cell"
             @if has_difference {
                 span { i.m3 {} i.m2 {} i.m1 {} "more of the baseline" } span { i.p1 {} i.p2 {} i.p3 {} "more of the other arm" }
@@ -337,11 +343,15 @@ fn key(most: u64, has_difference: bool) -> Markup {
     }
 }
 
-/// The highest count of a level.
-fn counts_of(level: usize, most: u64) -> String {
-    let share = (level - 1) as f64 / (LEVELS - 1) as f64;
-    let count = numbers::whole((most.max(2) as f64).powf(share).floor());
-    if level == 1 { "1".to_owned() } else { format!("≤ {}", numbers::count(count)) }
+/// Each level that some count has, with the highest of its counts.
+fn levels(most: u64) -> Vec<(usize, u64)> {
+    let highest = |level: usize| {
+        let share = (level - 1) as f64 / (LEVELS - 1) as f64;
+        (level, numbers::whole(((most.max(2) as f64).powf(share) + 1e-9).floor()))
+    };
+    let mut levels: Vec<(usize, u64)> = (1..=LEVELS).map(highest).collect();
+    levels.dedup_by_key(|level| level.1);
+    levels
 }
 
 /// Requests by slice and decade of latency.
@@ -378,13 +388,19 @@ fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{LEVELS, Rows, counts_of, level};
+    use super::{LEVELS, Rows, level, levels};
 
     #[test]
     fn levels_run_from_one_request_to_the_most() {
         assert_eq!([1, 2, 1_000_000].map(|count| level(count, 1_000_000)), [1, 2, LEVELS]);
         assert_eq!(level(1, 1), 1);
-        assert_eq!([1, 5, 9].map(|level| counts_of(level, 10_000)), ["1", "≤ 100", "≤ 10,000"]);
+        assert_eq!(levels(3), [(1, 1), (7, 2), (9, 3)]);
+        for (at, count) in levels(10_000) {
+            assert_eq!(
+                (level(count, 10_000), level(count + 1, 10_000) > at || at == LEVELS),
+                (at, true)
+            );
+        }
     }
 
     #[test]
