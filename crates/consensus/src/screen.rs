@@ -133,7 +133,11 @@ impl Screen<'_> {
                 self.member(from)?;
                 number("commit", commit.0, true)?;
                 number("commit term", commit_term.0, commit_term <= &term)?;
-                if *is_pre || *reject { Ok(()) } else { self.check_vote() }
+                match (*is_pre, *reject) {
+                    (_, true) => Ok(()),
+                    (true, false) => self.check_promise(term),
+                    (false, false) => self.check_vote(),
+                }
             }
             Content::Keepalive { commit, .. } => {
                 number("commit", commit.0, true)?;
@@ -157,6 +161,13 @@ impl Screen<'_> {
                 if is_from_leader { Ok(()) } else { Err(Refused::Context) }
             }
         }
+    }
+
+    /// A pre-vote names the term that was asked about. The engine counts one that was granted for an earlier campaign,
+    /// and would campaign in a term in which no quorum said it would vote for it.
+    fn check_promise(&self, term: Term) -> Result<(), Refused> {
+        let is_next = term.0 == self.term().0 + 1;
+        if is_next { Ok(()) } else { Err(Refused::Untimely) }
     }
 
     /// Votes are asked for when all is durable; an earlier one is made up, and the engine asserts

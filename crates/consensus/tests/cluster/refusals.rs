@@ -101,6 +101,16 @@ fn a_follower_refuses_what_no_leader_sends() {
     check(Role::Follower, 0, keepalive(0), "term = 0 is impossible");
     check(Role::Follower, u64::MAX, keepalive(0), "is impossible");
     check(Role::Follower, 9, Content::TimeoutNow, "out of turn");
+    // Only a campaign in the next term can still be asked about; what was said of an earlier one is late.
+    let promise = || Content::VoteAnswer {
+        is_pre: true,
+        reject: false,
+        commit: LogIndex(0),
+        commit_term: Term(0),
+    };
+    follower(promise(), "out of turn");
+    check(Role::Follower, 2, promise(), "taken");
+    check(Role::Follower, 3, promise(), "out of turn");
 }
 
 #[test]
