@@ -79,7 +79,8 @@ impl Controller {
         let (true, Some(id)) = (self.is_leader(), beat.broker_id) else { return };
         let slot = self.liveness.slot(cluster, set, id);
         let known = slot.and_then(|slot| self.liveness.get(slot));
-        if known.is_some_and(|broker| now.since_ms(broker.heard) < OWN_EAR_MS) {
+        let own = known.and_then(|broker| broker.heard_here);
+        if own.is_some_and(|heard| now.since_ms(heard) < OWN_EAR_MS) {
             return;
         }
         if let Err(Full(limit)) = self.heard(now, None, (id, beat), effects) {

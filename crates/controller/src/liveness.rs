@@ -45,7 +45,8 @@ pub(crate) const SILENCE_AGAIN_MS: u64 = 1_000;
 pub(crate) const PASS_ON_MS: u64 = 2_000;
 
 /// What another peer heard counts only if this peer did not hear the broker itself for so long, in ms: one
-/// heartbeat and a half. So the last sign of a broker is not heard a second time, later, by a detour.
+/// heartbeat and a half. So the last sign of a broker is not heard a second time, later, by a detour. What came by a
+/// detour before does not count here: else a deadline that was shortened meanwhile would pass before the next.
 pub(crate) const OWN_EAR_MS: u64 = 1_500;
 
 /// Brokers of one connection that are looked through for the one that was heard; among more, its names find it.
@@ -84,6 +85,8 @@ pub(crate) struct Broker {
     pub(crate) timeout_ms: i64,
     /// When it was heard last, here or through another peer.
     pub(crate) heard: Instant,
+    /// When this peer itself heard it last.
+    pub(crate) heard_here: Option<Instant>,
     /// Alive up to and including this moment.
     pub(crate) deadline: Instant,
     /// The newest connection it was heard on; none once that closed, or if only other peers hear it.
@@ -158,6 +161,7 @@ impl Liveness {
             Err(_) => Instant::from_micros(now.as_micros().saturating_sub(1)),
         };
         let here = connection.and_then(|it| self.on_connection(it, cluster, set, id));
+        let is_here = connection.is_some();
         // A close may overtake the last heartbeats of its connection. They are heard, but on no connection: it
         // would seem open until the deadline.
         let connection = connection.filter(|it| here.is_some() || !self.closed.contains(it));
@@ -183,6 +187,9 @@ impl Liveness {
         broker.priority = beat.election_priority;
         broker.timeout_ms = timeout_ms;
         broker.heard = now;
+        if is_here {
+            broker.heard_here = Some(now);
+        }
         broker.deadline = deadline;
         let address = beat.broker_address.as_deref().unwrap_or_default();
         let is_new_address = is_newest && &*broker.address != address;
@@ -438,6 +445,7 @@ impl Liveness {
             priority: i32::MAX,
             timeout_ms: 0,
             heard: now,
+            heard_here: None,
             deadline,
             connection: None,
             passed_on: None,

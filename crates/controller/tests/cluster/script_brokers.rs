@@ -308,6 +308,23 @@ fn a_master_heard_only_by_followers_stays_master() {
     }
 }
 
+/// The leader cannot reach a broker and shortens its time, but followers hear it: what they pass on within the grace
+/// counts, however short a while ago they passed on something else.
+#[test]
+fn heartbeats_passed_on_within_the_grace_count() {
+    for phase in 0..20 {
+        let (mut world, brokers) = with_set(1_140 + phase);
+        let leader = world.leader().unwrap();
+        world.brokers[brokers[0]].cut_from.insert(leader);
+        world.run(20_000 + phase * 100);
+        let follower = world.follower();
+        let connection = world.brokers[brokers[0]].connections.remove(&follower).unwrap();
+        world.tell(follower, Event::ConnectionClosed { connection });
+        world.run(5_000);
+        assert_eq!(failovers(&world, "a"), [], "phase {phase}");
+    }
+}
+
 /// U13: a broker opens a new connection, is heard on it, and the old one closes.
 #[test]
 fn the_close_of_an_old_connection_means_nothing() {
