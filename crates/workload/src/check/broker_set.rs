@@ -98,8 +98,9 @@ fn says_something(operation: &Operation) -> bool {
             *code,
             code::CONTROLLER_FENCED_MASTER_EPOCH | code::CONTROLLER_FENCED_SYNC_STATE_SET_EPOCH
         ),
-        (Call::ApplyId { .. }, Outcome::Refused { code, .. }) => {
-            *code == code::CONTROLLER_BROKER_ID_INVALID
+        (Call::ApplyId { id, .. }, Outcome::Refused { code, .. }) => {
+            // The largest number is refused by every set: no id could follow it.
+            *code == code::CONTROLLER_BROKER_ID_INVALID && *id < i64::MAX
         }
         (
             Call::ReadNextId | Call::Register { .. } | Call::Clean { .. },

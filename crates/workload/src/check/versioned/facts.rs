@@ -88,6 +88,8 @@ impl Claim {
             Self::Saw(value) | Self::Made(value) | Self::AtLeast(value) => Some(value),
             Self::Differs(value) => (floor == Some(value)).then_some(value.saturating_add(1)),
             Self::RefusedId(1) => Some(2),
+            // Every set refuses the largest number: no id could follow it.
+            Self::RefusedId(i64::MAX) => None,
             Self::RefusedId(id) => floor.filter(|floor| *floor > 1).map(|_| id.saturating_add(1)),
         }
     }
