@@ -297,6 +297,11 @@ impl Controller {
         }
     }
 
+    /// How far every member is, as this peer sees it if it leads; empty otherwise.
+    pub fn progress(&self) -> Vec<PeerProgress> {
+        self.driver().map(Driver::peers).unwrap_or_default()
+    }
+
     /// The state in numbers.
     pub fn overview(&self) -> Overview {
         let sets = self.replicas.broker_sets();

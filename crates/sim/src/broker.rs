@@ -6,10 +6,10 @@
 //! ```
 //!
 //! It takes a role only with a larger master epoch, gives up a request after 3 s and closes the connection then, and
-//! retries its start every 5 s. Beside that there is just enough of a store: offsets that grow at masters and follow at
-//! slaves, and an epoch file. Source: docs/spec (broker side), sections 2 to 6.
+//! retries its start every 5 s. `broker/store.rs` has just enough of a store. Source: docs/spec (broker side), sections 2 to 6.
 
 mod start;
+mod store;
 
 use crate::agenda::{MS, What};
 use crate::calls::Asker;
@@ -17,9 +17,7 @@ use crate::network::{Kind, PipeId, Place};
 use crate::random::Random;
 use crate::request;
 use crate::world::World;
-use protocol::{
-    BrokerHeartbeat, Request, Response, RoleNotice, SyncStateSetBody, response_code as code,
-};
+use protocol::{Request, Response, RoleNotice, SyncStateSetBody, response_code as code};
 
 /// Between two heartbeats.
 const BEAT: u64 = 1_000 * MS;
@@ -82,7 +80,6 @@ pub(crate) struct Broker {
     pub(crate) place: Place,
     pub(crate) address: String,
     timeout_ms: i64,
-    priority: i32,
     /// The brokers of the same set stand next to each other in the list.
     pub(crate) siblings: std::ops::Range<usize>,
     /// Several brokers in one process use the connections of the first.
@@ -90,14 +87,17 @@ pub(crate) struct Broker {
 
     file: Option<i64>,
     temporary: Option<(i64, String)>,
-    pub(crate) epoch_file: i32,
-    pub(crate) offset: i64,
+    pub(crate) store: store::Store,
 
     /// Counts starts and ends; an event of an earlier life is void.
     pub(crate) life: u64,
     pub(crate) is_up: bool,
     pub(crate) paused_until: u64,
     pub(crate) well_since: u64,
+    /// When its process ended last.
+    pub(crate) ended_at: u64,
+    /// When it lost its id, or took another.
+    pub(crate) lost_at: u64,
     phase: Phase,
     tries: u32,
     leader: Option<usize>,
@@ -106,6 +106,8 @@ pub(crate) struct Broker {
     pub(crate) is_master: bool,
     pub(crate) master: Option<i64>,
     pub(crate) epoch: i32,
+    /// The newest master epoch that a notice brought to this process.
+    pub(crate) told: i32,
     set_epoch: i32,
     members: Vec<i64>,
     is_altering: bool,
@@ -132,22 +134,24 @@ impl Broker {
     pub(crate) fn new(birth: Birth) -> Self {
         let Birth { set, number, place, siblings, connections_of, timeout_ms, nodes, random } =
             birth;
+        let mut random = random;
+        let store = store::Store::draw(&mut random);
         Self {
             address: format!("{set}.{number}:30911"),
             set,
             place,
             timeout_ms: i64::try_from(timeout_ms).unwrap_or(i64::MAX),
-            priority: i32::MAX,
             siblings,
             connections_of,
             file: None,
             temporary: None,
-            epoch_file: 0,
-            offset: 0,
+            store,
             life: 0,
             is_up: false,
             paused_until: 0,
             well_since: 0,
+            ended_at: 0,
+            lost_at: 0,
             phase: Phase::Starting,
             tries: 0,
             leader: None,
@@ -156,6 +160,7 @@ impl Broker {
             is_master: false,
             master: None,
             epoch: 0,
+            told: 0,
             set_epoch: 0,
             members: Vec::new(),
             is_altering: false,
@@ -175,24 +180,11 @@ impl Broker {
         self.is_up && self.phase == Phase::Running
     }
 
-    fn heartbeat(&self) -> BrokerHeartbeat {
-        BrokerHeartbeat {
-            cluster_name: Some(request::text(request::CLUSTER)),
-            broker_address: Some(request::text(&self.address)),
-            broker_name: Some(request::text(&self.set)),
-            broker_id: self.file,
-            epoch: self.epoch_file,
-            max_offset: self.offset,
-            confirm_offset: self.offset,
-            heartbeat_timeout_ms: Some(self.timeout_ms),
-            election_priority: self.priority,
-        }
-    }
-
     /// Loses its files, all of them.
-    pub(crate) fn lose_files(&mut self) {
+    pub(crate) fn lose_files(&mut self, now: u64) {
+        self.lost_at = now;
         (self.file, self.temporary) = (None, None);
-        (self.epoch_file, self.offset) = (0, 0);
+        self.store.lose();
     }
 
     pub(crate) fn forget_all_connections(&mut self) {
@@ -223,6 +215,7 @@ impl World<'_> {
         (actor.paused_until, actor.well_since) = (0, now);
         (actor.phase, actor.tries, actor.leader) = (Phase::Starting, 0, None);
         (actor.is_master, actor.master, actor.epoch, actor.set_epoch) = (false, None, 0, 0);
+        actor.told = 0;
         actor.members.clear();
         actor.is_altering = false;
         let place = actor.place;
@@ -234,11 +227,13 @@ impl World<'_> {
 
     /// A broker's process ends; with `power`, its host does.
     pub(crate) fn end_broker(&mut self, broker: usize, power: bool) {
+        let now = self.now;
         let actor = &mut self.brokers[broker];
         if !actor.is_up {
             return;
         }
         actor.is_up = false;
+        actor.ended_at = now;
         actor.life += 1;
         actor.pipes.fill(None);
         actor.available.fill(false);
@@ -296,6 +291,8 @@ impl World<'_> {
                 if master_epoch <= self.brokers[broker].epoch {
                     self.sometimes("poll_was_faster");
                 }
+                let actor = &mut self.brokers[broker];
+                actor.told = master_epoch.max(actor.told);
                 let members = notice.sync_state_set.clone();
                 let role = (master_broker_id, master_epoch, sync_state_set_epoch);
                 self.adopt(broker, role, members);
@@ -326,6 +323,16 @@ impl World<'_> {
         Some(pipe)
     }
 
+    /// Opens a new connection to every controller instead of each that is open; the old ones, which stay open.
+    pub(crate) fn reconnect(&mut self, owner: usize) -> Vec<PipeId> {
+        let mut old = Vec::new();
+        for node in 0..self.nodes.len() {
+            old.extend(self.brokers[owner].pipes[node].take());
+            self.broker_pipe(owner, node);
+        }
+        old
+    }
+
     pub(crate) fn forget_connection(&mut self, broker: usize, pipe: PipeId) {
         let owner = self.brokers[broker].connections_of;
         for known in &mut self.brokers[owner].pipes {
@@ -353,7 +360,8 @@ impl World<'_> {
     /// A heartbeat to every controller that can be reached.
     fn beat(&mut self, broker: usize) {
         self.replicate(broker);
-        let beat = Request::Heartbeat(self.brokers[broker].heartbeat());
+        let now = self.now;
+        let beat = Request::Heartbeat(self.brokers[broker].heartbeat(now));
         for node in 0..self.nodes.len() {
             if !self.brokers[broker].available[node] {
                 continue;
@@ -362,27 +370,6 @@ impl World<'_> {
             if let Some(pipe) = self.brokers[owner].pipes[node] {
                 self.send_one_way(pipe, beat.clone());
             }
-        }
-    }
-
-    /// A master's log grows, a slave's follows it.
-    fn replicate(&mut self, broker: usize) {
-        if self.brokers[broker].is_master {
-            let more = i64::try_from(self.brokers[broker].random.below(2_000)).unwrap_or(0);
-            self.brokers[broker].offset += more;
-            return;
-        }
-        let (epoch, master) = (self.brokers[broker].epoch, self.brokers[broker].master);
-        let source = self.brokers[broker].siblings.clone().find(|&other| {
-            let other = &self.brokers[other];
-            other.is_running() && other.is_master && other.file == master && other.epoch == epoch
-        });
-        if let Some(source) = source {
-            // What the master does not have is truncated.
-            let offset = self.brokers[source].offset;
-            let actor = &mut self.brokers[broker];
-            actor.offset = offset;
-            actor.epoch_file = epoch;
         }
     }
 
@@ -434,7 +421,8 @@ impl World<'_> {
                 } else if self.brokers[broker].phase == Phase::Starting {
                     if answer == code::CONTROLLER_BROKER_NEED_TO_BE_REGISTERED {
                         // The operator deletes the identity file.
-                        self.brokers[broker].lose_files();
+                        let now = self.now;
+                        self.brokers[broker].lose_files(now);
                     }
                     self.register_again(broker);
                 }
@@ -518,7 +506,7 @@ impl World<'_> {
         actor.master = Some(master);
         actor.is_master = actor.file == Some(master);
         if actor.is_master {
-            actor.epoch_file = epoch;
+            actor.store.epoch = epoch;
         }
         (actor.set_epoch, actor.members) = (set_epoch, members);
         let (set, siblings) = (actor.set.clone(), actor.siblings.clone());
@@ -534,32 +522,5 @@ impl World<'_> {
         if actor.is_master {
             (actor.set_epoch, actor.members) = (body.epoch, body.sync_state_set);
         }
-    }
-
-    /// A master compares who is in sync with the set that it knows, and asks for another one.
-    fn check_members(&mut self, broker: usize) {
-        let actor = &self.brokers[broker];
-        let Some(own) = actor.file.filter(|_| actor.is_master && !actor.is_altering) else {
-            return;
-        };
-        let mut wanted = vec![own];
-        for other in actor.siblings.clone().filter(|&other| other != broker) {
-            let slave = &self.brokers[other];
-            let is_following = slave.is_running()
-                && slave.paused_until <= self.now
-                && !slave.is_master
-                && (slave.master, slave.epoch) == (Some(own), actor.epoch);
-            wanted.extend(slave.file.filter(|_| is_following));
-        }
-        wanted.sort_unstable();
-        wanted.dedup();
-        let mut known = actor.members.clone();
-        known.sort_unstable();
-        if wanted == known {
-            return;
-        }
-        let request = request::alter(&actor.set, (own, actor.epoch, actor.set_epoch), &wanted);
-        self.brokers[broker].is_altering = true;
-        self.ask_leader(broker, Purpose::Alter, request);
     }
 }

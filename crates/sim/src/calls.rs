@@ -58,7 +58,7 @@ impl World<'_> {
     pub(crate) fn ask(&mut self, pipe: PipeId, asker: Asker, request: Request) -> u64 {
         let call = self.next_call;
         self.next_call += 1;
-        let Some(open) = self.net.pipes.get(&pipe) else { return call };
+        let open = self.net.pipes.get(&pipe).expect("a connection is known until its owner hears");
         let (place, node) = (open.dialler(), open.acceptor());
         let mut frame = BytesMut::new();
         let opaque = i32::try_from(call).unwrap_or(i32::MAX);
@@ -227,15 +227,19 @@ impl World<'_> {
         if record.is_answered || !self.is_up(node) || !self.is_open(pipe, Lane::Down) {
             self.calls.remove(&call);
         }
-        self.close(pipe, Lane::Up);
         match asker {
             Asker::Broker { broker, life, purpose } => {
+                // Nobody waits for what an ended broker asked, and others may still use the connection.
                 if self.brokers[broker].life == life {
+                    self.close(pipe, Lane::Up);
                     self.forget_connection(broker, pipe);
                     self.broker_heard(broker, purpose, None);
                 }
             }
-            Asker::Client { client } => self.clients[client].pipes[node] = None,
+            Asker::Client { client } => {
+                self.close(pipe, Lane::Up);
+                self.clients[client].pipes[node] = None;
+            }
         }
     }
 

@@ -2,29 +2,36 @@
 //!
 //! | File | Invariants |
 //! |---|---|
-//! | `check.rs` | R1, R3, R4, R6, R10, C11, C12: one turn |
+//! | `check.rs` | R3, R4, R6, R10, C11, C12: one turn |
+//! | `check/campaigns.rs` | R1, R5: who may campaign and lead |
 //! | `check/images.rs` | R2, R5, R6, R7: logs and disks |
 //! | `check/ledger.rs` | C1-C9, C12, C13, K3, K4: the committed log |
 //! | `check/content.rs`, `check/answers.rs` | R9, C8, C14, K1, K2, K4: answers |
 //! | `check/members.rs` | R8 |
+//! | `check/evidence.rs` | C8: what a leader says it saw |
 //! | `check/failover.rs` | C10 |
-//! | `phases.rs` | L1-L7 |
+//! | `check/duties.rs` | L2-L4 while faults strike |
+//! | `phases.rs` | L1-L7 after them |
 
 pub(crate) mod answers;
+pub(crate) mod campaigns;
 pub(crate) mod content;
+pub(crate) mod duties;
+pub(crate) mod evidence;
 pub(crate) mod failover;
 pub(crate) mod images;
 pub(crate) mod ledger;
 pub(crate) mod members;
 
 use crate::agenda::MS;
+use crate::fault::Moment;
 use crate::node::{Fate, Node, node_of};
 use crate::world::World;
 use crate::writer::{CLUSTER, Order};
-use consensus::{Content, Message, PeerId, Role};
+use consensus::{Content, Message, PeerId, PeerProgress, Role};
 use content::content_of_request;
-use controller::{Effect, Founding, Overview, PeerMessage};
-use images::Entries;
+use controller::{ConsensusNote, Effect, Founding, Note, Overview, PeerMessage};
+use images::{Entries, Image};
 use journal::Journal;
 use ledger::{Broken, Ledger};
 use protocol::Request;
@@ -51,6 +58,8 @@ pub(crate) struct Checks {
     candidates: BTreeMap<u64, usize>,
     /// Who was told to take over, and from which term.
     transfer: Option<(u64, usize)>,
+    pub(crate) campaigns: campaigns::Campaigns,
+    pub(crate) duties: duties::Duties,
     /// K2: the newest version of each broker set that any finished request showed.
     seen: BTreeMap<String, (i32, i32)>,
     disks_looked_at: u64,
@@ -89,6 +98,18 @@ impl Checks {
     }
 }
 
+/// The place of an entry in a list that begins with index 1.
+fn index_of(index: u64) -> usize {
+    usize::try_from(index).unwrap_or(0).saturating_sub(1)
+}
+
+/// What the disk of a member holds, or held when it was lost.
+fn image_of(nodes: &[Node], member: PeerId) -> Option<&Image> {
+    let node = nodes.get(node_of(member))?;
+    let lost = node.lost.iter().find(|(lost, _)| *lost == member).map(|(_, image)| image);
+    lost.or(Some(&node.image).filter(|_| node.member == member))
+}
+
 impl World<'_> {
     /// After a turn, before its effects are carried out.
     pub(crate) fn check_turn(
@@ -98,19 +119,73 @@ impl World<'_> {
         hash: u128,
         effects: &[Effect],
     ) {
+        self.note_members(node, effects);
+        let known = self.checks.committed();
         let checked = self
             .check_orders(node, effects)
             .and_then(|()| self.check_role(node, before, after))
+            .and_then(|()| self.check_progress(node, after))
+            .and_then(|()| self.check_evidence(node, after, effects))
             .and_then(|()| self.check_old_leader(node, after))
             .and_then(|()| self.check_commit(node, before, after))
             .and_then(|()| self.check_state(node, (before, after), hash))
             .and_then(|()| self.check_snapshots(node, effects))
             .and_then(|()| self.check_promises(node, after, effects))
+            .and_then(|()| self.check_duties())
             .and_then(|()| self.check_disks());
         if let Err((invariant, text)) = checked {
             self.fail(invariant, text);
         }
         self.note_turn(node, before, after, effects);
+        self.note_moments(known, before, after, effects);
+    }
+
+    /// Tells the faults that wait what has happened.
+    fn note_moments(
+        &mut self,
+        known: u64,
+        before: &Overview,
+        after: &Overview,
+        effects: &[Effect],
+    ) {
+        if self.armed.is_empty() {
+            return;
+        }
+        let led = before.role == Some(Role::Leader) && before.term == after.term;
+        let leads = after.role == Some(Role::Leader);
+        if leads && !led {
+            self.comes(Moment::Elected);
+        }
+        if self.checks.committed() > known {
+            self.comes(Moment::Committed);
+        }
+        for effect in effects {
+            match effect {
+                Effect::Send { message: PeerMessage::Raft(message), .. } => {
+                    match &message.content {
+                        Content::Snapshot { .. } => self.comes(Moment::Offered),
+                        Content::TimeoutNow => self.comes(Moment::HandedOver),
+                        _ => {}
+                    }
+                }
+                Effect::Persist(group) if leads && evidence::has_election(group) => {
+                    self.comes(Moment::Proposed);
+                }
+                Effect::Notify { .. } => self.comes(Moment::Notified),
+                _ => {}
+            }
+        }
+    }
+
+    /// R8. What a turn applied is in force for what it commits next.
+    fn note_members(&mut self, node: usize, effects: &[Effect]) {
+        for effect in effects {
+            if let Effect::Note(Note::Consensus(ConsensusNote::Membership { index, membership })) =
+                effect
+            {
+                self.membership_changed(node, *index, membership);
+            }
+        }
     }
 
     fn check_orders(&mut self, node: usize, effects: &[Effect]) -> Result<(), Broken> {
@@ -159,6 +234,7 @@ impl World<'_> {
         if after.role == before.role && after.term == before.term {
             return Ok(());
         }
+        self.check_campaign(node, before, after)?;
         let Self { nodes, checks, sometimes, now, .. } = self;
         if after.role == Some(Role::Candidate) {
             let first = *checks.candidates.entry(after.term).or_insert(node);
@@ -243,23 +319,49 @@ impl World<'_> {
                 format!("node {node} holds another entry at {} than was committed", after.commit);
             return Err(("R3", text));
         }
+        let leads = |it: &Overview| it.role == Some(Role::Leader);
+        let leads_on = leads(before) && leads(after) && before.term == after.term;
+        let term = checks.ledger.entries.get(index_of(after.commit)).map_or(0, |(term, _)| *term);
+        if leads_on && term != after.term {
+            let text = format!(
+                "node {node} leads term {} and commits {} of term {term} by itself",
+                after.term, after.commit
+            );
+            return Err(("R3", text));
+        }
         if after.commit >= first {
-            let holds = |node: &&Node| {
-                let mut lost = node.lost.iter().map(|(_, image)| image);
-                node.image.holds(after.commit, chain)
-                    || lost.any(|image| image.holds(after.commit, chain))
-            };
-            let holders = nodes.iter().filter(holds).count();
-            if holders < nodes.len() / 2 + 1 {
+            let is_held =
+                |member| image_of(nodes, member).is_some_and(|it| it.holds(after.commit, chain));
+            if !checks.members.is_quorum(nodes.len(), is_held) {
                 let text = format!(
-                    "node {node} reveals that {} is committed, which {holders} of {} disks hold",
-                    after.commit,
-                    nodes.len()
+                    "node {node} reveals that {} is committed, which no quorum of disks holds",
+                    after.commit
                 );
                 return Err(("R6", text));
             }
         }
         self.check_elections()
+    }
+
+    /// R6: what a leader believes of the others' logs is true, and durable there. As long as it leads: who follows
+    /// a later term may cut what it acknowledged.
+    fn check_progress(&self, node: usize, after: &Overview) -> Result<(), Broken> {
+        let is_newest = self.terms.iter().all(|term| *term <= after.term);
+        if after.role != Some(Role::Leader) || !is_newest {
+            return Ok(());
+        }
+        let Some(controller) = &self.nodes[node].controller else { return Ok(()) };
+        for PeerProgress { peer, matched, .. } in controller.progress() {
+            let own = self.nodes[node].image.chain(matched.0);
+            let image = image_of(&self.nodes, peer);
+            let is_true = own.zip(image).is_none_or(|(own, image)| image.holds(matched.0, own));
+            if !is_true {
+                let text =
+                    format!("node {node} counts {matched} of {peer}, which does not hold it");
+                return Err(("R6", text));
+            }
+        }
+        Ok(())
     }
 
     /// R4, C11.
@@ -357,7 +459,13 @@ impl World<'_> {
                 self.sometimes("prevote_refused_by_fresh_leader");
             }
             Content::Snapshot { .. } => self.sometimes("log_no_longer_reaches_follower"),
-            Content::TimeoutNow => self.checks.transfer = Some((message.term.0, node_of(to))),
+            Content::TimeoutNow => {
+                self.checks.transfer = Some((message.term.0, node_of(to)));
+                self.checks.campaigns.told(message.term.0, to);
+            }
+            Content::VoteAnswer { is_pre: true, reject: false, .. } => {
+                self.checks.campaigns.promised(message.term.0, to, message.from);
+            }
             Content::ReadIndexAnswer { .. } => self.sometimes("read_confirmed_for_follower"),
             Content::Append { .. }
             | Content::AppendAnswer { .. }

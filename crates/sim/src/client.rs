@@ -6,8 +6,11 @@ use crate::network::{Kind, PipeId, Place};
 use crate::random::Random;
 use crate::request;
 use crate::world::World;
-use protocol::{Request, Response};
+use protocol::{BrokerHeartbeat, Request, Response};
 use replicas::BrokerSet;
+
+/// Broker sets beside those of the plan, in which there are only rivals.
+const GHOST_SETS: usize = 2;
 
 /// What a client does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +19,8 @@ pub enum Trade {
     Reader,
     /// Designates masters and cleans brokers.
     Operator,
-    /// Acts as if it were some broker, with views that may be stale.
+    /// Acts as if it were some broker, with views that may be stale and ids that may be nobody's; also in broker sets
+    /// that no broker has, whose heartbeats it sends.
     Rival,
     /// Changes sync-state sets as fast as it can, in the name of the masters.
     Writer,
@@ -80,6 +84,11 @@ impl World<'_> {
     }
 
     pub(crate) fn client_heard(&mut self, client: usize, call: &Call, response: &Response) {
+        let is_designation =
+            matches!(&call.request, Request::ElectMaster(it) if it.designate_elect);
+        if is_designation && response.code == 0 && self.clients[client].is_active {
+            self.designate_again(client, call);
+        }
         let is_writer = self.clients[client].trade == Trade::Writer;
         if is_writer && response.code == 0 && self.clients[client].is_active {
             // As soon as it hears of a change it looks whether others see it, too.
@@ -90,9 +99,51 @@ impl World<'_> {
         }
     }
 
+    /// Sometimes an operator changes his mind while brokers are still being told.
+    fn designate_again(&mut self, client: usize, call: &Call) {
+        if !self.clients[client].random.chance(500) {
+            return;
+        }
+        let Some(content) = &call.content else { return };
+        let Some(known) = self.checks.ledger.state.broker_set(&content.set) else { return };
+        let ids = ids(known);
+        let random = &mut self.clients[client].random;
+        let id = random.pick(&ids);
+        let node = random.index(self.nodes.len());
+        self.client_asks(client, node, request::designate(&content.set.clone(), id));
+    }
+
+    /// A heartbeat of a broker that does not exist, so that the rules meet what no real broker says.
+    fn beat_for_ghosts(&mut self, client: usize, index: usize) {
+        let set = set_name(index);
+        let Some(known) = self.checks.ledger.state.broker_set(&set) else { return };
+        let ids = ids(known);
+        let random = &mut self.clients[client].random;
+        let beat = BrokerHeartbeat {
+            cluster_name: Some(request::text(request::CLUSTER)),
+            broker_address: Some(request::text(&format!("{set}.ghost:1"))),
+            broker_name: Some(request::text(&set)),
+            broker_id: Some(random.pick(&ids)),
+            epoch: i32::try_from(random.below(3)).unwrap_or(0),
+            max_offset: random.pick(&[0, 1, 1 << 31, 1 << 33, i64::MAX]),
+            confirm_offset: 0,
+            heartbeat_timeout_ms: Some(random.pick(&[500, 3_000])),
+            election_priority: random.pick(&[0, 1, i32::MAX]),
+        };
+        for node in 0..self.nodes.len() {
+            if let Some(pipe) = self.clients[client].pipes[node] {
+                self.send_one_way(pipe, Request::Heartbeat(beat.clone()));
+            }
+        }
+    }
+
     fn client_request(&mut self, client: usize) -> Option<Request> {
         let trade = self.clients[client].trade;
-        let index = self.clients[client].random.index(self.plan.sets);
+        let ghosts = if matches!(trade, Trade::Rival | Trade::Vandal) { GHOST_SETS } else { 0 };
+        let index = self.clients[client].random.index(self.plan.sets + ghosts);
+        if index >= self.plan.sets {
+            self.beat_for_ghosts(client, index);
+        }
         let set = set_name(index);
         let known = self.checks.ledger.state.broker_set(&set).cloned();
         let Self { clients, now, .. } = self;
@@ -157,38 +208,62 @@ fn writer(random: &mut Random, set: &str, known: &BrokerSet) -> Option<Request> 
     Some(request::alter(set, view, &wanted))
 }
 
+/// An id that may be anybody's or nobody's.
+fn some_id(random: &mut Random, known: Option<&BrokerSet>) -> i64 {
+    let next = known.map_or(1, |known| known.next_id().0);
+    let mut ids = known.map(ids).unwrap_or_default();
+    // Mostly one of those that there are.
+    for _ in 0..3 {
+        ids.extend(known.and_then(BrokerSet::master).map(|id| id.0));
+        ids.extend_from_within(..ids.len().min(2));
+    }
+    ids.extend([1, next, next + 5, 0, -1, i64::MIN, i64::MAX]);
+    random.pick(&ids)
+}
+
 /// Something that a confused broker might send.
 fn rival(random: &mut Random, set: &str, known: Option<&BrokerSet>, now: u64) -> Request {
+    let id = some_id(random, known);
+    let gap = i64::try_from(random.below(3)).unwrap_or(0);
+    let next = known.map_or(1, |known| known.next_id().0 + gap - 1).max(1);
+    let code = format!("rival;{}", now / MS);
     let Some(known) = known else {
-        let id = i64::try_from(random.between(1, 3)).unwrap_or(1);
-        return match random.below(3) {
+        return match random.below(5) {
             0 => request::next_id(set),
             1 => request::elect(set, id),
+            2 => request::apply_id(set, next, &code),
+            3 => request::clean(set, None, random.chance(500)),
             _ => request::info(set),
         };
     };
     let ids = ids(known);
-    let id = random.pick(&ids);
     let master = known.master().map_or(id, |master| master.0);
     let (epoch, set_epoch) = (known.master_epoch().0, known.set_epoch().0);
     let older = |random: &mut Random, epoch: i32| epoch - i32::from(random.chance(300));
-    match random.below(8) {
+    match random.below(10) {
         0 => {
-            let gap = i64::try_from(random.below(3)).unwrap_or(0);
-            let id = known.next_id().0 + gap - 1;
-            request::apply_id(set, id.max(1), &format!("rival;{}", now / MS))
+            let wanted = if random.chance(100) { id } else { next };
+            request::apply_id(set, wanted, &code)
         }
         1 => {
-            let address = known.replica(replicas::BrokerId(id)).map_or("", |it| &it.address);
+            let address = known.replica(replicas::BrokerId(id)).map_or("rival:1", |it| &it.address);
             request::register(set, id, address)
         }
-        2 => request::elect(set, id),
-        3 | 4 => {
+        2 | 3 => request::elect(set, id),
+        4 | 5 => {
             let view = (master, older(random, epoch), older(random, set_epoch));
             request::alter(set, view, &[master])
         }
-        5 => request::alter(set, (id, epoch, set_epoch), &[id]),
-        6 => {
+        6 => request::alter(set, (id, epoch, set_epoch), &[id]),
+        7 => {
+            // Any members at all, with the master or without.
+            let mut wanted: Vec<i64> = ids.into_iter().filter(|_| random.chance(500)).collect();
+            if random.chance(200) {
+                wanted.push(id);
+            }
+            request::alter(set, (master, epoch, set_epoch), &wanted)
+        }
+        8 => {
             let view = (master, epoch, older(random, set_epoch));
             request::alter(set, view, &ids)
         }

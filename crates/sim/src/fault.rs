@@ -1,14 +1,17 @@
 //! Faults: what may strike, and how it is carried out and mended.
 //!
-//! A partition that flaps, and one that goes round (*swizzle*), are several faults of a plan.
+//! A partition that flaps, and one that goes round (*swizzle*), are several faults of a plan. Some faults wait for a
+//! [`Moment`]: what can only go wrong within a millisecond would hardly ever be struck by chance.
+
+mod broker;
+mod damage;
 
 use crate::agenda::{MS, What};
-use crate::network::Place;
-use crate::node::Fate;
+use crate::network::{Lane, PipeId, Place};
 use crate::world::World;
 use consensus::Role;
 use controller::Event;
-use journal::{Fault as DiskFault, MemoryDisk};
+use journal::Fault as DiskFault;
 
 /// Which controller a fault strikes; found out when it strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +47,23 @@ pub enum Shape {
     Clients,
     /// One broker from one controller.
     Broker(usize, Who),
+}
+
+/// A moment at which a fault hurts most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Somebody leads.
+    Elected,
+    /// Something is committed that nobody knew to be.
+    Committed,
+    /// A follower is offered a snapshot.
+    Offered,
+    /// A leader tells somebody to take over.
+    HandedOver,
+    /// A leader proposes an election.
+    Proposed,
+    /// A broker is sent a notice.
+    Notified,
 }
 
 /// What strikes.
@@ -97,6 +117,12 @@ pub enum Kind {
     BrokerMoves(usize),
     /// The connections of a broker break; its process does not.
     BrokerReset(usize),
+    /// A broker opens new connections, and the old ones are closed when the fault is mended.
+    BrokerReconnects(usize),
+    /// A broker takes nothing from its master.
+    BrokerLags(usize),
+    /// Whoever is master in the set of this broker ends; with `power`, its host does.
+    MasterCrash(usize, bool),
     /// So many requests at once.
     Burst(usize),
 }
@@ -113,6 +139,9 @@ impl Kind {
             | Self::BrokerSlow(broker, _)
             | Self::BrokerMoves(broker)
             | Self::BrokerReset(broker)
+            | Self::BrokerReconnects(broker)
+            | Self::BrokerLags(broker)
+            | Self::MasterCrash(broker, _)
             | Self::Partition(Shape::Broker(broker, _)) => Some(broker),
             _ => None,
         }
@@ -128,6 +157,8 @@ pub struct Fault {
     pub for_ms: u64,
     /// What strikes.
     pub kind: Kind,
+    /// What it waits for then, and how long after that it strikes, in microseconds; at once without.
+    pub on: Option<(Moment, u64)>,
 }
 
 /// What a fault that struck has to take back.
@@ -135,7 +166,13 @@ pub struct Fault {
 pub(crate) struct Struck {
     cuts: Vec<(Place, Place)>,
     nodes: Vec<usize>,
+    /// Connections that are still to be closed.
+    pipes: Vec<PipeId>,
+    /// The broker that was found to be struck.
+    broker: Option<usize>,
     is_on: bool,
+    /// Its moment has come.
+    is_due: bool,
 }
 
 impl World<'_> {
@@ -162,9 +199,27 @@ impl World<'_> {
         }
     }
 
+    /// Something happens that faults wait for.
+    pub(crate) fn comes(&mut self, moment: Moment) {
+        let mut waiting = std::mem::take(&mut self.armed);
+        waiting.retain(|&fault| match self.plan.faults[fault].on {
+            Some((wanted, micros)) if wanted == moment => {
+                self.struck[fault].is_due = true;
+                self.put(micros, What::Strike { fault });
+                false
+            }
+            Some(_) | None => true,
+        });
+        self.armed = waiting;
+    }
+
     /// A fault of the plan strikes.
     pub(crate) fn strike(&mut self, number: usize) {
         let fault = self.plan.faults[number];
+        if fault.on.is_some() && !self.struck[number].is_due {
+            self.armed.push(number);
+            return;
+        }
         self.trace(|| format!("fault {number}: {fault:?}"));
         self.struck[number].is_on = true;
         self.put(fault.for_ms * MS, What::Mend { fault: number });
@@ -215,7 +270,10 @@ impl World<'_> {
             | Kind::BrokerDoubles(_)
             | Kind::BrokerSlow(..)
             | Kind::BrokerMoves(_)
-            | Kind::BrokerReset(_) => self.strike_broker(fault),
+            | Kind::BrokerReset(_)
+            | Kind::BrokerReconnects(_)
+            | Kind::BrokerLags(_)
+            | Kind::MasterCrash(..) => self.strike_broker(number, fault),
         }
     }
 
@@ -258,6 +316,7 @@ impl World<'_> {
             }
             Kind::FullDisk(who) => self.strike_node(number, who, |world, node| {
                 world.nodes[node].disk.set_capacity(Some(0));
+                world.disturbed(node, node);
             }),
             _ => {}
         }
@@ -272,9 +331,16 @@ impl World<'_> {
     /// A fault of the plan ends; what it took is given back.
     pub(crate) fn mend(&mut self, number: usize) {
         let fault = self.plan.faults[number];
-        let Struck { cuts, nodes, is_on } = std::mem::take(&mut self.struck[number]);
+        let Struck { cuts, nodes, pipes, broker, is_on, .. } =
+            std::mem::take(&mut self.struck[number]);
         if !is_on {
             return;
+        }
+        for pipe in pipes {
+            self.close(pipe, Lane::Up);
+        }
+        if let Some(broker) = broker {
+            self.start_broker(broker);
         }
         for (from, to) in cuts {
             self.cut(from, to, false);
@@ -310,7 +376,10 @@ impl World<'_> {
 
     /// A fault takes nothing back any more, since everything is healed.
     pub(crate) fn forget_fault(&mut self, number: usize) {
-        self.struck[number] = Struck::default();
+        let struck = std::mem::take(&mut self.struck[number]);
+        for pipe in struck.pipes {
+            self.close(pipe, Lane::Up);
+        }
     }
 
     fn clog_all(&mut self, node: usize, micros: u64) {
@@ -326,61 +395,14 @@ impl World<'_> {
         let pipes = self.net.pipes.iter().filter(|(_, pipe)| of_node(pipe));
         let pipes: Vec<u64> = pipes.map(|(&pipe, _)| pipe).collect();
         for pipe in pipes {
-            self.hung_up(pipe, crate::network::Lane::Down);
-            self.hung_up(pipe, crate::network::Lane::Up);
+            self.hung_up(pipe, Lane::Down);
+            self.hung_up(pipe, Lane::Up);
         }
         for other in 0..self.nodes.len() {
             if other != node {
                 self.disturbed(node, other);
             }
         }
-    }
-
-    fn wipe(&mut self, number: usize, node: usize) {
-        self.end(node, true);
-        self.struck[number].nodes.push(node);
-        let is_founded = self
-            .nodes
-            .iter()
-            .any(|node| node.image.identity == Some(controller::Founding::Founded));
-        let state = &mut self.nodes[node];
-        state.disk = MemoryDisk::new();
-        let lost = state.image.forget_disk();
-        state.lost.push((state.member, lost));
-        if is_founded {
-            state.fate = Fate::Wiped;
-        }
-    }
-
-    /// Changes one byte that a later write proves to have been durable: nobody can tell a rotten end of the very last
-    /// write from one that was torn.
-    fn rot(&mut self, node: usize, draw: u64) {
-        let disk = &self.nodes[node].disk;
-        let contents = disk.contents();
-        // Every second time in the log itself, where there is most to tell apart.
-        let only_log = draw >> 56 & 1 == 1;
-        let is_target = |name: &str| name.starts_with("segment-") || !only_log && name != "lock";
-        let names: Vec<&String> = contents.keys().filter(|name| is_target(name)).collect();
-        if names.is_empty() {
-            return;
-        }
-        let name = names[usize::try_from(draw % names.len() as u64).unwrap_or(0)].clone();
-        let bytes = &contents[&name];
-        let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
-        let newest = contents.keys().filter(|name| name.starts_with("segment-")).max();
-        let last = self.nodes[node].writer.last_write_bytes * 2 + 8_192;
-        let is_newest = newest == Some(&name);
-        let reach = if is_newest { used.saturating_sub(last) } else { bytes.len() as u64 };
-        if reach == 0 {
-            return;
-        }
-        let offset = (draw >> 8) % reach;
-        let mask = 1 << (draw % 8);
-        self.nodes[node].disk.flip(&name, offset, mask);
-        if self.nodes[node].fate == Fate::Whole {
-            self.nodes[node].fate = Fate::Rotten;
-        }
-        self.trace(|| format!("node {node}: {name} rots at {offset}"));
     }
 
     fn cut_for(&mut self, number: usize, from: Place, to: Place) {
@@ -439,52 +461,6 @@ impl World<'_> {
         }
         for (from, to) in cuts {
             self.cut_for(number, from, to);
-        }
-    }
-
-    fn strike_broker(&mut self, fault: Fault) {
-        match fault.kind {
-            Kind::BrokerCrash(broker, power) => self.end_broker(broker, power),
-            Kind::BrokerPause(broker) => {
-                let until = self.now + fault.for_ms * MS;
-                let actor = &mut self.brokers[broker];
-                actor.paused_until = until.max(actor.paused_until);
-                actor.well_since = actor.paused_until;
-            }
-            Kind::BrokerForgets(broker) => {
-                self.end_broker(broker, true);
-                self.brokers[broker].lose_files();
-            }
-            Kind::BrokerFallsBack(broker) => {
-                self.end_broker(broker, true);
-                let offset = self.brokers[broker].offset;
-                self.brokers[broker].offset = offset / 2;
-                self.sometimes("offset_went_back");
-            }
-            Kind::BrokerDoubles(broker) => {
-                let siblings = self.brokers[broker].siblings.clone();
-                let mut siblings = siblings;
-                let other = siblings.find(|&other| other != broker);
-                let id = other.and_then(|other| self.brokers[other].id());
-                if id.is_some() {
-                    self.end_broker(broker, false);
-                    self.brokers[broker].take_identity(id);
-                    self.sometimes("two_brokers_one_id");
-                }
-            }
-            Kind::BrokerSlow(broker, micros) => self.brokers[broker].notice_delay = micros,
-            Kind::BrokerMoves(broker) => {
-                self.end_broker(broker, true);
-                let address = format!("{}x", self.brokers[broker].address);
-                self.brokers[broker].address = address;
-            }
-            Kind::BrokerReset(broker) => {
-                let place = self.brokers[broker].place;
-                self.drop_connections(place);
-                let owner = self.brokers[broker].connections_of;
-                self.brokers[owner].forget_all_connections();
-            }
-            _ => {}
         }
     }
 

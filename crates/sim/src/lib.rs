@@ -12,8 +12,8 @@
 //! | `world.rs`, `agenda.rs` | time and what happens next |
 //! | `node.rs`, `writer.rs` | one controller: turns, links, the writer, start and end |
 //! | `network.rs` | connections, cuts, delays |
-//! | `broker.rs`, `outside.rs`, `client.rs`, `calls.rs`, `request.rs` | everybody outside |
-//! | `fault.rs` | what strikes |
+//! | `broker.rs`, `broker/`, `outside.rs`, `client.rs`, `calls.rs`, `request.rs` | everybody outside |
+//! | `fault.rs`, `fault/` | what strikes |
 //! | `phases.rs` | faults first, then repairs and what they must lead to |
 //! | `check.rs`, `check/` | the invariants |
 //! | `sometimes.rs` | which interesting situations were reached |
@@ -42,7 +42,7 @@ mod world;
 mod writer;
 
 pub use client::Trade;
-pub use fault::{Fault, Kind, Shape, Who};
+pub use fault::{Fault, Kind, Moment, Shape, Who};
 pub use network::Weather;
 pub use plan::{ClientPlan, ClockPlan, Plan, Preset, Smaller};
 pub use run::{Report, Sink, run};

@@ -184,6 +184,18 @@ impl Network {
         self.cuts[way][at] > 0
     }
 
+    /// Whether nothing passes from one place to another, or only slowly.
+    pub(crate) fn is_hindered(&self, from: Place, to: Place) -> bool {
+        let (way, at) = self.at(from, to);
+        self.is_cut(from, to) || self.clogs[way][at] > 0
+    }
+
+    /// How long anything may be on its way now, in microseconds.
+    pub(crate) fn slowest(&self) -> u64 {
+        let clog = self.clogs.iter().flatten().max().copied().unwrap_or(0);
+        self.weather.delay_max + clog
+    }
+
     /// Whether packets pass from one place to another and somebody is there to take them.
     fn passes(&self, from: Place, to: Place) -> bool {
         !self.is_cut(from, to) && self.hosts[to] && self.hosts[from]

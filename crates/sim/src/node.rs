@@ -344,9 +344,6 @@ impl World<'_> {
             Note::Consensus(ConsensusNote::ReadRoundRepeated { .. }) => {
                 self.sometimes("read_round_expired");
             }
-            Note::Consensus(ConsensusNote::Membership { index, membership }) => {
-                self.membership_changed(node, *index, membership);
-            }
             Note::Consensus(ConsensusNote::DataLost { .. }) => {
                 if self.nodes[node].fate == Fate::Whole {
                     self.fail(
@@ -356,7 +353,9 @@ impl World<'_> {
                 }
             }
             Note::Consensus(
-                ConsensusNote::Leadership { .. } | ConsensusNote::LeaderReady { .. },
+                ConsensusNote::Leadership { .. }
+                | ConsensusNote::LeaderReady { .. }
+                | ConsensusNote::Membership { .. },
             )
             | Note::WaitsFor(_)
             | Note::Wiped { .. }

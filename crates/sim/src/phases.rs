@@ -10,7 +10,7 @@ use crate::world::World;
 use controller::{Founding, Overview, Standing};
 
 /// How long after the repair requests may still be without an end: an asker's patience, on slow clocks.
-const REQUEST_MS: u64 = 4_500;
+pub(crate) const REQUEST_MS: u64 = 4_500;
 /// What brokers need beside the heartbeat time-out: their own polls and retries.
 const BROKER_MS: u64 = 2_000 + 17_000;
 /// Messages between controllers in one second: more than keepalives, heartbeats passed on and requests can explain.
@@ -100,6 +100,7 @@ impl World<'_> {
 
     /// All faults of the network and of brokers end; clients fall silent, but for those who read.
     fn heal_outside(&mut self) {
+        self.armed.clear();
         for fault in 0..self.plan.faults.len() {
             self.forget_fault(fault);
         }
@@ -112,7 +113,7 @@ impl World<'_> {
         }
         for broker in 0..self.brokers.len() {
             let actor = &mut self.brokers[broker];
-            actor.notice_delay = 0;
+            (actor.notice_delay, actor.store.stuck_until) = (0, 0);
             self.start_broker(broker);
         }
     }

@@ -102,8 +102,8 @@ pub struct Plan {
     pub sync_max: u64,
     /// Requests in one turn.
     pub turn_events: usize,
-    /// Whether elections may be unclean at the start.
-    pub is_unclean: bool,
+    /// At which controllers elections may be unclean at the start, one bit each.
+    pub unclean: u64,
     /// The network.
     pub weather: Weather,
     /// One for each controller.
@@ -169,8 +169,8 @@ impl fmt::Display for Plan {
         for (number, fault) in self.faults.iter().enumerate() {
             writeln!(
                 f,
-                "fault {number} at {} ms for {} ms: {:?}",
-                fault.at_ms, fault.for_ms, fault.kind
+                "fault {number} at {} ms for {} ms: {:?}, on {:?}",
+                fault.at_ms, fault.for_ms, fault.kind, fault.on
             )?;
         }
         Ok(())

@@ -47,6 +47,8 @@ pub(crate) struct World<'a> {
     pub(crate) sometimes: Sometimes,
     pub(crate) failure: Option<Failure>,
     pub(crate) struck: Vec<Struck>,
+    /// Faults that wait for their moment.
+    pub(crate) armed: Vec<usize>,
     /// When the way between two controllers was last disturbed.
     pub(crate) disturbances: BTreeMap<(Place, Place), u64>,
     /// Until when a notice is under way, and its epoch.
@@ -71,7 +73,7 @@ impl<'a> World<'a> {
         let node = |(number, clock): (usize, &crate::plan::ClockPlan)| {
             let clock = Clock { rate: clock.rate, offset: clock.offset, grain: clock.grain };
             let mut node = Node::new(seed, number, count, clock);
-            node.live.enable_elect_unclean_master = plan.is_unclean;
+            node.live.enable_elect_unclean_master = plan.unclean >> number & 1 == 1;
             node
         };
         let nodes: Vec<Node> = plan.clocks.iter().enumerate().map(node).collect();
@@ -102,6 +104,7 @@ impl<'a> World<'a> {
         Self {
             net: Network::new(seed, count, places, plan.weather.clone()),
             struck: vec![Struck::default(); plan.faults.len()],
+            armed: Vec::new(),
             now: MS,
             agenda: Agenda::default(),
             nodes,

@@ -52,9 +52,15 @@ impl Checks {
                 let set = it.broker_name.as_ref().map(ToString::to_string).unwrap_or_default();
                 self.judge_info((call, applied), &set, response, sometimes)
             }
-            (Request::GetNextBrokerId(_), _) if response.code == code::SUCCESS => {
+            (Request::GetNextBrokerId(it), _) if response.code == code::SUCCESS => {
                 self.reads += 1;
-                reads_what_was_committed(call, applied)
+                reads_what_was_committed(call, applied)?;
+                let set = it.broker_name.as_deref().unwrap_or_default();
+                let id = response.ext.long("nextBrokerId").unwrap_or(0);
+                if self.ledger.is_next_id(set, (call.committed, applied), id) {
+                    return Ok(());
+                }
+                Err(("K1", format!("{id} never was the next id of {set} meanwhile")))
             }
             (_, Some(content)) => self.judge_write(call, content, response),
             (_, None) => Ok(()),

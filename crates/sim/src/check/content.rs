@@ -99,6 +99,7 @@ fn sorted(mut members: Vec<i64>) -> Vec<i64> {
 pub(crate) struct Shown {
     pub(crate) code: i32,
     pub(crate) master: Option<i64>,
+    pub(crate) address: Option<String>,
     pub(crate) master_epoch: Option<i32>,
     pub(crate) set_epoch: Option<i32>,
     pub(crate) members: Option<Vec<i64>>,
@@ -107,6 +108,7 @@ pub(crate) struct Shown {
 /// What an answer to a write shows.
 pub(crate) fn shown_by_answer(wanted: &Wanted, response: &protocol::Response) -> Shown {
     let int = |key| response.ext.int(key);
+    let address = || response.ext.get("masterAddress").map(|it| it.to_string());
     let mut shown = Shown { code: response.code, ..Shown::default() };
     let members = |body: &[u8]| {
         let mut members = SyncStateSetBody::decode(body)?.sync_state_set;
@@ -117,11 +119,13 @@ pub(crate) fn shown_by_answer(wanted: &Wanted, response: &protocol::Response) ->
         Wanted::Id { .. } | Wanted::Clean { .. } => {}
         Wanted::Register { .. } => {
             shown.master = response.ext.long("masterBrokerId");
+            shown.address = address();
             shown.master_epoch = int("masterEpoch");
             shown.members = members(&response.body).filter(|_| response.code == 0);
         }
         Wanted::Elect { .. } => {
             shown.master = response.ext.long("masterBrokerId");
+            shown.address = address();
             shown.master_epoch = int("masterEpoch");
             shown.set_epoch = int("syncStateSetEpoch");
         }
@@ -142,12 +146,14 @@ pub(crate) fn shown_by_result(result: &Result<Outcome, Rejection>) -> Shown {
         Ok(Outcome::BrokerIdApplied { .. } | Outcome::BrokersCleaned { .. }) => of(code::SUCCESS),
         Ok(Outcome::BrokerRegistered { master, sync_state_set, .. }) => Shown {
             master: master.as_ref().map(|master| master.id.0),
+            address: master.as_ref().map(|master| master.address.to_string()),
             master_epoch: master.as_ref().map(|master| master.master_epoch.0),
             members: ids(sync_state_set),
             ..of(code::SUCCESS)
         },
         Ok(Outcome::MasterElected { master, .. }) => Shown {
             master: Some(master.id.0),
+            address: Some(master.address.to_string()),
             master_epoch: Some(master.master_epoch.0),
             set_epoch: Some(master.set_epoch.0),
             ..of(code::SUCCESS)
@@ -160,6 +166,7 @@ pub(crate) fn shown_by_result(result: &Result<Outcome, Rejection>) -> Shown {
         },
         Err(Rejection::MasterStillExists { master, .. }) => Shown {
             master: Some(master.id.0),
+            address: Some(master.address.to_string()),
             master_epoch: Some(master.master_epoch.0),
             set_epoch: Some(master.set_epoch.0),
             ..of(code::CONTROLLER_MASTER_STILL_EXIST)

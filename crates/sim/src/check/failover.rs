@@ -56,23 +56,30 @@ impl World<'_> {
     }
 
     pub(crate) fn is_well(&self, node: usize, since: u64) -> bool {
-        self.is_up(node) && self.nodes[node].well_since <= since
+        let state = &self.nodes[node];
+        let is_awake = state.frozen_until <= self.now && state.writer.hung_until <= self.now;
+        self.is_up(node) && is_awake && state.well_since <= since
     }
 
     /// Whether nothing disturbed the ways between two controllers.
     fn is_calm(&self, one: usize, other: usize, since: u64) -> bool {
-        let calm = |from, to| {
+        self.undisturbed_since(one, other) <= since
+    }
+
+    /// Since when nothing disturbs the ways between a controller and another place; never, if they are cut.
+    pub(super) fn undisturbed_since(&self, node: usize, place: usize) -> u64 {
+        let since = |from, to| {
             let at = self.disturbances.get(&(from, to)).copied().unwrap_or(0);
-            at <= since && !self.net.is_cut(from, to)
+            if self.net.is_hindered(from, to) { u64::MAX } else { at }
         };
-        calm(one, other) && calm(other, one)
+        since(node, place).max(since(place, node))
     }
 
     /// Something happened to the way from one place to another, or to a process.
     pub(crate) fn disturbed(&mut self, from: usize, to: usize) {
         if from == to {
             self.nodes[from].well_since = u64::MAX;
-        } else if from < self.nodes.len() && to < self.nodes.len() {
+        } else {
             self.disturbances.insert((from, to), self.now);
         }
     }

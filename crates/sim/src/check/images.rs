@@ -220,6 +220,11 @@ impl Image {
         (self.durable.hard_state.term.0, self.durable.hard_state.vote)
     }
 
+    /// Who has the vote of a term, if that is durable or ever was.
+    pub(crate) fn vote_in(&self, term: u64) -> Option<PeerId> {
+        self.votes.get(&term).copied()
+    }
+
     /// The last entry that is durable.
     pub(crate) fn durable_last(&self) -> u64 {
         self.durable.last()

@@ -51,6 +51,8 @@ struct History {
     /// C7: who took each id.
     ids: BTreeMap<i64, String>,
     next_id: i64,
+    /// What 1012 shows from an entry on.
+    next_ids: Vec<(u64, i64)>,
     newest: (i32, i32),
     decided: Vec<Decided>,
 }
@@ -90,6 +92,10 @@ impl Ledger {
 
     /// Somebody asks for this; `count` is negative if it turned out that it was not taken.
     pub(crate) fn asks(&mut self, content: &Content, count: i64) -> Result<(), Broken> {
+        if (Wanted::Elect { id: BrokerId::NOBODY.0, is_designated: false }) == content.wanted {
+            // Controllers ask for the same on their own.
+            return Ok(());
+        }
         let (asked, committed) = self.asked.entry(content.clone()).or_default();
         *asked += count;
         if *committed > *asked {
@@ -190,6 +196,12 @@ impl Ledger {
             }
         }
         granted(command, after, &result)?;
+        let grave = self.state.tombstone(name);
+        let next = after.map(BrokerSet::next_id).or(grave.map(replicas::Tombstone::next_id));
+        let next = next.map_or(BrokerId::FIRST.0, |id| id.0);
+        if history.next_ids.last().map_or(BrokerId::FIRST.0, |(_, id)| *id) != next {
+            history.next_ids.push((index, next));
+        }
         match after {
             Some(after) => history.follow(name, before.as_ref(), after),
             None => history.follow_grave(name, self.state.tombstone(name), before.is_some()),
@@ -229,6 +241,14 @@ impl Ledger {
                 format!("{set} shows master {master} of epoch {epoch}, which is not in the log"),
             )),
         }
+    }
+
+    /// Whether 1012 may show this id after some entry from `first` to `last`.
+    pub(crate) fn is_next_id(&self, set: &str, (first, last): (u64, u64), id: i64) -> bool {
+        let known = self.histories.get(set).map_or(&[][..], |history| &history.next_ids);
+        let before = known.iter().rfind(|(index, _)| *index <= first);
+        let then = before.map_or(BrokerId::FIRST.0, |(_, id)| *id) == id;
+        then || known.iter().any(|it| it.1 == id && (first..=last).contains(&it.0))
     }
 
     /// What a version of a broker set shows; `None` if it never was committed.

@@ -2,6 +2,7 @@
 //! after it overlap.
 
 use super::ledger::Broken;
+use crate::node::peer_id;
 use crate::sometimes::Sometimes;
 use crate::world::World;
 use consensus::{LogIndex, Membership, PeerId};
@@ -19,6 +20,22 @@ fn only(one: &[PeerId], other: &[PeerId]) -> usize {
 }
 
 impl Members {
+    /// Whether those for whom `is_in` holds are a quorum of a membership that can be in force: the newest that anybody
+    /// applied, or the one before it. `seats`: how many controllers found the cluster.
+    pub(crate) fn is_quorum(&self, seats: usize, is_in: impl Fn(PeerId) -> bool) -> bool {
+        let has_most = |voters: &[PeerId]| {
+            voters.iter().filter(|voter| is_in(**voter)).count() > voters.len() / 2
+        };
+        let is_enough = |it: &Membership| {
+            has_most(&it.voters) && (it.outgoing.is_empty() || has_most(&it.outgoing))
+        };
+        let mut recent = self.changes.values().rev().take(2).map(|(it, _)| it);
+        if self.changes.len() < 2 && is_enough(&Membership::of_voters((0..seats).map(peer_id))) {
+            return true;
+        }
+        recent.any(is_enough)
+    }
+
     fn change(
         &mut self,
         (index, term): (u64, u64),

@@ -2,7 +2,7 @@
 
 use super::{ClientPlan, ClockPlan, Plan, Preset};
 use crate::client::Trade;
-use crate::fault::{Fault, Kind, Shape, Who};
+use crate::fault::{Fault, Kind, Moment, Shape, Who};
 use crate::network::Weather;
 use crate::random::Random;
 use controller::{LeaderNaming, ReadMode, Retention};
@@ -97,16 +97,23 @@ pub(super) fn plan(seed: u64, preset: Preset) -> Plan {
         sync,
         sync_max,
         turn_events: usize::try_from(random.magnitude(1, 4_096)).unwrap_or(1),
-        is_unclean: classes.settings && random.chance(500),
+        unclean: unclean(random, classes),
         weather: weather(random, classes, preset),
         clocks: clocks(random, nodes, classes.clocks),
         clients: clients(random, preset),
         faults: Vec::new(),
         has_doubles: false,
     };
-    plan.faults = Storm { random, nodes, brokers: sets * replicas, until: safety_ms }.draw(classes);
+    plan.faults =
+        Storm { random, nodes, brokers: sets * replicas, replicas, until: safety_ms }.draw(classes);
     plan.has_doubles = plan.faults.iter().any(|it| matches!(it.kind, Kind::BrokerDoubles(_)));
     plan
+}
+
+/// Nowhere, everywhere, or here and there.
+fn unclean(random: &mut Random, classes: Classes) -> u64 {
+    let some = random.next();
+    if classes.settings { random.pick(&[0, u64::MAX, some, some]) } else { 0 }
 }
 
 fn weather(random: &mut Random, classes: Classes, preset: Preset) -> Weather {
@@ -162,6 +169,8 @@ struct Storm<'a> {
     random: &'a mut Random,
     nodes: usize,
     brokers: usize,
+    /// Brokers of one set, which stand next to each other.
+    replicas: usize,
     until: u64,
 }
 
@@ -184,8 +193,10 @@ impl Storm<'_> {
             let middle = middle * self.random.pick(&[1, 2, 4]) / 2;
             let mut at = self.random.below(middle * 2);
             while at < self.until {
+                let on = self.moment();
                 for fault in draw(self) {
-                    faults.push(Fault { at_ms: at + fault.at_ms, ..fault });
+                    let on = fault.on.or(on);
+                    faults.push(Fault { at_ms: at + fault.at_ms, on, ..fault });
                 }
                 at += 1 + self.random.below(middle * 2);
             }
@@ -198,7 +209,7 @@ impl Storm<'_> {
             }
             if self.random.chance(100) {
                 let at_ms = self.random.below(self.until);
-                faults.push(Fault { at_ms, for_ms: 1, kind: Kind::Burst(2_500) });
+                faults.push(Fault { at_ms, for_ms: 1, kind: Kind::Burst(2_500), on: None });
             }
         }
         if classes.damage {
@@ -216,8 +227,22 @@ impl Storm<'_> {
         }
     }
 
+    /// What the next faults wait for; mostly nothing.
+    fn moment(&mut self) -> Option<(Moment, u64)> {
+        let moment = match self.random.below(24) {
+            0 => Moment::Elected,
+            1 => Moment::Committed,
+            2 => Moment::Offered,
+            3 => Moment::HandedOver,
+            4 => Moment::Proposed,
+            5 => Moment::Notified,
+            _ => return None,
+        };
+        Some((moment, self.random.magnitude(1, 5_000)))
+    }
+
     fn lasting(&mut self, least: u64, most: u64, kind: Kind) -> Fault {
-        Fault { at_ms: 0, for_ms: self.random.magnitude(least, most), kind }
+        Fault { at_ms: 0, for_ms: self.random.magnitude(least, most), kind, on: None }
     }
 
     fn crash(&mut self) -> Vec<Fault> {
@@ -227,19 +252,29 @@ impl Storm<'_> {
             0 => Kind::CrashAll(power),
             1 | 2 => Kind::CrashAtOperation(who, operation),
             3 => Kind::CrashInRecovery(who, operation * 3),
-            4 | 5 => Kind::Stop(who),
+            4 => Kind::Stop(who),
+            5 => return self.hand_over(),
             6 => {
                 // In a loop.
                 let again = |round| Fault {
                     at_ms: round * 700,
                     for_ms: 300,
                     kind: Kind::Crash(who, power),
+                    on: None,
                 };
                 return (0..self.random.between(2, 6)).map(again).collect();
             }
             _ => Kind::Crash(who, power),
         };
         vec![self.lasting(50, 15_000, kind)]
+    }
+
+    /// A leader stops, and hears nothing more once it has told another to take over.
+    fn hand_over(&mut self) -> Vec<Fault> {
+        let stop = self.lasting(50, 5_000, Kind::Stop(Who::Leader));
+        let deaf = self.lasting(200, 5_000, Kind::Partition(Shape::DeafTo(Who::Leader)));
+        let on = Some((Moment::HandedOver, self.random.magnitude(1, 1_000)));
+        vec![Fault { on, ..deaf }, stop]
     }
 
     fn pause(&mut self) -> Vec<Fault> {
@@ -260,9 +295,12 @@ impl Storm<'_> {
             2 => Shape::Ring,
             3 => Shape::Bridge(who),
             4 | 5 => Shape::LeaderFromFollowers,
-            6 => Shape::BrokersFromLeader,
+            6 => return vec![self.lasting(500, 60_000, Kind::Partition(Shape::BrokersFromLeader))],
             7 => Shape::Clients,
-            8 => Shape::Broker(broker, who),
+            8 => {
+                let shape = Shape::Broker(broker, who);
+                return vec![self.lasting(500, 60_000, Kind::Partition(shape))];
+            }
             9 => Shape::DeafTo(who),
             10 => Shape::MuteTo(who),
             11 => return vec![self.lasting(1, 2, Kind::Reset(who))],
@@ -277,7 +315,7 @@ impl Storm<'_> {
     fn flapping(&mut self, who: Who) -> Vec<Fault> {
         let period = self.random.magnitude(50, 5_000);
         let kind = Kind::Partition(Shape::Isolated(who));
-        let fault = |round| Fault { at_ms: round * period, for_ms: period / 2 + 1, kind };
+        let fault = |round| Fault { at_ms: round * period, for_ms: period / 2 + 1, kind, on: None };
         (0..self.random.between(2, 8)).map(fault).collect()
     }
 
@@ -286,7 +324,8 @@ impl Storm<'_> {
         let cut = |storm: &mut Self, node: usize| {
             let kind = Kind::Partition(Shape::Isolated(Who::Node(node)));
             let at_ms = 300 * node as u64;
-            Fault { at_ms, for_ms: 300 * storm.nodes as u64 + storm.random.below(5_000), kind }
+            let for_ms = 300 * storm.nodes as u64 + storm.random.below(5_000);
+            Fault { at_ms, for_ms, kind, on: None }
         };
         (0..self.nodes).map(|node| cut(self, node)).collect()
     }
@@ -304,7 +343,7 @@ impl Storm<'_> {
 
     fn broker(&mut self) -> Vec<Fault> {
         let (broker, power) = (self.random.index(self.brokers), self.random.chance(400));
-        let kind = match self.random.below(16) {
+        let kind = match self.random.below(22) {
             0 | 1 => Kind::BrokerPause(broker),
             2 => Kind::BrokerForgets(broker),
             3 => Kind::BrokerFallsBack(broker),
@@ -312,9 +351,37 @@ impl Storm<'_> {
             4 | 5 => Kind::BrokerSlow(broker, self.random.magnitude(10_000, 8_000_000)),
             6 => Kind::BrokerMoves(broker),
             7 | 8 => Kind::BrokerReset(broker),
+            9 | 10 => Kind::BrokerReconnects(broker),
+            11 => Kind::BrokerLags(broker),
+            12 | 13 => return self.behind_and_alone(broker, power),
+            14..=16 => Kind::MasterCrash(broker, power),
+            17 => return self.unheard_by_leader(broker),
             _ => Kind::BrokerCrash(broker, power),
         };
         vec![self.lasting(100, 40_000, kind)]
+    }
+
+    /// Nobody keeps up with a master, and then it ends.
+    fn behind_and_alone(&mut self, broker: usize, power: bool) -> Vec<Fault> {
+        let first = broker / self.replicas * self.replicas;
+        let lag =
+            |broker| Fault { at_ms: 0, for_ms: 30_000, kind: Kind::BrokerLags(broker), on: None };
+        let mut faults: Vec<Fault> = (first..first + self.replicas).map(lag).collect();
+        let end = self.lasting(5_000, 40_000, Kind::MasterCrash(broker, power));
+        faults.push(Fault { at_ms: self.random.between(8_000, 20_000), ..end });
+        faults
+    }
+
+    /// A broker reaches all controllers but the leader, or none while it is told of its master.
+    fn unheard_by_leader(&mut self, broker: usize) -> Vec<Fault> {
+        let shape = Shape::Broker(broker, Who::Leader);
+        if self.random.chance(500) {
+            return vec![self.lasting(8_000, 60_000, Kind::Partition(shape))];
+        }
+        let end = self.lasting(1_000, 40_000, Kind::MasterCrash(broker, false));
+        let cut = self.lasting(200, 6_000, Kind::Partition(shape));
+        let on = Some((Moment::Proposed, self.random.magnitude(1, 1_000)));
+        vec![Fault { on, ..cut }, Fault { at_ms: 100, ..end }]
     }
 
     /// Wiped and rotten disks: of fewer than half of the controllers, so that a quorum of whole disks is left.
@@ -336,7 +403,7 @@ impl Storm<'_> {
             let draw = self.random.next();
             let kind =
                 if self.random.chance(500) { Kind::Wipe(node) } else { Kind::Rot(node, draw) };
-            faults.push(Fault { at_ms, for_ms: self.random.magnitude(50, 5_000), kind });
+            faults.push(Fault { at_ms, for_ms: self.random.magnitude(50, 5_000), kind, on: None });
         }
         faults
     }

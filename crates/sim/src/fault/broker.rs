@@ -1,0 +1,69 @@
+//! What strikes brokers.
+
+use super::{Fault, Kind};
+use crate::agenda::MS;
+use crate::world::World;
+
+impl World<'_> {
+    pub(super) fn strike_broker(&mut self, number: usize, fault: Fault) {
+        match fault.kind {
+            Kind::BrokerCrash(broker, power) => self.end_broker(broker, power),
+            Kind::BrokerPause(broker) => {
+                let until = self.now + fault.for_ms * MS;
+                let actor = &mut self.brokers[broker];
+                actor.paused_until = until.max(actor.paused_until);
+                actor.well_since = actor.paused_until;
+            }
+            Kind::BrokerForgets(broker) => {
+                self.end_broker(broker, true);
+                let now = self.now;
+                self.brokers[broker].lose_files(now);
+            }
+            Kind::BrokerFallsBack(broker) => {
+                self.end_broker(broker, true);
+                self.brokers[broker].store.offset /= 2;
+                self.sometimes("offset_went_back");
+            }
+            Kind::BrokerDoubles(broker) => {
+                let siblings = self.brokers[broker].siblings.clone();
+                let mut siblings = siblings;
+                let other = siblings.find(|&other| other != broker);
+                let id = other.and_then(|other| self.brokers[other].id());
+                if id.is_some() {
+                    self.end_broker(broker, false);
+                    self.brokers[broker].take_identity(id);
+                    self.sometimes("two_brokers_one_id");
+                }
+            }
+            Kind::BrokerSlow(broker, micros) => self.brokers[broker].notice_delay = micros,
+            Kind::BrokerMoves(broker) => {
+                self.end_broker(broker, true);
+                let address = format!("{}x", self.brokers[broker].address);
+                self.brokers[broker].address = address;
+            }
+            Kind::BrokerReset(broker) => {
+                let owner = self.brokers[broker].connections_of;
+                let place = self.brokers[owner].place;
+                self.drop_connections(place);
+                self.brokers[owner].forget_all_connections();
+            }
+            Kind::BrokerReconnects(broker) => {
+                let owner = self.brokers[broker].connections_of;
+                let old = self.reconnect(owner);
+                self.struck[number].pipes = old;
+            }
+            Kind::BrokerLags(broker) => {
+                let until = self.now + fault.for_ms * MS;
+                self.brokers[broker].store.stuck_until = until;
+            }
+            Kind::MasterCrash(broker, power) => {
+                let siblings = self.brokers[broker].siblings.clone();
+                let mut masters = siblings.filter(|&it| self.brokers[it].is_master);
+                let Some(master) = masters.find(|&it| self.brokers[it].is_up) else { return };
+                self.end_broker(master, power);
+                self.struck[number].broker = Some(master);
+            }
+            _ => {}
+        }
+    }
+}
