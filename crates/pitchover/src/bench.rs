@@ -2,6 +2,7 @@
 
 mod calibrate;
 mod failover;
+mod hot;
 mod ramp;
 pub(crate) mod run;
 mod selftest;
@@ -18,6 +19,8 @@ pub(crate) enum Command {
     Run(run::Arguments),
     /// A workload at several sizes: where it stops keeping up, and how much it carries within a limit.
     Ramp(ramp::Arguments),
+    /// What the straight line costs: four loops with fixed counts, by instructions where the machine counts them.
+    Hot(hot::Arguments),
     /// Proves the harness: a server that stalls by plan is seen as it is, and equal servers are found equal.
     Selftest(selftest::Arguments),
     /// What this host can do at best: round trip, fdatasync, timers, noise.
@@ -66,6 +69,7 @@ pub(crate) struct CannedArguments {
 pub(crate) fn run(command: Command) -> ExitCode {
     match command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Hot(arguments) => hot::run(&arguments),
         Command::Ramp(arguments) => ramp::run(&arguments),
         Command::Selftest(arguments) => selftest::run(&arguments),
         Command::Calibrate(arguments) => calibrate::run(&arguments),

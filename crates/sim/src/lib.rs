@@ -18,6 +18,7 @@
 //! | `check.rs`, `check/` | the invariants |
 //! | `sometimes.rs` | which interesting situations were reached |
 //! | `shrink.rs` | a failing plan made small |
+//! | `hot.rs` | apart from all that: loops over the straight line, whose cost `bench hot` counts |
 //!
 //! The code under test is that of the server's core: `controller`, `consensus` and `journal`. Sockets, threads and the
 //! wire between a connection and the core are the server's and are not here.
@@ -28,6 +29,7 @@ mod calls;
 mod check;
 mod client;
 mod fault;
+pub mod hot;
 mod network;
 mod node;
 mod outside;
