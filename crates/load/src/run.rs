@@ -210,7 +210,7 @@ fn describe(workload: &Workload, setup: &Setup, stage: &Stage) -> Run {
         },
         host,
         time: Time {
-            warmup_ms: workload.time.warmup.millis(),
+            warmup_ms: workload.warm_up().millis(),
             measure_ms: workload.time.measure.millis(),
             window_ms: workload.time.window.millis(),
         },
@@ -241,7 +241,7 @@ struct Ran<'a> {
 impl<'a> Course<'a> {
     fn new(workload: &'a Workload, setup: &Setup) -> Self {
         let start_ns = mono_ns() + LEAD_NS;
-        let measure_from_ns = start_ns + workload.time.warmup.nanos();
+        let measure_from_ns = start_ns + workload.warm_up().nanos();
         let measure_to_ns = measure_from_ns + workload.time.measure.nanos();
         let window_ns = workload.time.window.nanos();
         let length = u64::try_from(workload.length().as_nanos()).unwrap_or(u64::MAX);

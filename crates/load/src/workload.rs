@@ -92,7 +92,7 @@ fn seed() -> u64 {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Time {
-    /// Load that is not counted.
+    /// Load that is not counted; see [`Workload::warm_up`].
     #[serde(default = "Span::five_seconds")]
     pub warmup: Span,
     /// Load that is.
@@ -515,10 +515,17 @@ impl Workload {
         Ok(scaled)
     }
 
+    /// The warm-up in whole windows, so that the measured time begins with a window.
+    #[must_use]
+    pub fn warm_up(&self) -> Span {
+        let (warm_up, window) = (self.time.warmup.nanos(), self.time.window.nanos().max(1));
+        Span(Duration::from_nanos(warm_up.div_ceil(window) * window))
+    }
+
     /// Load that is sent, all phases of the run together.
     #[must_use]
     pub fn length(&self) -> Duration {
-        self.time.warmup.0 + self.time.measure.0 + self.time.cooldown.0
+        self.warm_up().0 + self.time.measure.0 + self.time.cooldown.0
     }
 }
 

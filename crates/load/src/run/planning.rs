@@ -33,7 +33,7 @@ pub(super) fn plan(workload: &Workload, addresses: Vec<String>) -> Result<Plan, 
     plan.window = workload.time.window.0;
     plan.slowest = workload.record.trace_slowest;
     // Phases count from the start of measuring, the generator's moments from the start of the load.
-    let warm_up = workload.time.warmup.0;
+    let warm_up = workload.warm_up().0;
     plan.phases = workload.phase.iter().map(|phase| (phase.at.0 + warm_up, phase.scale)).collect();
     if let Some((at, _)) = plan.phases.first_mut().filter(|(at, _)| *at == warm_up) {
         // A first phase from the beginning on is that of the warm-up, too.

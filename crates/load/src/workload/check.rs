@@ -34,6 +34,10 @@ impl Workload {
             let why = "a window is 100ms or longer and not longer than `measure`";
             return key("time", why.to_owned());
         }
+        if !measure.nanos().is_multiple_of(window.nanos()) {
+            let why = "`measure` must be a multiple of `window`, so that windows make it up";
+            return key("time", why.to_owned());
+        }
         let windows = self.length().as_nanos() / window.0.as_nanos();
         if windows > u128::from(WINDOWS_MAX) {
             let why = format!("{windows} windows: at most {WINDOWS_MAX} (WINDOWS_MAX)");

@@ -53,6 +53,8 @@ alter_sync_state_set = { arrival = "poisson", per_set = 0.002, timeout = "3s" }
     assert_eq!((workload.target.reads, workload.target.kind), (Reads::Pinned(1), Wire::Controller));
     assert_eq!(workload.time.measure, Span(Duration::from_secs(120)));
     assert_eq!((workload.seed, workload.length().as_secs()), (7, 145));
+    let odd = Workload::read("w.toml", &text.replace("\"20s\"", "\"1200ms\"")).unwrap();
+    assert_eq!(odd.warm_up(), Span(Duration::from_secs(2)), "whole windows");
 }
 
 #[test]
@@ -120,6 +122,9 @@ fn what_is_wrong_is_named_with_its_line_and_what_is_allowed() {
         assert!(error.starts_with(&format!("w.toml:{line}: ")), "{text}\n{error}");
         assert!(error.contains(part), "{text}\n{error}");
     }
+    let uneven = HEAD.replace("60s", "2500ms") + FLEET;
+    let error = Workload::read("w", &uneven).unwrap_err().to_string();
+    assert!(error.starts_with("w:3: ") && error.contains("a multiple of `window`"), "{error}");
     let other = Workload::read("w", "schema = \"v2\"\nname = \"x\"\ntime = { measure = \"1s\" }");
     assert!(other.unwrap_err().to_string().contains("must be \"pitchover.bench/v1\""));
 }
