@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The *knee* is the largest load up to which every point answered what was offered and kept its p99
-//! within [`KNEE_FACTOR`] times that of the smallest. *Capacity* is the largest load within a limit;
+//! within [`KNEE_FACTOR`](measure::ramp::KNEE_FACTOR) times that of the smallest. *Capacity* is the largest load within a limit;
 //! between the last point within it and the first beyond it lies a straight line in the logarithm of
 //! the latency. Points that are invalid count for neither.
 
@@ -17,6 +17,7 @@ use std::fmt;
 use std::path::Path;
 
 use measure::folder::{FolderError, Operation, Run};
+use measure::ramp::{self, Load};
 use serde::Serialize;
 
 use crate::generator::schedule::Random;
@@ -25,12 +26,6 @@ use crate::workload::{Workload, WorkloadError};
 
 /// Most points of a ramp.
 pub const POINTS_MAX: usize = 50;
-
-/// Part of the offered requests that a point must answer with success to keep up.
-const KEEPS_UP: f64 = 0.99;
-
-/// How much slower than the smallest load a point may be before the knee.
-const KNEE_FACTOR: f64 = 3.0;
 
 /// In which order the points are run.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -255,7 +250,8 @@ impl Ramp {
         let mut points: Vec<Point> = runs.iter().map(point).collect();
         points.sort_by(|one, other| one.scale.total_cmp(&other.scale));
         let (capacity, is_capacity_open) = capacity(&points, limit.as_ref());
-        let knee = knee(&points);
+        let loads: Vec<Load> = points.iter().map(load).collect();
+        let knee = ramp::knee(&loads);
         Self { name: name.to_owned(), op, limit, points, knee, capacity, is_capacity_open }
     }
 
@@ -276,13 +272,14 @@ fn valid(points: &[Point]) -> impl Iterator<Item = &Point> {
     points.iter().filter(|point| point.invalid.is_empty())
 }
 
-fn knee(points: &[Point]) -> Option<f64> {
-    let smallest = valid(points).next()?.p99_ms?;
-    let keeps_up = |point: &&Point| {
-        let is_quick = point.p99_ms.is_some_and(|p99| p99 <= smallest * KNEE_FACTOR);
-        is_quick && point.achieved >= point.offered * KEEPS_UP
-    };
-    valid(points).take_while(keeps_up).last().map(|point| point.offered)
+/// A point as whoever looks for the knee sees it.
+fn load(point: &Point) -> Load {
+    Load {
+        offered: point.offered,
+        answered: point.achieved,
+        p99: point.p99_ms,
+        is_valid: point.invalid.is_empty(),
+    }
 }
 
 fn capacity(points: &[Point], limit: Option<&Limit>) -> (Option<f64>, bool) {
@@ -290,7 +287,7 @@ fn capacity(points: &[Point], limit: Option<&Limit>) -> (Option<f64>, bool) {
     let mut within: Option<(f64, f64)> = None;
     for point in valid(points) {
         let Some(ms) = point.limited_ms else { continue };
-        let keeps_up = point.achieved >= point.offered * KEEPS_UP;
+        let keeps_up = load(point).is_carried();
         if ms <= limit.ms && keeps_up {
             within = Some((point.offered, ms));
             continue;

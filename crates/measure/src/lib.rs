@@ -12,5 +12,6 @@ pub mod comparison;
 pub mod folder;
 pub mod histogram;
 pub mod judged;
+pub mod ramp;
 
 pub use histogram::{Encoded, Histogram, NotAHistogram, Quantiles};

@@ -13,9 +13,6 @@ use std::collections::BTreeMap;
 /// Loads that differ by less than this part are one load.
 const SAME_LOAD: f64 = 0.05;
 
-/// A step is carried if this part of what was due was answered with success.
-pub(crate) const CARRIED: f64 = 0.99;
-
 /// Arms that colours and letters can tell apart.
 pub(crate) const ARMS_MAX: usize = 8;
 
@@ -71,6 +68,12 @@ impl<'a> Entry<'a> {
         &self.steps[self.shown]
     }
 
+    /// The operation that was offered most at the lowest load, of those that are answered.
+    pub(crate) fn busiest(&self) -> &str {
+        let most = self.steps[0].answered().max_by_key(|op| op.offered);
+        most.map_or("", |op| &op.name)
+    }
+
     pub(crate) fn op(&self, name: &str) -> Option<&Op> {
         self.step().ops.iter().find(|op| op.name == name)
     }
@@ -84,15 +87,20 @@ pub(crate) struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// Requests that were due, a second.
-    pub(crate) fn offered_per_s(&self) -> f64 {
-        self.ops.iter().map(Op::offered_per_s).sum()
+    /// Operations that are answered: load that nobody answers, such as one-way heartbeats, is apart.
+    pub(crate) fn answered(&self) -> impl Iterator<Item = &Op> {
+        self.ops.iter().filter(|op| op.is_answered())
     }
 
-    /// Part of what was due that was answered with success.
+    /// Requests that were due and are answered, a second.
+    pub(crate) fn offered_per_s(&self) -> f64 {
+        self.answered().map(Op::offered_per_s).sum()
+    }
+
+    /// Part of them that was answered with success.
     pub(crate) fn carried(&self) -> f64 {
-        let offered: u64 = self.ops.iter().map(|op| op.offered).sum();
-        let ok: u64 = self.ops.iter().map(|op| op.ok).sum();
+        let offered: u64 = self.answered().map(|op| op.offered).sum();
+        let ok: u64 = self.answered().map(|op| op.ok).sum();
         ok as f64 / offered.max(1) as f64
     }
 }
@@ -119,6 +127,11 @@ pub(crate) struct Op {
 }
 
 impl Op {
+    /// Whether anything was answered, so that there is a latency.
+    pub(crate) fn is_answered(&self) -> bool {
+        !self.latency.is_empty() || self.told.count > 0
+    }
+
     pub(crate) fn offered_per_s(&self) -> f64 {
         self.offered as f64 / self.seconds.max(1e-3)
     }
@@ -259,7 +272,7 @@ fn workload<'a>(name: &'a str, runs: &[(&'a Found, usize)], arms: usize) -> Work
 /// The load at which all arms are shown: the highest that every arm carried, or the lowest of all.
 fn shown_load(entries: &[Entry<'_>]) -> f64 {
     let carried = |entry: &Entry<'_>| {
-        let carried = entry.steps.iter().filter(|step| step.carried() >= CARRIED);
+        let carried = entry.steps.iter().filter(|step| step.carried() >= measure::ramp::CARRIED);
         carried.map(Step::offered_per_s).fold(0.0, f64::max)
     };
     let common = entries.iter().map(carried).fold(f64::MAX, f64::min);
@@ -270,8 +283,8 @@ fn shown_load(entries: &[Entry<'_>]) -> f64 {
 /// Steps by rising load.
 fn steps(mut runs: Vec<&Found>) -> Vec<Step<'_>> {
     let load = |run: &Found| {
-        let offered: u64 = run.run.operations.iter().map(|op| op.offered).sum();
-        offered as f64 / seconds(run).max(1e-3)
+        let answered = run.run.operations.iter().filter(|op| op.latency_us.count > 0);
+        answered.map(|op| op.offered).sum::<u64>() as f64 / seconds(run).max(1e-3)
     };
     runs.sort_by(|left, right| load(left).total_cmp(&load(right)));
     let mut groups: Vec<Vec<&Found>> = Vec::new();

@@ -5,6 +5,7 @@ use crate::cells::Quantile;
 use crate::ratios::{self, Ratio};
 use measure::Quantiles;
 use measure::folder::{Correctness, Failover, Validity};
+use measure::ramp::{self, Load};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -70,9 +71,11 @@ pub(crate) struct ArmFigures {
     pub(crate) operations: Vec<OpFigures>,
     pub(crate) cost: CostFigures,
     pub(crate) failover: Option<Failover>,
+    /// The operation whose latency a ramp shows.
+    pub(crate) ramp_op: String,
     /// All loads, if there are several.
     pub(crate) ramp: Vec<LoadFigures>,
-    /// Where latency begins to cost more than load brings, of a ramp.
+    /// Of a ramp: see [`measure::ramp::knee`].
     pub(crate) knee_per_s: Option<f64>,
     /// The highest load that was carried, of a ramp.
     pub(crate) carried_per_s: Option<f64>,
@@ -127,7 +130,7 @@ pub(crate) struct CostFigures {
 pub(crate) struct LoadFigures {
     pub(crate) offered_per_s: f64,
     pub(crate) ok_per_s: f64,
-    /// Of all operations together.
+    /// Of the operation that was offered most.
     pub(crate) p50_us: Option<f64>,
     pub(crate) p99_us: Option<f64>,
     pub(crate) p999_us: Option<f64>,
@@ -154,8 +157,12 @@ fn of_entry(model: &Model<'_>, entry: &Entry<'_>) -> ArmFigures {
     let step = entry.step();
     let arm = &model.arms[entry.arm];
     let is_ramp = entry.steps.len() > 1;
-    let ramp: Vec<LoadFigures> =
-        if is_ramp { entry.steps.iter().map(of_load).collect() } else { Vec::new() };
+    let ramp_op = entry.busiest();
+    let ramp: Vec<LoadFigures> = if is_ramp {
+        entry.steps.iter().map(|step| of_load(step, ramp_op)).collect()
+    } else {
+        Vec::new()
+    };
     let all_runs = entry.steps.iter().flat_map(|step| &step.runs);
     let runs = all_runs.map(|found| RunFigures {
         id: found.run.id.clone(),
@@ -177,8 +184,9 @@ fn of_entry(model: &Model<'_>, entry: &Entry<'_>) -> ArmFigures {
         operations: step.ops.iter().map(of_op).collect(),
         cost: cost(step),
         failover: failover(step),
-        knee_per_s: knee(&ramp),
+        knee_per_s: ramp::knee(&ramp.iter().map(LoadFigures::load).collect::<Vec<_>>()),
         carried_per_s: carried(entry),
+        ramp_op: ramp_op.to_owned(),
         ramp,
     }
 }
@@ -260,30 +268,32 @@ fn failover(step: &Step<'_>) -> Option<Failover> {
     Some(all)
 }
 
-fn of_load(step: &Step<'_>) -> LoadFigures {
-    let all = crate::cells::Cells::merged(step.ops.iter().map(|op| &op.latency));
+fn of_load(step: &Step<'_>, op: &str) -> LoadFigures {
+    let latency = step.ops.iter().find(|known| known.name == op).map(|op| &op.latency);
+    let at = |q: f64| latency.and_then(|latency| latency.supported(q));
     LoadFigures {
         offered_per_s: step.offered_per_s(),
-        ok_per_s: step.ops.iter().map(Op::ok_per_s).sum(),
-        p50_us: all.supported(0.5),
-        p99_us: all.supported(0.99),
-        p999_us: all.supported(0.999),
+        ok_per_s: step.answered().map(Op::ok_per_s).sum(),
+        p50_us: at(0.5),
+        p99_us: at(0.99),
+        p999_us: at(0.999),
         valid: step.runs.iter().all(|found| found.run.validity.valid),
     }
 }
 
-/// The load with the most throughput for its p99.
-///
-/// Source: Kleinrock, "Power and deterministic rules of thumb for probabilistic problems in computer
-/// communications", 1979: the knee maximises throughput over delay. The delay here is the p99.
-fn knee(ramp: &[LoadFigures]) -> Option<f64> {
-    let power = |load: &&LoadFigures| load.p99_us.map_or(0.0, |p99| load.ok_per_s / p99);
-    let best = ramp.iter().max_by(|a, b| power(a).total_cmp(&power(b)))?;
-    best.p99_us.map(|_| best.offered_per_s)
+impl LoadFigures {
+    fn load(&self) -> Load {
+        Load {
+            offered: self.offered_per_s,
+            answered: self.ok_per_s,
+            p99: self.p99_us,
+            is_valid: self.valid,
+        }
+    }
 }
 
 fn carried(entry: &Entry<'_>) -> Option<f64> {
-    let carried = entry.steps.iter().filter(|step| step.carried() >= crate::arms::CARRIED);
+    let carried = entry.steps.iter().filter(|step| step.carried() >= ramp::CARRIED);
     let highest = carried.map(Step::offered_per_s).reduce(f64::max);
     if entry.steps.len() > 1 { highest } else { None }
 }

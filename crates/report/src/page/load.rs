@@ -4,10 +4,11 @@ use super::{Context, chip};
 use crate::arms::Arm;
 use crate::draw::numbers;
 use crate::draw::page::{behind, figure};
-use crate::draw::plot::{Axis, Plot, counted, log_range};
+use crate::draw::plot::{Axis, Plot, counted, log_range, percent};
 use crate::draw::scale::Kind;
 use crate::summary::{ArmFigures, LoadFigures, WorkloadFigures};
 use maud::{Markup, html};
+use measure::ramp;
 
 /// Height of a plot, in pixels.
 const HEIGHT: f64 = 230.0;
@@ -26,7 +27,7 @@ pub(super) fn draw(context: &Context<'_>) -> Option<Markup> {
         @for figures in ramps {
             (context.heading(&figures.workload))
             div.grid {
-                (figure(&html! { "Latency, p99 (thin: p50)" }, &latency(figures), &html! {}))
+                (figure(&html! { "p99 of " (op_names(figures)) " (thin: p50)" }, &latency(figures), &html! {}))
                 (figure(&html! { "Answered with success" }, &answered(figures), &html! {}))
             }
             (knees(figures))
@@ -38,6 +39,13 @@ pub(super) fn draw(context: &Context<'_>) -> Option<Markup> {
 fn range(figures: &WorkloadFigures) -> (f64, f64) {
     let loads = figures.arms.iter().flat_map(|arm| &arm.ramp);
     (0.0, loads.map(|load| load.offered_per_s).fold(0.0, f64::max) * 1.03)
+}
+
+/// The operations whose latency is shown, which is one but for arms that differ.
+fn op_names(figures: &WorkloadFigures) -> String {
+    let mut names: Vec<&str> = figures.arms.iter().map(|arm| arm.ramp_op.as_str()).collect();
+    names.dedup();
+    names.join(", ")
 }
 
 /// One line of a ramp: its loads and a value of each, where there is one.
@@ -81,8 +89,12 @@ fn latency(figures: &WorkloadFigures) -> Markup {
                 if is_knee { "\nthe knee" } else { "" },
                 if load.valid { "" } else { "\nINVALID run" },
             );
-            let shape = if is_knee { "ring knee" } else { "disc" };
+            let shape = if is_knee { "ring" } else { "disc" };
             plot.mark((load.offered_per_s, p99), &format!("{shape} {class}"), Some(&tip));
+            if !load.valid {
+                let place = (plot.x.at(load.offered_per_s), plot.y.at(p99) - 8.0);
+                plot.picture.text(place, "mid broken name", "✗");
+            }
         }
     }
     plot.finish("Latency against offered load; the table below has the figures")
@@ -119,8 +131,9 @@ fn knees(figures: &WorkloadFigures) -> Markup {
                 }
             }
             p.note {
-                "Knee (ring): the load with the most answers for its p99. Carried: "
-                (crate::draw::plot::percent(crate::arms::CARRIED)) " of what was due was answered with success."
+                "Carried: " (percent(ramp::CARRIED)) " of what was due was answered with success. Knee (ring): the largest load up to which "
+                "every one was carried, with a p99 within " (ramp::KNEE_FACTOR) " times that of the smallest. Loads are those that are "
+                "answered: one-way heartbeats are apart. Invalid runs (✗) count for neither."
             }
         }
     }

@@ -140,7 +140,11 @@ pub(super) fn beside(workload: &Workload<'_>, draw: impl Fn(&str) -> Markup) -> 
 
 /// The busiest operations of a workload, in their order.
 fn ops<'a>(workload: &'a Workload<'_>) -> Vec<&'a str> {
-    let names = super::percentiles::op_names(workload);
+    let is_answered = |name: &&str| {
+        workload.entries.iter().any(|entry| entry.op(name).is_some_and(|op| !op.latency.is_empty()))
+    };
+    let names: Vec<&str> =
+        super::percentiles::op_names(workload).into_iter().filter(is_answered).collect();
     let offered = |name: &str| -> u64 {
         let of_arm = |entry: &Entry<'_>| entry.op(name).map_or(0, |op| op.offered);
         workload.entries.iter().map(of_arm).sum()
