@@ -116,3 +116,63 @@ impl Reader {
         slowest.truncate(kept);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::Response;
+
+    use super::Reader;
+    use crate::generator::calls::Call;
+    use crate::generator::plan::{Command, Listening, Plan, Report, View};
+
+    fn known(master: i64, master_epoch: i32, set_epoch: i32) -> View {
+        View { master: Some(master), master_epoch, members: vec![1, 2, 3], set_epoch }
+    }
+
+    /// A reader of one set that was founded with master 1, epoch 3 and set epoch 7.
+    fn reader() -> Reader {
+        let mut plan = Plan::as_java(vec!["127.0.0.1:1".to_owned()], "set".to_owned(), 1);
+        plan.listening = Listening::Shared;
+        let mut reader = Reader::new(plan).unwrap();
+        reader.command(Command::Know(vec![known(1, 3, 7)]));
+        reader
+    }
+
+    /// What is found when a read says this that was sent after this was acknowledged.
+    fn judged(answers: &[View], (master_epoch, set_epoch): (u64, u64)) -> Report {
+        let mut reader = reader();
+        let floor = (master_epoch << 32) | set_epoch;
+        for seen in answers {
+            let mut answer = Response::new(0);
+            answer.ext.push("masterBrokerId", seen.master.unwrap().to_string());
+            answer.ext.push("masterEpoch", seen.master_epoch.to_string());
+            let set_epoch = seen.set_epoch;
+            let body = format!("{{\"syncStateSet\":[1,2,3],\"syncStateSetEpoch\":{set_epoch}}}");
+            answer.body = body.into();
+            reader.check(&Call { source: 1, floor, ..Call::default() }, &answer);
+        }
+        reader.take_report()
+    }
+
+    #[test]
+    fn reads_that_say_what_was_acknowledged_or_more_are_right() {
+        let report = judged(&[known(1, 3, 7), known(1, 3, 8)], (3, 7));
+        assert_eq!((report.violations, report.contradictions), (0, Vec::new()));
+    }
+
+    #[test]
+    fn each_wrong_answer_is_found_and_named() {
+        let rows = [
+            (vec![known(1, 3, 7)], (3, 8), "set epoch 8 were acknowledged"),
+            (vec![known(1, 2, 9)], (3, 7), "master epoch 3 and"),
+            (vec![known(2, 4, 8)], (3, 7), "set-0 was View"),
+            (vec![known(1, 3, 7), known(2, 3, 7)], (3, 7), "epoch 3 has two masters, 1 and 2"),
+        ];
+        for (answers, floor, part) in rows {
+            let report = judged(&answers, floor);
+            assert!(report.violations > 0, "{answers:?}");
+            let said = report.contradictions.join("; ");
+            assert!(said.contains(part), "{said}");
+        }
+    }
+}
