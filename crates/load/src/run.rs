@@ -153,16 +153,22 @@ pub fn run_with(
 ) -> Result<Run, RunError> {
     let mut stage = Stage::begin(workload, &setup, &mut progress)?;
     let plan = planning::plan(workload, stage.addresses.clone())?;
-    let (mut crew, _views) =
-        Crew::start(&stage.program, &plan, |text| progress(Progress::Doing(text.to_owned())))?;
     let mut run = describe(workload, &setup, &stage);
     let mut writer = Writer::create(&setup.folder, &run)?;
+    let (mut crew, _views) =
+        Crew::start(&stage.program, &plan, |text| progress(Progress::Doing(text.to_owned())))?;
     let ran =
         Course::new(workload, &setup).run(&mut crew, &mut stage, &mut writer, &mut progress)?;
     let seen = ran.seen;
     if workload.record.server_metrics {
         for (node, page) in stage.metrics() {
             writer.server_metrics(&node, &page)?;
+        }
+    }
+    if stage.own.is_none() && plan.sets > 0 {
+        progress(Progress::Doing("removing the run's broker sets".to_owned()));
+        if let Err(error) = stage.remove(&plan) {
+            progress(Progress::Doing(format!("some stay behind: {error}")));
         }
     }
     let slowest: Vec<_> = seen.slowest.iter().map(|slow| ran.course.slow(slow)).collect();

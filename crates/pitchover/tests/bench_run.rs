@@ -134,3 +134,44 @@ fn a_run_of_the_same_folder_and_wrong_words_are_refused() {
     }
     assert!(!scene.0.join("run").exists(), "what is refused leaves nothing");
 }
+
+/// Starts a run of a minute and waits until it has written a window.
+fn started(scene: &Scene) -> std::process::Child {
+    let child = Command::new(env!("CARGO_BIN_EXE_pitchover"))
+        .args(["bench", "run", "-f", "w.toml", "--out", "run"])
+        .current_dir(&scene.0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program can be started");
+    let windows = scene.0.join("run/windows.ndjson");
+    let has_lines = |_look| {
+        std::thread::park_timeout(std::time::Duration::from_millis(20));
+        fs::read_to_string(&windows).is_ok_and(|text| text.lines().count() > 2)
+    };
+    assert!((0..3_000).any(has_lines), "no window in a minute");
+    child
+}
+
+#[test]
+fn an_interrupted_run_leaves_what_it_has_and_a_reused_folder_is_refused() {
+    let scene = Scene::new(&format!(
+        "{HEAD}time = {{ warmup = \"200ms\", measure = \"60s\", window = \"200ms\" }}\n\
+         [fleet]\nbroker_sets = 1\nget_replica_info = {{ every = \"100ms\" }}\n"
+    ));
+    let mut child = started(&scene);
+    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+    let pid = pid.expect("a child has an id");
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
+    let status = child.wait().expect("it ends");
+    assert_eq!(status.code(), Some(3), "it says nothing about the server");
+    let found = read(&scene.0.join("run")).expect("a run folder");
+    assert!(!found.run.finished && !found.run.validity.valid, "{:?}", found.run.validity);
+    let reasons = found.run.validity.reasons.join("; ");
+    assert!(reasons.contains("interrupted"), "{reasons}");
+    assert!(found.run.operations.iter().any(|it| it.op == "get_replica_info" && it.ok > 0));
+    let again = scene.bench(&[]);
+    let said = String::from_utf8_lossy(&again.stderr);
+    assert!(again.status.code() == Some(64) && said.contains("holds a run already"), "{said}");
+}

@@ -6,8 +6,8 @@ use std::net::SocketAddrV4;
 
 use bytes::BytesMut;
 use protocol::{
-    AlterBody, AlterSyncStateSet, ApplyBrokerId, BrokerHeartbeat, ElectMaster, FLAG_ONE_WAY,
-    GetNextBrokerId, GetReplicaInfo, HeaderEncoding, RegisterBroker, Request, Text,
+    AlterBody, AlterSyncStateSet, ApplyBrokerId, BrokerHeartbeat, CleanBrokerData, ElectMaster,
+    FLAG_ONE_WAY, GetNextBrokerId, GetReplicaInfo, HeaderEncoding, RegisterBroker, Request, Text,
 };
 
 use crate::generator::slot::{OPAQUE_DIGITS, OPAQUE_FIRST, find_opaque, write_opaque};
@@ -98,6 +98,16 @@ impl Identity<'_> {
 /// The poll of a set (1004).
 pub(crate) fn poll(set: &str) -> Request {
     Request::GetReplicaInfo(GetReplicaInfo { broker_name: Some(Text::copied(set)) })
+}
+
+/// Removes a set with all its brokers, also living ones (1011).
+pub(crate) fn clean(set: &str) -> Request {
+    Request::CleanBrokerData(CleanBrokerData {
+        cluster_name: Some(CLUSTER.into()),
+        broker_name: Some(Text::copied(set)),
+        clean_living_broker: true,
+        ..CleanBrokerData::default()
+    })
 }
 
 /// The question for the next broker id of a set (1012).

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::broker::{Identity, poll};
+use super::broker::{Identity, clean, poll};
 use super::line::read_answers;
 use super::plan::{By, Plan, REPLICAS, View};
 use super::wire::{self, append_set};
@@ -135,6 +135,18 @@ pub(crate) async fn crown(plan: &Plan, cluster: &Arc<Cluster>) -> Result<Vec<Vie
         Err(asking.failed("founding", why))
     })
     .await
+}
+
+/// Removes every set of the plan, so that controllers that others use keep nothing of it.
+///
+/// # Errors
+/// - [`FoundingError`]: a request was refused or lost again and again.
+pub(crate) async fn remove(plan: &Plan, cluster: &Arc<Cluster>) -> Result<(), FoundingError> {
+    for_each_set(plan, cluster, |asking, _plan, _set| async move {
+        asking.until_ok("removal", &clean(&asking.set)).await.map(drop)
+    })
+    .await
+    .map(drop)
 }
 
 /// What the controllers say of every set of the plan.

@@ -15,8 +15,10 @@ use protocol::Request;
 
 use super::{Progress, RunError, Setup, kills_controllers};
 use crate::generator::broker::Stencil;
+use crate::generator::plan::Plan;
 use crate::generator::slot::OPAQUE_FIRST;
 use crate::generator::wire::{answer_bytes, append_get};
+use crate::generator::{FoundingError, founding};
 use crate::inspect::{self, Status};
 use crate::own_cluster::{self, OwnCluster};
 use crate::process::Process;
@@ -185,6 +187,11 @@ impl Stage {
             }
             pages
         })
+    }
+
+    /// Removes the broker sets of a plan.
+    pub(super) fn remove(&self, plan: &Plan) -> Result<(), FoundingError> {
+        self.runtime.block_on(founding::remove(plan, &cluster(&self.addresses)))
     }
 
     /// Each node's process, as far as it is on this host.
