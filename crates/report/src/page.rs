@@ -43,9 +43,32 @@ use crate::summary::{Summary, WorkloadFigures};
 use crate::{Options, ReportError, arms, summary};
 use maud::{Markup, html};
 use measure::folder::Found;
+use serde_json::Value;
 
-/// How finely pictures are drawn: columns of all waterfalls and time lines of a page together.
-const COLUMNS: [usize; 3] = [4_000, 1_500, 500];
+/// How finely a page is drawn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Detail {
+    /// Columns of all pictures over time together.
+    columns: usize,
+    /// Operations of a workload that are drawn over time: the busiest. None: nothing is drawn over time.
+    pub(crate) ops: usize,
+    /// Slowest requests of an arm.
+    pub(crate) slowest: usize,
+    /// Points of a percentile line for each decade.
+    pub(crate) points: u32,
+    /// Steps of a line of failover times.
+    pub(crate) steps: usize,
+    /// Whether ratios that stand in the table of old and new are drawn too.
+    pub(crate) forest: bool,
+}
+
+/// From fine to coarse: the first whose page is not too large is taken.
+const DETAILS: [Detail; 4] = [
+    Detail { columns: 4_000, ops: 4, slowest: 50, points: 14, steps: 300, forest: true },
+    Detail { columns: 1_500, ops: 2, slowest: 20, points: 10, steps: 100, forest: true },
+    Detail { columns: 500, ops: 1, slowest: 10, points: 7, steps: 50, forest: false },
+    Detail { columns: 0, ops: 0, slowest: 0, points: 7, steps: 50, forest: false },
+];
 
 /// Columns of one picture, at least and at most.
 const COLUMNS_MIN: usize = 20;
@@ -57,6 +80,7 @@ pub(crate) struct Context<'a> {
     pub(crate) model: &'a Model<'a>,
     pub(crate) summary: &'a Summary,
     pub(crate) options: &'a Options<'a>,
+    pub(crate) detail: Detail,
     /// Columns of one picture over time.
     pub(crate) columns: usize,
 }
@@ -85,11 +109,11 @@ impl<'a> Context<'a> {
 pub fn html(runs: &[Found], options: &Options<'_>) -> Result<String, ReportError> {
     let model = arms::model(runs, options)?;
     let summary = summary::summary(&model);
-    let data = serde_json::to_string(&summary).expect("figures have a form in JSON");
+    let data = data(&summary);
     let mut bytes = 0;
-    for columns in COLUMNS {
-        let columns = (columns / pictures(&model)).clamp(COLUMNS_MIN, COLUMNS_MAX);
-        let context = Context { model: &model, summary: &summary, options, columns };
+    for detail in DETAILS {
+        let columns = (detail.columns / pictures(&model, detail)).clamp(COLUMNS_MIN, COLUMNS_MAX);
+        let context = Context { model: &model, summary: &summary, options, detail, columns };
         let page = page(&title(&context), &subtitle(&context), &body(&context), Some(&data));
         if page.len() <= PAGE_BYTES_MAX {
             return Ok(page);
@@ -99,12 +123,29 @@ pub fn html(runs: &[Found], options: &Options<'_>) -> Result<String, ReportError
     Err(ReportError::TooLarge { bytes })
 }
 
+/// The figures as embedded JSON: without the single samples, which can outweigh the rest; `json` has them.
+fn data(summary: &Summary) -> String {
+    let mut data = serde_json::to_value(summary).expect("figures have a form in JSON");
+    let mut open = vec![&mut data];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Object(members) => {
+                members.remove("samples_us");
+                open.extend(members.values_mut());
+            }
+            Value::Array(items) => open.extend(items),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    data.to_string()
+}
+
 /// Pictures over time that the page will have.
-fn pictures(model: &Model<'_>) -> usize {
+fn pictures(model: &Model<'_>, detail: Detail) -> usize {
     let of_workload = |workload: &arms::Workload<'_>| -> usize {
         let ops = workload.entries.iter().map(|entry| entry.step().ops.len()).max().unwrap_or(0);
         // A waterfall and a time line for each arm, a difference for each but the first.
-        ops.min(slices::OPS_MAX) * (3 * workload.entries.len()).saturating_sub(1)
+        ops.min(detail.ops) * (3 * workload.entries.len()).saturating_sub(1)
     };
     model.workloads.iter().map(of_workload).sum::<usize>().max(1)
 }
@@ -156,6 +197,13 @@ fn body(context: &Context<'_>) -> Markup {
         (verdict::tiles(context))
         (arms_key(context.model))
         nav { @for (id, title, ..) in &shown { a href={ "#" (id) } { (title) } } }
+        @if context.detail.ops < DETAILS[0].ops {
+            p.note {
+                "So many runs share this page that of each workload "
+                @if context.detail.ops == 0 { "nothing is drawn over time" } @else { "only the busiest operations are drawn over time, coarsely" }
+                ": report fewer runs at once to see more."
+            }
+        }
         @for (id, title, ask, body) in &shown { (section(id, title, ask, body)) }
         footer {
             "Histograms are merged; percentiles are never averaged. A quantile with fewer than ten samples beyond \

@@ -230,6 +230,24 @@ fn the_baseline_of_vs_is_an_arm_of_its_own() {
 }
 
 #[test]
+fn many_runs_still_fit_into_one_page() {
+    let mut one = run(&Shape { seconds: 8, ..Shape::ours().brief() });
+    one.windows.retain(|window| window.at_ms >= 0);
+    let mut many = Vec::new();
+    for workload in 0..13 {
+        for arm in 0..5 {
+            let mut other = one.clone();
+            other.run.name = format!("workload-{workload}");
+            other.run.arm = format!("arm-{arm}");
+            many.push(other);
+        }
+    }
+    let page = report::html(&many, &Options::default()).unwrap();
+    check(&page);
+    assert!(page.contains("So many runs share this page"), "{} bytes", page.len());
+}
+
+#[test]
 fn nothing_and_too_much_are_refused_by_name() {
     let none = report::html(&[], &Options::default()).unwrap_err();
     assert_eq!(none.to_string(), "no run was given");

@@ -15,9 +15,6 @@ use measure::histogram::is_supported;
 /// Height of a plot, in pixels.
 const HEIGHT: f64 = 190.0;
 
-/// Points of a line, at most.
-const POINTS_MAX: usize = 300;
-
 pub(super) fn draw(context: &Context<'_>) -> Option<Markup> {
     let has = |figures: &&WorkloadFigures| figures.arms.iter().any(|arm| arm.failover.is_some());
     let shown: Vec<&WorkloadFigures> = context.summary.workloads.iter().filter(has).collect();
@@ -28,7 +25,7 @@ pub(super) fn draw(context: &Context<'_>) -> Option<Markup> {
         @for figures in shown {
             (context.heading(&figures.workload))
             div.grid {
-                @for name in milestones(figures) { @if let Some(plot) = plot(figures, name) { (plot) } }
+                @for name in milestones(figures) { @if let Some(plot) = plot(context, figures, name) { (plot) } }
             }
             (table(figures))
             (goals(figures))
@@ -57,7 +54,7 @@ fn arms<'a>(figures: &'a WorkloadFigures, name: &str) -> Vec<(usize, &'a Milesto
     of_arm.collect()
 }
 
-fn plot(figures: &WorkloadFigures, name: &str) -> Option<Markup> {
+fn plot(context: &Context<'_>, figures: &WorkloadFigures, name: &str) -> Option<Markup> {
     let mut arms = arms(figures, name);
     arms.retain(|(_, milestone)| !milestone.samples_us.is_empty());
     if arms.is_empty() {
@@ -77,7 +74,7 @@ fn plot(figures: &WorkloadFigures, name: &str) -> Option<Markup> {
     let mut plot = Plot::new(&x, &y, HEIGHT);
     for (arm, milestone) in arms {
         let class = format!("c{arm}");
-        let points = steps(&milestone.samples_us);
+        let points = steps(&milestone.samples_us, context.detail.steps);
         plot.line(&points, &class);
         let half = quantile_of(&milestone.samples_us, 0.5).unwrap_or_default();
         let last = milestone.samples_us.last().copied().unwrap_or_default();
@@ -96,9 +93,9 @@ fn plot(figures: &WorkloadFigures, name: &str) -> Option<Markup> {
 }
 
 /// A rising staircase over sorted samples, thinned evenly.
-fn steps(sorted: &[f64]) -> Vec<(f64, f64)> {
+fn steps(sorted: &[f64], most: usize) -> Vec<(f64, f64)> {
     let count = sorted.len();
-    let stride = count.div_ceil(POINTS_MAX).max(1);
+    let stride = count.div_ceil(most).max(1);
     let mut points = Vec::new();
     let mut share = 0.0;
     for (rank, value) in sorted.iter().enumerate() {
@@ -172,14 +169,14 @@ fn goals(figures: &WorkloadFigures) -> Markup {
 
 #[cfg(test)]
 mod tests {
-    use super::{POINTS_MAX, steps};
+    use super::steps;
 
     #[test]
     fn a_staircase_ends_at_all_of_them() {
-        assert_eq!(steps(&[1.0, 2.0]), [(1.0, 0.0), (1.0, 0.5), (2.0, 0.5), (2.0, 1.0)]);
+        assert_eq!(steps(&[1.0, 2.0], 10), [(1.0, 0.0), (1.0, 0.5), (2.0, 0.5), (2.0, 1.0)]);
         let many: Vec<f64> = (0..10_000).map(f64::from).collect();
-        let points = steps(&many);
-        assert!(points.len() <= 2 * POINTS_MAX + 2);
+        let points = steps(&many, 300);
+        assert!(points.len() <= 602);
         assert_eq!(points.last(), Some(&(9_999.0, 1.0)));
     }
 }

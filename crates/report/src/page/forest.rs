@@ -51,9 +51,11 @@ pub(super) fn draw(context: &Context<'_>) -> Option<Markup> {
                     (context.heading(&figures.workload))
                     @if figures.arms.len() > 2 { (old_and_new(figures)) }
                     @let rows: Vec<Row<'_>> = figures.ratios.iter().map(of_ratio).collect();
-                    @if figures.arms.len() > 2 {
+                    @if figures.arms.len() <= 2 {
+                        (forest(&rows))
+                    } @else if context.detail.forest {
                         details { summary { "Forest plot of all ratios" } (forest(&rows)) }
-                    } @else { (forest(&rows)) }
+                    }
                 }
             }
             (where_the_first_is_better(context))

@@ -23,7 +23,7 @@ pub(super) fn draw(context: &Context<'_>) -> Option<Markup> {
         let Some(grid) = Grid::of(context, workload) else { continue };
         parts.push(html! {
             (context.heading(&figures.workload))
-            (slices::beside(workload, |op| of_op(context, workload, &grid, op)))
+            (slices::beside(context, workload, |op| of_op(context, workload, &grid, op)))
             p.note {
                 "Each point merges the windows of " (numbers::length(numbers::whole(grid.width_s() * 1e3)))
                 ". Dashed: fewer than ten samples beyond; with fewer than one there is no line. Band: lowest and highest p99 of the windows of a point. "

@@ -14,9 +14,6 @@ use measure::histogram::SUPPORT_MIN;
 /// Height of a plot, in pixels.
 const HEIGHT: f64 = 230.0;
 
-/// Points of a line for each decade.
-const POINTS: u32 = 14;
-
 pub(super) fn draw(context: &Context<'_>) -> Option<Markup> {
     let mut parts = Vec::new();
     for (workload, figures) in context.workloads() {
@@ -24,7 +21,7 @@ pub(super) fn draw(context: &Context<'_>) -> Option<Markup> {
             (context.heading(&figures.workload))
             (at_which_load(figures))
             (table(figures))
-            div.grid { @for op in op_names(workload) { @if let Some(plot) = plot(workload, op) { (plot) } } }
+            div.grid { @for op in op_names(workload) { @if let Some(plot) = plot(context, workload, op) { (plot) } } }
         });
     }
     Some(html! {
@@ -134,7 +131,8 @@ pub(crate) fn between(interval: Option<(f64, f64)>) -> String {
 }
 
 /// The distribution of one operation; nothing if no arm has samples of it.
-fn plot(workload: &Workload<'_>, op: &str) -> Option<Markup> {
+fn plot(context: &Context<'_>, workload: &Workload<'_>, op: &str) -> Option<Markup> {
+    let points = context.detail.points;
     let arms: Vec<(usize, &Cells)> = workload
         .entries
         .iter()
@@ -161,9 +159,9 @@ fn plot(workload: &Workload<'_>, op: &str) -> Option<Markup> {
     ticks.extend(decades.map(|tail| (tail, Some(tail_name(tail)))));
     let mut plot = Plot::with_ticks(&x, &ticks, &y, HEIGHT);
     for (arm, cells) in &arms {
-        draw_arm(&mut plot, *arm, cells);
+        draw_arm(&mut plot, *arm, cells, points);
     }
-    let tips: Vec<(f64, String)> = tails(last)
+    let tips: Vec<(f64, String)> = tails(last, points)
         .into_iter()
         .map(|tail| {
             let q = 1.0 - 1.0 / tail;
@@ -185,11 +183,11 @@ fn plot(workload: &Workload<'_>, op: &str) -> Option<Markup> {
 }
 
 /// Places of a line: 1/(1 − q), evenly on a logarithmic axis, up to the last sample.
-fn tails(last: f64) -> Vec<f64> {
+fn tails(last: f64, points: u32) -> Vec<f64> {
     let mut tails = Vec::new();
     let mut step = 0;
     loop {
-        let tail = 10_f64.powf(f64::from(step) / f64::from(POINTS));
+        let tail = 10_f64.powf(f64::from(step) / f64::from(points));
         if tail >= last {
             tails.push(last);
             return tails;
@@ -199,10 +197,10 @@ fn tails(last: f64) -> Vec<f64> {
     }
 }
 
-fn draw_arm(plot: &mut Plot, arm: usize, cells: &Cells) {
+fn draw_arm(plot: &mut Plot, arm: usize, cells: &Cells, points: u32) {
     let class = format!("c{arm}");
     let count = cells.count() as f64;
-    let points: Vec<(f64, f64)> = tails(count)
+    let points: Vec<(f64, f64)> = tails(count, points)
         .into_iter()
         .filter_map(|tail| Some((tail, cells.at(1.0 - 1.0 / tail)?)))
         .collect();
@@ -260,7 +258,7 @@ mod tests {
 
     #[test]
     fn lines_end_at_the_last_sample() {
-        let tails = tails(1_000.0);
+        let tails = tails(1_000.0, 7);
         assert_eq!((tails[0], tails[tails.len() - 1]), (1.0, 1_000.0));
         assert!(tails.is_sorted());
     }

@@ -6,9 +6,6 @@ use crate::cells::Cells;
 use crate::draw::numbers;
 use maud::{Markup, html};
 
-/// Operations of a workload that are drawn over time: the busiest.
-pub(super) const OPS_MAX: usize = 4;
-
 /// Some windows, one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Slice {
@@ -41,8 +38,11 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// From the first window to the last of all arms; nothing if there is none.
+    /// From the first window to the last of all arms; nothing if there is none, or nothing is drawn over time.
     pub(super) fn of(context: &Context<'_>, workload: &Workload<'_>) -> Option<Self> {
+        if context.detail.ops == 0 {
+            return None;
+        }
         let times = || {
             let ops = workload.entries.iter().flat_map(|entry| &entry.step().ops);
             ops.filter_map(|op| op.windows.first()).flatten().map(|window| window.at_ms)
@@ -128,18 +128,22 @@ impl Slice {
 }
 
 /// The pictures of each operation: below each other, or beside each other if there is one arm.
-pub(super) fn beside(workload: &Workload<'_>, draw: impl Fn(&str) -> Markup) -> Markup {
+pub(super) fn beside(
+    context: &Context<'_>,
+    workload: &Workload<'_>,
+    draw: impl Fn(&str) -> Markup,
+) -> Markup {
     html! {
         @if workload.entries.len() == 1 {
-            div.grid { @for op in ops(workload) { div { (draw(op)) } } }
+            div.grid { @for op in ops(workload, context.detail.ops) { div { (draw(op)) } } }
         } @else {
-            @for op in ops(workload) { (draw(op)) }
+            @for op in ops(workload, context.detail.ops) { (draw(op)) }
         }
     }
 }
 
 /// The busiest operations of a workload, in their order.
-fn ops<'a>(workload: &'a Workload<'_>) -> Vec<&'a str> {
+fn ops<'a>(workload: &'a Workload<'_>, most: usize) -> Vec<&'a str> {
     let is_answered = |name: &&str| {
         workload.entries.iter().any(|entry| entry.op(name).is_some_and(|op| !op.latency.is_empty()))
     };
@@ -151,6 +155,6 @@ fn ops<'a>(workload: &'a Workload<'_>) -> Vec<&'a str> {
     };
     let mut busiest = names.clone();
     busiest.sort_by_key(|name| std::cmp::Reverse(offered(name)));
-    busiest.truncate(OPS_MAX);
+    busiest.truncate(most);
     names.into_iter().filter(|name| busiest.contains(name)).collect()
 }

@@ -9,9 +9,6 @@ use crate::draw::svg::{Picture, Rect};
 use maud::{Markup, html};
 use measure::folder::Slow;
 
-/// Requests of one arm.
-const SHOWN: usize = 50;
-
 /// Size of a bar, room for words at its left, and width of the picture, in pixels.
 const BAR: f64 = 7.0;
 const LEFT: f64 = 58.0;
@@ -22,7 +19,7 @@ pub(super) fn draw(context: &Context<'_>) -> Option<Markup> {
         let mut all: Vec<Slow> =
             entry.step().runs.iter().flat_map(|found| found.slowest.iter().cloned()).collect();
         all.sort_by(|left, right| right.latency_us.total_cmp(&left.latency_us));
-        all.truncate(SHOWN);
+        all.truncate(context.detail.slowest);
         all
     };
     let mut parts = Vec::new();

@@ -45,7 +45,7 @@ pub(super) fn draw(context: &Context<'_>) -> Option<Markup> {
         parts.push(html! {
             (context.heading(&figures.workload))
             @if several { p.note { "Of an arm with several runs the first is shown: pauses of different runs have no common time." } }
-            (slices::beside(workload, |op| of_op(context, workload, &grid, op)))
+            (slices::beside(context, workload, |op| of_op(context, workload, &grid, op)))
         });
     }
     if parts.is_empty() { None } else { Some(html! { @for part in &parts { (part) } }) }
