@@ -175,3 +175,30 @@ fn an_interrupted_run_leaves_what_it_has_and_a_reused_folder_is_refused() {
     let said = String::from_utf8_lossy(&again.stderr);
     assert!(again.status.code() == Some(64) && said.contains("holds a run already"), "{said}");
 }
+
+#[test]
+fn a_ramp_has_a_run_for_every_size() {
+    let scene = Scene::new(&format!(
+        "{HEAD}time = {{ warmup = \"500ms\", measure = \"1s\", window = \"500ms\" }}\n\
+         load = [{{ op = \"get_replica_info\", rate = 40, conns = 1 }}]\n[fleet]\nbroker_sets = 1\n"
+    ));
+    let ran = Command::new(env!("CARGO_BIN_EXE_pitchover"))
+        .args(["bench", "ramp", "-f", "w.toml", "--scale", "2,0.5", "--out", "ramp", "--json"])
+        .args(["--until", "get_replica_info:p50:60000ms"])
+        .current_dir(&scene.0)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program can be started");
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(matches!(ran.status.code(), Some(0 | 3)), "{said}");
+    let ramp: serde_json::Value = serde_json::from_slice(&ran.stdout).expect("JSON");
+    let points = ramp["points"].as_array().expect("a list");
+    let scales: Vec<_> = points.iter().map(|point| point["scale"].as_f64()).collect();
+    assert_eq!(scales, [Some(0.5), Some(2.0)], "by size, whatever the order was");
+    for (point, offered) in points.iter().zip([20, 80]) {
+        let folder = scene.0.join("ramp").join(point["folder"].as_str().expect("a name"));
+        let found = read(&folder).unwrap_or_else(|error| panic!("{error}: {said}"));
+        assert_eq!(operation(&found, "get_replica_info").offered, offered);
+    }
+    assert!(scene.0.join("ramp/ramp.json").exists());
+}
