@@ -185,7 +185,7 @@ fn of_entry(model: &Model<'_>, entry: &Entry<'_>) -> ArmFigures {
         cost: cost(step),
         failover: failover(step),
         knee_per_s: ramp::knee(&ramp.iter().map(LoadFigures::load).collect::<Vec<_>>()),
-        carried_per_s: carried(entry),
+        carried_per_s: carried(&ramp),
         ramp_op: ramp_op.to_owned(),
         ramp,
     }
@@ -292,8 +292,9 @@ impl LoadFigures {
     }
 }
 
-fn carried(entry: &Entry<'_>) -> Option<f64> {
-    let carried = entry.steps.iter().filter(|step| step.carried() >= ramp::CARRIED);
-    let highest = carried.map(Step::offered_per_s).reduce(f64::max);
-    if entry.steps.len() > 1 { highest } else { None }
+/// The highest load of a ramp that was carried by a valid run.
+fn carried(ramp: &[LoadFigures]) -> Option<f64> {
+    let carried =
+        ramp.iter().map(LoadFigures::load).filter(|load| load.is_valid && load.is_carried());
+    carried.map(|load| load.offered).reduce(f64::max)
 }

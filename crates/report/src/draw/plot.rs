@@ -34,6 +34,9 @@ const STRIP_BOTTOM: f64 = 8.0;
 /// Names of two lines are kept this far apart.
 const NAME_HEIGHT: f64 = 13.0;
 
+/// Names of lines whose ends are farther apart than this do not meet.
+const NAME_WIDTH: f64 = 36.0;
+
 /// What an axis measures.
 #[derive(Debug, Clone, Copy)]
 pub struct Axis<'a> {
@@ -212,10 +215,12 @@ impl Plot {
     /// The diagram for the page; `name` says what it shows.
     pub fn finish(mut self, name: &str) -> Markup {
         self.names.sort_by(|left, right| left.1.total_cmp(&right.1));
-        let mut free = f64::MIN;
+        let mut placed: Vec<(f64, f64)> = Vec::new();
         for (x, y, class, text) in std::mem::take(&mut self.names) {
+            let beside = placed.iter().filter(|other| (other.0 - x).abs() < NAME_WIDTH);
+            let free = beside.map(|other| other.1 + NAME_HEIGHT).fold(f64::MIN, f64::max);
             let y = y.max(free);
-            free = y + NAME_HEIGHT;
+            placed.push((x, y));
             self.picture.text((x, y), &format!("name {class}"), &text);
         }
         self.picture.finish(name)
