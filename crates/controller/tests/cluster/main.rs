@@ -1,4 +1,4 @@
-//! Whole controllers in one thread: scripts, and random schedules.
+//! Whole controllers in one thread: scripts. Random schedules are the simulator's (`crates/sim`).
 //!
 //! | File | Holds |
 //! |---|---|
@@ -6,7 +6,7 @@
 //! | `checks.rs` | what must hold after every turn |
 //! | `request.rs` | requests, and what answers say |
 //! | `script_*.rs` | scenarios, one test each |
-//! | `random.rs`, `simulation.rs` | random schedules, one seed each |
+//! | `random.rs` | seeded delays |
 #![expect(clippy::unwrap_used, reason = "a test that finds nothing where something must be fails")]
 
 mod broker;
@@ -28,5 +28,4 @@ mod script_returns;
 mod script_snapshots;
 mod script_start;
 mod script_upstream;
-mod simulation;
 mod world;

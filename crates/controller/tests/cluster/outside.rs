@@ -51,8 +51,8 @@ impl World {
         let request = Request::decode(&decoded).expect("a request of a controller");
         let is_one_way = decoded.header.is_one_way();
         let floor = self.checks.floor(&request);
-        let (connection, began, ending) = (CLIENTS, self.now, None);
-        let asked = Asked { node, request, frame, connection, is_one_way, began, floor, ending };
+        let (connection, ending) = (CLIENTS, None);
+        let asked = Asked { node, request, frame, connection, is_one_way, floor, ending };
         self.asked.push(asked);
         let asked = self.asked.len() - 1;
         let delay = self.delay();

@@ -21,10 +21,4 @@ impl Random {
     pub(crate) fn chance(&mut self, per_mille: u64) -> bool {
         self.below(1_000) < per_mille
     }
-
-    /// One of `items`, which are not empty.
-    pub(crate) fn pick<T: Copy>(&mut self, items: &[T]) -> T {
-        let index = usize::try_from(self.below(items.len() as u64)).unwrap();
-        items[index]
-    }
 }

@@ -103,7 +103,6 @@ pub(crate) struct Asked {
     /// Of all clients, if no broker's own.
     pub(crate) connection: ConnectionId,
     pub(crate) is_one_way: bool,
-    pub(crate) began: u64,
     pub(crate) floor: Option<(i32, i32)>,
     pub(crate) ending: Option<(u64, Ending)>,
 }
@@ -432,16 +431,6 @@ impl World {
         let state = self.node(node);
         state.frozen_until = until;
         state.frozen_in_all += ms * MS;
-    }
-
-    /// Ends [`Self::freeze`].
-    pub(crate) fn thaw(&mut self, node: u64) {
-        let boot = self.nodes[&node].boot;
-        let is_frozen = self.nodes[&node].frozen_until > self.now;
-        self.node(node).frozen_until = 0;
-        if is_frozen {
-            self.after(0, What::Turn { node, boot });
-        }
     }
 
     pub(crate) fn wipe(&mut self, node: u64) {
