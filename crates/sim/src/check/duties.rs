@@ -3,7 +3,7 @@
 //! | Duty | Within |
 //! |---|---|
 //! | a request that a well controller got has an end | its patience |
-//! | a master that is gone is replaced, if a member in sync lives | the heartbeat time-out, and the time of unheard masters |
+//! | a master that is gone is replaced, if a member in sync lives | the heartbeat time-out, or the time of masters that a new leader did not hear |
 //! | a member is told of its new master, by a notice | the longest pause between two attempts, and one attempt |
 //! | a follower that the leader reaches has what was committed | a few campaign time-outs |
 //!
@@ -21,10 +21,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// How often the duties are looked at.
 const LOOK_EVERY: u64 = 500 * MS;
-/// Beside the heartbeat time-out: the time of masters that a leader never heard, and between two looks at all sets.
-const ELECTION_MS: u64 = 10_000 + 5_000 + 3_000;
-/// A controller's pause between two notices, its patience with one and with its connect, and time for both ways.
-const NOTICE_MS: u64 = 5_000 + 5_000 + 3_000 + 1_000;
+/// A new leader gives masters that it never heard so much time, which it may have to do anew.
+const UNHEARD_MS: u64 = 10_000;
+/// Beside all that: an election is proposed, written and committed.
+const ELECTION_MS: u64 = 3_000;
+/// A connect for a notice that was begun before the way was free ends in vain; then the next gets through.
+const NOTICE_MS: u64 = 3_000 + 1_000;
+/// The longest pause between two attempts to tell a broker; it grows with the time for which they fail.
+const NOTICE_PAUSE_MS: u64 = 5_000;
 /// What a follower may need to catch up, snapshots that were lost on the way included.
 const CATCH_UP_MS: u64 = 15_000;
 /// Slower networks than this have no duties: their patience would be longer than their faults.
@@ -40,10 +44,11 @@ pub(crate) struct Duties {
     committed: VecDeque<(u64, u64)>,
 }
 
-/// Somebody who leads, and since when nothing disturbs him and a quorum.
+/// Somebody who leads since a moment, and since when nothing disturbs him and a quorum.
 #[derive(Debug, Clone, Copy)]
 struct Ruler {
     node: usize,
+    led_since: u64,
     since: u64,
 }
 
@@ -107,7 +112,7 @@ impl World<'_> {
         ways.sort_unstable();
         let quorum = *ways.get(self.nodes.len() / 2)?;
         let since = led_since.max(quorum);
-        (since < self.now).then_some(Ruler { node, since })
+        (since < self.now).then_some(Ruler { node, led_since, since })
     }
 
     /// Since when two controllers are well and nothing disturbs the ways between them.
@@ -158,9 +163,13 @@ impl World<'_> {
             None => self.brokers.iter().filter(|it| it.set == name).map(|it| it.lost_at).max(),
         };
         let Some(gone_since) = gone_since else { return Ok(()) };
-        let patience = (self.plan.heartbeat_timeout_ms * 5 / 4 + ELECTION_MS) * MS;
-        let patience = patience + self.plan.sync_max * 4;
-        let start = gone_since.max(since).max(ruler.since);
+        // On the slowest clock.
+        let slow = |ms: u64| ms * 5 / 4 * MS;
+        let timeout_ms = self.plan.heartbeat_timeout_ms;
+        let noticed =
+            (gone_since + slow(timeout_ms)).max(ruler.led_since + slow(timeout_ms.max(UNHEARD_MS)));
+        let patience = slow(ELECTION_MS) + self.plan.sync_max * 4;
+        let start = noticed.max(since).max(ruler.since);
         let heir = self.brokers.iter().find(|it| {
             let heard = it.heard[ruler.node];
             let is_in_sync = it.id().is_some_and(|id| set.is_in_sync(BrokerId(id)));
@@ -198,8 +207,9 @@ impl World<'_> {
         }
         let start_at = |it: &Broker| {
             let slow = it.notice_delay;
-            let way = self.undisturbed_since(ruler.node, it.place);
-            since.max(way).saturating_add(NOTICE_MS * 5 / 4 * MS + slow)
+            let way = self.undisturbed_since(ruler.node, it.place).max(since);
+            let pause = (way - since).min(NOTICE_PAUSE_MS * MS);
+            way.saturating_add((NOTICE_MS * MS + pause) * 5 / 4 + slow)
         };
         let deaf = self.brokers.iter().find(|it| {
             let place = it.id().and_then(|id| set.replica(BrokerId(id)));

@@ -354,7 +354,11 @@ impl Storm<'_> {
             9 | 10 => Kind::BrokerReconnects(broker),
             11 => Kind::BrokerLags(broker),
             12 | 13 => return self.behind_and_alone(broker, power),
-            14..=16 => Kind::MasterCrash(broker, power),
+            14..=16 => {
+                let for_ms = self.random.between(500, 60_000);
+                let kind = Kind::MasterCrash(broker, power);
+                return vec![Fault { at_ms: 0, for_ms, kind, on: None }];
+            }
             17 => return self.unheard_by_leader(broker),
             _ => Kind::BrokerCrash(broker, power),
         };
@@ -378,8 +382,8 @@ impl Storm<'_> {
         if self.random.chance(500) {
             return vec![self.lasting(8_000, 60_000, Kind::Partition(shape))];
         }
-        let end = self.lasting(1_000, 40_000, Kind::MasterCrash(broker, false));
-        let cut = self.lasting(200, 6_000, Kind::Partition(shape));
+        let end = self.lasting(10_000, 60_000, Kind::MasterCrash(broker, false));
+        let cut = self.lasting(500, 6_000, Kind::Partition(shape));
         let on = Some((Moment::Proposed, self.random.magnitude(1, 1_000)));
         vec![Fault { on, ..cut }, Fault { at_ms: 100, ..end }]
     }
