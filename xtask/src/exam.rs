@@ -11,7 +11,7 @@
 //! | `--seeds N` | give up after so many seeds (60) |
 //! | `--repeats R` | so many times, each with other seeds (1); the table has median and worst |
 //! | `--jobs J` | processes of one build (1) |
-//! | `--write` | puts the table into `docs/RELIABILITY.md`, between its two marks |
+//! | `--write` | puts the rows of these bugs into the table in `docs/RELIABILITY.md`; the others stay as they are |
 //! | `--check` | only whether every patch still applies, which CI asks of every change |
 //!
 //! A bug is a file of `exam/`: a head that says what it is and who is expected to find it, and a patch. Product code
@@ -139,17 +139,18 @@ fn examine(bugs: Vec<Bug>, arguments: &Arguments) -> Result<bool, String> {
         } else {
             Vec::new()
         };
-        let row = Row::of(bug, &verdicts);
+        let row = Row::of(bug, &verdicts, arguments.seeds);
         println!("{}", row.line());
         rows.push(row);
     }
     let missed = rows.iter().filter(|row| row.is_missed()).count();
     let planted = bugs.iter().filter(|bug| bug.is_planted()).count();
     println!("{} of {planted} planted bugs found", planted - missed);
-    let text = table::text(&rows, &scratch.commit(), arguments.seeds, arguments.repeats);
+    let page = table::page()?;
+    let text = table::text(&page, &rows, &scratch.commit());
     scratch.keep(&text)?;
     if arguments.writes {
-        table::write(&text)?;
+        table::write(&page, &text)?;
     }
     Ok(missed == 0)
 }

@@ -1,10 +1,10 @@
 //! Runs seeds until one fails: what `cargo xtask exam` builds for each planted bug, since it links no server.
 //!
 //! `seeds FIRST COUNT [PRESET|any] [--all] [--trace] [SKIPPED,...]`. Prints `found SEED PRESET RUNS INVARIANT TEXT` and ends, or goes on with
-//! `--all`; at the end `clean RUNS`. `--trace` prints everything that happens. With `any`, every third seed is one of `reads` and the others of `mix`.
+//! `--all`; at the end `never NAMES` of situations and `clean RUNS`. `--trace` prints everything that happens. With `any`, every third seed is one of `reads` and the others of `mix`.
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
-use sim::{Plan, Preset, Sink, run};
+use sim::{Plan, Preset, Sink, Sometimes, run};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
     let skipped = words.get(3).map_or("", String::as_str);
     let skipped: Vec<u64> = skipped.split(',').filter_map(|seed| seed.parse().ok()).collect();
     let mut runs: u64 = 0;
+    let mut sometimes = Sometimes::default();
     for seed in first..first + count {
         if skipped.contains(&seed) {
             continue;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
             println!("{plan}");
         }
         let report = run(&plan, trace);
+        sometimes.add(&report.sometimes);
         if let Some(failure) = report.failure {
             let text = failure.text.replace('\n', " ");
             println!("found {seed} {preset} {runs} {} {text}", failure.invariant);
@@ -42,6 +44,9 @@ fn main() -> ExitCode {
                 return ExitCode::SUCCESS;
             }
         }
+    }
+    if is_all {
+        println!("never {}", sometimes.missing().join(" "));
     }
     println!("clean {runs}");
     ExitCode::SUCCESS

@@ -507,8 +507,11 @@ impl World<'_> {
         if after.notices.given_up > before.notices.given_up {
             self.sometimes("receiver_dead");
         }
-        if leads && !led && self.has_unheard_master(node) {
-            self.sometimes("new_leader_in_grace");
+        if leads && !led {
+            self.leader_is_new();
+            if self.has_unheard_master(node) {
+                self.sometimes("new_leader_in_grace");
+            }
         }
         for effect in effects {
             match effect {

@@ -68,6 +68,22 @@ impl World<'_> {
         self.client_asks(client, node, request);
     }
 
+    /// Somebody leads: readers ask him at once, and whoever led before and does not know better. What is stale there is
+    /// stale for milliseconds.
+    pub(crate) fn leader_is_new(&mut self) {
+        let leaders: Vec<usize> = (0..self.nodes.len()).filter(|&it| self.is_leading(it)).collect();
+        for client in 0..self.clients.len() {
+            let actor = &mut self.clients[client];
+            if actor.trade != Trade::Reader || !actor.is_active {
+                continue;
+            }
+            let set = set_name(actor.random.index(self.plan.sets));
+            for &node in &leaders {
+                self.client_asks(client, node, request::info(&set));
+            }
+        }
+    }
+
     /// Sends a request of a client, over a connection that is opened if it must be.
     pub(crate) fn client_asks(&mut self, client: usize, node: usize, request: Request) {
         let place = self.clients[client].place;

@@ -154,6 +154,8 @@ impl Scratch {
     fn cargo(&self) -> Command {
         let mut cargo = Command::new("cargo");
         cargo.current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.build);
+        // What is not ours is built once, so it may be fast.
+        cargo.args(["--config", "profile.sim.package.\"*\".opt-level=3"]);
         cargo.env("CARGO_PROFILE_SIM_INCREMENTAL", "true");
         cargo.env("CARGO_PROFILE_SIM_OPT_LEVEL", "1").env("CARGO_PROFILE_SIM_DEBUG", "false");
         cargo

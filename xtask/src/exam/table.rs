@@ -2,7 +2,7 @@
 
 use super::catalogue::{Bug, root};
 use super::scratch::Verdict;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 const PAGE: &str = "docs/RELIABILITY.md";
@@ -12,7 +12,7 @@ const END: &str = "<!-- end of the exam -->";
 /// What came of one bug.
 #[derive(Debug)]
 pub(super) struct Row {
-    name: String,
+    pub(super) name: String,
     what: String,
     expected: String,
     /// By whom it was found, in words; or why it is not planted.
@@ -22,7 +22,8 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn of(bug: &Bug, verdicts: &[Verdict]) -> Self {
+    /// `asked`: after how many seeds each repetition gave up.
+    pub(super) fn of(bug: &Bug, verdicts: &[Verdict], asked: u64) -> Self {
         let mut by = BTreeSet::new();
         let mut counts = Vec::new();
         let mut misses = 0;
@@ -51,6 +52,7 @@ impl Row {
         }
         let worst = counts.iter().max().copied().unwrap_or(0);
         let seeds = match counts.len() {
+            0 if bug.is_planted() => format!("none of {asked}"),
             0 => "–".to_owned(),
             1 => worst.to_string(),
             _ => format!("{} / {worst}", median(&mut counts)),
@@ -83,29 +85,49 @@ pub(super) fn median(counts: &mut [u64]) -> u64 {
     counts.get(counts.len() / 2).copied().unwrap_or(0)
 }
 
-pub(super) fn text(rows: &[Row], commit: &str, seeds: u64, repeats: u64) -> String {
-    let planted = rows.iter().filter(|row| !row.found.starts_with("not planted")).count();
-    let missed = rows.iter().filter(|row| row.is_missed).count();
+/// The table: new rows where there are some, else those of `page`, which were found out at other commits.
+pub(super) fn text(page: &str, rows: &[Row], commit: &str) -> String {
+    let old = page.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END));
+    let mut lines: BTreeMap<String, String> = BTreeMap::new();
+    for line in old.map_or("", |(old, _)| old).lines().filter(|line| line.starts_with("| P")) {
+        let name = line.split(' ').nth(1).unwrap_or_default();
+        lines.insert(name.to_owned(), line.to_owned());
+    }
+    for Row { name, what, expected, found, seeds, .. } in rows {
+        let is_planted = !found.starts_with("not planted");
+        let commit = if is_planted { commit } else { "–" };
+        let line = format!("| {name} | {what} | {expected} | {found} | {seeds} | {commit} |");
+        lines.insert(name.clone(), line);
+    }
+    let count = |word: &str| lines.values().filter(|line| line.contains(word)).count();
+    let not_planted = count("| not planted");
+    let (missed, open) = (count("**not found**"), count("| not examined yet |"));
+    let planted = lines.len() - not_planted;
     let mut text = format!(
-        "`cargo xtask exam --seeds {seeds} --repeats {repeats}` at {commit}: {} of {planted} planted bugs found; {} of the list are not planted.\n\n\
-         | Bug | Planted (source) | Expected | Found by | Seeds{} |\n|---|---|---|---|---|\n",
-        planted - missed,
-        rows.len() - planted,
-        if repeats > 1 { ", median / worst" } else { "" },
+        "{planted} of {} are planted: {} found, {missed} not found, {open} not examined yet. The last \
+         column says at which commit.\n\n\
+         | Bug | Planted (source) | Expected | Found by | Seeds (of several repetitions: median / worst) | Commit |\n\
+         |---|---|---|---|---|---|\n",
+        lines.len(),
+        planted - missed - open,
     );
-    for row in rows {
-        let Row { name, what, expected, found, seeds, .. } = row;
-        text.push_str(&format!("| {name} | {what} | {expected} | {found} | {seeds} |\n"));
+    for line in lines.values() {
+        text.push_str(line);
+        text.push('\n');
     }
     text
 }
 
-/// Puts the table between the marks of the page.
-pub(super) fn write(table: &str) -> Result<(), String> {
+/// The page with the table.
+pub(super) fn page() -> Result<String, String> {
     let path = root().join(PAGE);
-    let page = fs::read_to_string(&path).map_err(|error| format!("{PAGE}: {error}"))?;
-    let page = replaced(&page, table).ok_or(format!("{PAGE} lacks the marks of the exam"))?;
-    fs::write(&path, page).map_err(|error| format!("{PAGE}: {error}"))
+    fs::read_to_string(&path).map_err(|error| format!("{PAGE}: {error}"))
+}
+
+/// Puts the table between the marks of the page.
+pub(super) fn write(page: &str, table: &str) -> Result<(), String> {
+    let page = replaced(page, table).ok_or(format!("{PAGE} lacks the marks of the exam"))?;
+    fs::write(root().join(PAGE), page).map_err(|error| format!("{PAGE}: {error}"))
 }
 
 fn replaced(page: &str, table: &str) -> Option<String> {
@@ -116,7 +138,32 @@ fn replaced(page: &str, table: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BEGIN, END, replaced};
+    use super::{BEGIN, END, Row, replaced, text};
+
+    #[test]
+    fn rows_that_were_not_asked_for_stay() {
+        let page = format!(
+            "{BEGIN}\n\n| P01 | a | R1 | R1 | 3 | old |\n| P02 | b | R2 | not examined yet | – | – |\n{END}"
+        );
+        let row = Row {
+            name: "P02".to_owned(),
+            what: "b".to_owned(),
+            expected: "R2".to_owned(),
+            found: "**not found**".to_owned(),
+            seeds: "none of 60".to_owned(),
+            is_missed: true,
+        };
+        let table = text(&page, &[row], "new");
+        assert!(
+            table.starts_with("2 of 2 are planted: 1 found, 1 not found, 0 not examined"),
+            "{table}"
+        );
+        assert!(table.contains("\n| P01 | a | R1 | R1 | 3 | old |\n"), "{table}");
+        assert!(
+            table.contains("\n| P02 | b | R2 | **not found** | none of 60 | new |\n"),
+            "{table}"
+        );
+    }
 
     #[test]
     fn only_what_stands_between_the_marks_is_replaced() {

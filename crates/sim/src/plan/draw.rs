@@ -10,7 +10,7 @@ use journal::Options;
 
 /// Which classes of faults a seed has.
 #[expect(clippy::struct_excessive_bools, reason = "one coin for each class")]
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Classes {
     crashes: bool,
     pauses: bool,
@@ -41,6 +41,11 @@ impl Classes {
             clocks: coin(),
             settings: coin(),
         };
+        if random.chance(200) && !is_calm && !is_reads {
+            // All about brokers: what controllers owe them is seen only while nothing happens to controllers.
+            let brokers = Self { brokers: true, ..Self::default() };
+            classes = Self { settings: classes.settings, ..brokers };
+        }
         if is_reads {
             (classes.disks, classes.damage, classes.brokers, classes.settings) = Default::default();
             classes.partitions = true;
