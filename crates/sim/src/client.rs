@@ -155,7 +155,8 @@ impl World<'_> {
 
     fn client_request(&mut self, client: usize) -> Option<Request> {
         let trade = self.clients[client].trade;
-        let ghosts = if matches!(trade, Trade::Rival | Trade::Vandal) { GHOST_SETS } else { 0 };
+        let has_ghosts = matches!(trade, Trade::Rival | Trade::Vandal | Trade::Operator);
+        let ghosts = if has_ghosts { GHOST_SETS } else { 0 };
         let index = self.clients[client].random.index(self.plan.sets + ghosts);
         if index >= self.plan.sets {
             self.beat_for_ghosts(client, index);

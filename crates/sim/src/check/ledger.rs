@@ -429,6 +429,11 @@ fn judge(
         (Command::CleanBrokerData(it), Some(_), Ok(Outcome::BrokersCleaned { removed, .. })) => {
             // Without a list only a recorded master protects a set, as upstream.
             let has_list = it.ids.as_deref().is_some_and(|ids| !ids.trim().is_empty());
+            let list = it.ids.as_deref().unwrap_or_default();
+            let named: Vec<i64> = list.split(';').filter_map(|id| id.trim().parse().ok()).collect();
+            if let Some(id) = removed.iter().find(|id| has_list && !named.contains(&id.0)) {
+                return Err(("C6", format!("{id} is cleaned and was not named")));
+            }
             let living = removed.iter().find(|id| has_list && it.evidence.is_alive(**id));
             match living {
                 Some(id) if !it.clean_living => {
