@@ -116,6 +116,19 @@ impl Controller {
         self.inquiries.ask(since, &broker.identity, &broker.address, why);
     }
 
+    /// A broker was not heard for a while, neither here nor by way of another peer. Whoever hears it is to pass it on;
+    /// if it has a connection to this peer, it is asked itself too.
+    fn silent(&mut self, now: Instant, slot: Slot, effects: &mut Vec<Effect>) {
+        let Some(broker) = self.liveness.get(slot) else { return };
+        let (since, is_closed) = (broker.heard, broker.connection.is_none());
+        let suspect = Suspect { broker: broker.identity.clone(), since, is_closed };
+        let number = self.inquiries.number();
+        self.ask_peers(now, number, &suspect, effects);
+        if !is_closed {
+            self.ask(now, slot, Why::Silent);
+        }
+    }
+
     /// Another peer saw a broker's connection close.
     fn closed_elsewhere(&mut self, now: Instant, broker: &BrokerIdentity) {
         let slot = self.liveness.slot(&broker.cluster, &broker.set, broker.id);
@@ -128,7 +141,7 @@ impl Controller {
     fn questioned(&mut self, now: Instant, silent_ms: u64, broker: &BrokerIdentity) -> bool {
         let slot = self.liveness.slot(&broker.cluster, &broker.set, broker.id);
         let Some(slot) = slot else { return false };
-        self.liveness.pass_on_next(slot);
+        self.liveness.asked(now, slot);
         self.liveness.get(slot).is_some_and(|broker| {
             broker.connection.is_some() || now.since_ms(broker.heard) < silent_ms
         })
@@ -211,7 +224,7 @@ impl Controller {
 
     /// What time alone brings: deadlines, silence, rounds that are over, brokers to ask again.
     pub(crate) fn watch_brokers(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        let ring = self.liveness.ring(now);
+        let ring = self.liveness.ring(now, self.leads());
         for dead in ring.dead {
             self.died(dead.identity, DeathReason::Deadline, effects);
         }
@@ -225,9 +238,7 @@ impl Controller {
             return;
         }
         for slot in ring.silent {
-            if self.liveness.get(slot).is_some_and(|broker| broker.connection.is_some()) {
-                self.ask(now, slot, Why::Silent);
-            }
+            self.silent(now, slot, effects);
         }
         for broker in self.inquiries.take_again(now) {
             let slot = self.liveness.slot(&broker.cluster, &broker.set, broker.id);
@@ -307,6 +318,7 @@ impl Controller {
         for slot in closed {
             self.ask(now, slot, Why::Closed);
         }
+        self.liveness.begin_leading(now);
     }
 
     /// A broker that became master before its first heartbeat is here, since it asked for itself, has time.

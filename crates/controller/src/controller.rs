@@ -24,6 +24,7 @@ use crate::snapshots::{Fetched, Part, Snapshots};
 use crate::waiting::{Forwards, Reads, Writes};
 use crate::waits::Waits;
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use consensus::{
@@ -92,6 +93,17 @@ pub struct Counts {
     pub refused_messages: u64,
     /// Probes of broker addresses.
     pub probes: u64,
+}
+
+/// A broker set that has living brokers, for its gauges.
+#[derive(Debug)]
+pub struct LiveSet<'a> {
+    /// Name of the set.
+    pub name: &'a str,
+    /// How many of its brokers this peer believes to be alive, by the cluster that they name.
+    pub alive: BTreeMap<&'a str, u64>,
+    /// Size of its sync-state set; 0 if it has none.
+    pub sync_state_set_size: u64,
 }
 
 /// The state of a controller in numbers, for status and metrics.
@@ -302,6 +314,11 @@ impl Controller {
         self.driver().map(Driver::peers).unwrap_or_default()
     }
 
+    /// Whether a client's request, or one that a peer sent on, waits here for its answer.
+    pub fn is_waited_for(&self) -> bool {
+        self.writes.len() + self.reads.len() + self.forwards.len() > 0
+    }
+
     /// The state in numbers.
     pub fn overview(&self) -> Overview {
         let sets = self.replicas.broker_sets();
@@ -347,15 +364,13 @@ impl Controller {
         others.filter_map(lag).collect()
     }
 
-    /// Living brokers by cluster and broker set, for the metric of that name; in no order that may be relied on.
-    pub fn living_brokers(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.liveness.iter().map(|(_, broker)| (&*broker.identity.cluster, &*broker.identity.set))
-    }
-
-    /// Size of the sync-state set of every known broker set, ascending by name.
-    pub fn sync_state_set_sizes(&self) -> impl Iterator<Item = (&str, u64)> {
-        let size = |ids: &[replicas::BrokerId]| u64::try_from(ids.len()).unwrap_or(u64::MAX);
-        self.replicas.broker_sets().map(move |(name, set)| (name, size(set.sync_state_set())))
+    /// The broker sets that have living brokers, of those whose name comes after `after`, ascending by name.
+    pub fn live_sets<'a>(&'a self, after: Option<&'a str>) -> impl Iterator<Item = LiveSet<'a>> {
+        self.liveness.sets_after(after).map(|(name, alive)| {
+            let set = self.replicas.broker_set(name);
+            let size = set.map_or(0, |set| set.sync_state_set().len());
+            LiveSet { name, alive, sync_state_set_size: u64::try_from(size).unwrap_or(u64::MAX) }
+        })
     }
 
     /// A number that is equal on all peers that have applied equally much.

@@ -255,6 +255,12 @@ impl Inquiries {
         }
     }
 
+    /// The number of a question that no round waits for.
+    pub(crate) fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+
     /// Opens the round that [`Finding::AskPeers`] asks for; `asked` are the peers that can be reached.
     pub(crate) fn open_round(
         &mut self,

@@ -66,7 +66,7 @@ mod turn;
 mod waiting;
 mod waits;
 
-pub use controller::{Controller, ControllerStartError, Counts, Overview, Start};
+pub use controller::{Controller, ControllerStartError, Counts, LiveSet, Overview, Start};
 pub use effect::{DeathReason, Effect, ElectionReason, ElectionResult, Founding, Note};
 pub use event::{AttemptId, Caller, ConnectionId, Event, Inspect, NoticeResult, ProbeResult};
 pub use inquiry::PROBES_IN_FLIGHT_MAX;

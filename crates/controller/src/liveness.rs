@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! heartbeat ──► heard() ── O(1): moves the deadline, leaves the alarm where it is
-//! alarm due ──► ring() ─── past the deadline: dead; not heard for 3 s: silent; else: set the alarm anew
+//! alarm due ──► ring() ─── past the deadline: dead; not heard for 3 s: silent, to a leader; else: set the alarm anew
 //! ```
 //!
 //! Every broker has one alarm in a heap. A heartbeat only moves the broker's *deadline*; the alarm is looked at
-//! when it rings, about every [`SILENCE_MS`] for each broker. So a heartbeat costs no heap operation, nothing ever scans
+//! when it rings, about every [`SILENCE_MS`] for each broker on the leader, and once in its time-out elsewhere. So a heartbeat costs no heap operation, nothing ever scans
 //! all brokers, and expiry is exact to the microsecond at which the core is woken.
 //!
 //! Invariants: a listed broker stands in `by_set` once, in `by_connection` at most once, and has an alarm that
@@ -22,6 +22,7 @@ use alloc::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use alloc::vec::Vec;
 use consensus::PeerId;
 use core::cmp::Reverse;
+use core::ops::Bound;
 use protocol::BrokerHeartbeat;
 use replicas::{Alive, BrokerId};
 
@@ -41,8 +42,18 @@ pub(crate) const SILENCE_MS: u64 = 3_000;
 /// Pause before such a broker is asked again, in ms.
 pub(crate) const SILENCE_AGAIN_MS: u64 = 1_000;
 
-/// How often a follower tells the leader that it hears a broker, in ms.
+/// How often a follower tells the leader that it hears a broker, in ms, if the leader asked for it lately or the
+/// broker's time-out is too short to wait for a question.
 pub(crate) const PASS_ON_MS: u64 = 2_000;
+
+/// The same for all other brokers, in ms: those that the leader hears itself, nearly always.
+pub(crate) const PASS_ON_UNASKED_MS: u64 = 10_000;
+
+/// A question of the leader counts so long, in ms. Then silence makes it ask again.
+pub(crate) const ASKED_MS: u64 = 60_000;
+
+/// From this time-out on, in ms, the leader notices silence and asks in time.
+const ASKABLE_TIMEOUT_MS: i64 = 9_000;
 
 /// What another peer heard counts only if this peer did not hear the broker itself for so long, in ms: one
 /// heartbeat and a half. So the last sign of a broker is not heard a second time, later, by a detour. What came by a
@@ -93,8 +104,17 @@ pub(crate) struct Broker {
     pub(crate) connection: Option<ConnectionId>,
     /// The leader that was told last that this peer hears the broker, and when.
     passed_on: Option<(PeerId, Instant)>,
+    /// When a leader asked last whether this peer hears the broker.
+    asked: Option<Instant>,
     alarm: Instant,
     generation: u64,
+}
+
+impl Broker {
+    /// Whether the leader does not hear it itself, as far as this peer knows.
+    fn is_asked(&self, now: Instant) -> bool {
+        self.asked.is_some_and(|asked| now.since_ms(asked) < ASKED_MS)
+    }
 }
 
 /// What a heartbeat changed.
@@ -208,13 +228,19 @@ impl Liveness {
         Ok(Heard { slot: Slot { index, generation }, is_new_address, is_new })
     }
 
-    /// Whether `leader` is to be told that this peer hears the broker; the next time is [`PASS_ON_MS`] later, or
-    /// a third of a shorter time-out.
+    /// Whether `leader` is to be told that this peer hears the broker.
+    ///
+    /// A leader hears nearly every broker itself, so it is told rarely, until it asks; but at once if it is new, and
+    /// often of a broker whose time-out leaves no time to ask.
     pub(crate) fn must_pass_on(&mut self, now: Instant, slot: Slot, leader: PeerId) -> bool {
         let Some(broker) = self.brokers.get_mut(slot.index).and_then(Option::as_mut) else {
             return false;
         };
-        let pause = u64::try_from(broker.timeout_ms / 3).unwrap_or_default().min(PASS_ON_MS);
+        let pause = if broker.is_asked(now) || broker.timeout_ms < ASKABLE_TIMEOUT_MS {
+            u64::try_from(broker.timeout_ms / 3).unwrap_or_default().min(PASS_ON_MS)
+        } else {
+            PASS_ON_UNASKED_MS
+        };
         let is_fresh =
             broker.passed_on.is_some_and(|(told, at)| told == leader && now.since_ms(at) < pause);
         if !is_fresh {
@@ -223,10 +249,12 @@ impl Liveness {
         !is_fresh
     }
 
-    /// The next heartbeat of the broker is passed on, however soon it comes.
-    pub(crate) fn pass_on_next(&mut self, slot: Slot) {
+    /// The leader asked whether this peer hears the broker: the next heartbeat is passed on however soon it comes, and
+    /// for a while those after it now and then.
+    pub(crate) fn asked(&mut self, now: Instant, slot: Slot) {
         if let Some(broker) = self.brokers.get_mut(slot.index).and_then(Option::as_mut) {
             broker.passed_on = None;
+            broker.asked = Some(now);
         }
     }
 
@@ -237,15 +265,11 @@ impl Liveness {
         Some(&broker.identity)
     }
 
-    /// Brokers that reach the leader by way of another peer: on a follower those it passes on to `leader`, on the
+    /// Brokers that reach the leader by way of another peer: on a follower those that the leader asked it for, on the
     /// leader itself those that it hears on no connection of its own.
     pub(crate) fn relayed(&self, now: Instant, (me, leader): (PeerId, PeerId)) -> usize {
         let is_relayed = |broker: &Broker| {
-            if me == leader {
-                return broker.connection.is_none();
-            }
-            let told = broker.passed_on.filter(|(told, _)| *told == leader);
-            told.is_some_and(|(_, at)| now.since_ms(at) < 2 * PASS_ON_MS)
+            if me == leader { broker.connection.is_none() } else { broker.is_asked(now) }
         };
         self.iter().filter(|(_, broker)| is_relayed(broker)).count()
     }
@@ -271,8 +295,9 @@ impl Liveness {
         slots
     }
 
-    /// Looks at every alarm that is due: removes the brokers whose deadline has passed, names the silent ones.
-    pub(crate) fn ring(&mut self, now: Instant) -> Ring {
+    /// Looks at every alarm that is due: removes the brokers whose deadline has passed, and names the silent ones if
+    /// somebody asks those (`is_leader`); else their alarms are not looked at before the deadline.
+    pub(crate) fn ring(&mut self, now: Instant, is_leader: bool) -> Ring {
         let mut ring = Ring::default();
         if now < self.not_before {
             return ring;
@@ -293,7 +318,9 @@ impl Liveness {
                 continue;
             }
             let silence = broker.heard.plus_ms(SILENCE_MS);
-            let next = if silence < now {
+            let next = if !is_leader {
+                broker.deadline
+            } else if silence < now {
                 ring.silent.push(Slot { index, generation });
                 now.plus_ms(SILENCE_AGAIN_MS)
             } else {
@@ -303,6 +330,18 @@ impl Liveness {
             self.alarms.push(Reverse((broker.alarm, index, generation)));
         }
         ring
+    }
+
+    /// This peer leads from now on: silence counts.
+    pub(crate) fn begin_leading(&mut self, now: Instant) {
+        for (index, broker) in self.brokers.iter_mut().enumerate() {
+            let Some(broker) = broker else { continue };
+            let alarm = broker.heard.plus_ms(SILENCE_MS).max(now);
+            if alarm < broker.alarm {
+                broker.alarm = alarm;
+                self.alarms.push(Reverse((alarm, index, broker.generation)));
+            }
+        }
     }
 
     /// Takes a broker out of the table, since it is known to be dead.
@@ -383,6 +422,22 @@ impl Liveness {
         })
     }
 
+    /// How many brokers of each set are in the table, by cluster, of the sets whose name comes after `after`, ascending
+    /// by name.
+    pub(crate) fn sets_after<'a>(
+        &'a self,
+        after: Option<&'a str>,
+    ) -> impl Iterator<Item = (&'a str, BTreeMap<&'a str, u64>)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.by_set.range::<str, _>((from, Bound::Unbounded)).map(|(name, indices)| {
+            let mut alive = BTreeMap::new();
+            for broker in indices.iter().filter_map(|&index| self.brokers.get(index)?.as_ref()) {
+                *alive.entry(&*broker.identity.cluster).or_default() += 1;
+            }
+            (&**name, alive)
+        })
+    }
+
     /// How many brokers are in the table.
     pub(crate) fn len(&self) -> usize {
         self.brokers.len() - self.free.len()
@@ -449,6 +504,7 @@ impl Liveness {
             deadline,
             connection: None,
             passed_on: None,
+            asked: None,
             alarm,
             generation,
         };

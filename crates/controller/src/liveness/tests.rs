@@ -1,8 +1,8 @@
 //! The table alone: who is alive when, and what an alarm finds.
 
 use super::{
-    CLOSED_MAX, LIVE_BROKERS_MAX, Liveness, PASS_ON_MS, Ring, SILENCE_AGAIN_MS, SILENCE_MS,
-    TableFull,
+    ASKED_MS, CLOSED_MAX, LIVE_BROKERS_MAX, Liveness, PASS_ON_MS, PASS_ON_UNASKED_MS, Ring,
+    SILENCE_AGAIN_MS, SILENCE_MS, TableFull,
 };
 use crate::event::ConnectionId;
 use crate::instant::Instant;
@@ -41,7 +41,7 @@ fn ids(ring: &Ring) -> Vec<i64> {
 fn ring_until(table: &mut Liveness, end: Instant) -> (Vec<(u64, i64)>, Vec<u64>) {
     let (mut dead, mut silent) = (Vec::new(), Vec::new());
     while let Some(next) = table.next_alarm().filter(|next| *next <= end) {
-        let ring = table.ring(next);
+        let ring = table.ring(next, true);
         dead.extend(ids(&ring).into_iter().map(|id| (next.as_micros(), id)));
         silent.extend(ring.silent.iter().map(|_| next.as_micros() / 1_000));
     }
@@ -79,7 +79,7 @@ fn time_outs_and_their_borders() {
         table.heard(at(50), on(1), 1, &beat(timeout_ms)).unwrap();
         assert_eq!(table.is_alive(at(50), CLUSTER, SET, 1), timeout_ms == 0, "{timeout_ms}");
         assert!(!table.is_alive(at(51), CLUSTER, SET, 1), "{timeout_ms}: dead at once");
-        assert_eq!(ids(&table.ring(at(51))), [1], "{timeout_ms}");
+        assert_eq!(ids(&table.ring(at(51), true)), [1], "{timeout_ms}");
     }
     let mut table = Liveness::default();
     let none = BrokerHeartbeat { heartbeat_timeout_ms: None, ..beat(0) };
@@ -92,7 +92,7 @@ fn heartbeats_move_the_deadline_without_a_new_alarm() {
     let mut table = Liveness::default();
     for second in 0..100 {
         table.heard(at(second * 1_000), on(1), 1, &beat(10_000)).unwrap();
-        assert!(ids(&table.ring(at(second * 1_000))).is_empty());
+        assert!(ids(&table.ring(at(second * 1_000), true)).is_empty());
         assert!(table.alarms.len() <= 2, "one alarm, and one that is void");
     }
     let (dead, _) = ring_until(&mut table, at(200_000));
@@ -146,9 +146,9 @@ fn after_a_pause_nobody_expires_for_a_while() {
     table.forgive_until(at(23_000));
     assert!(table.is_alive(at(22_999), CLUSTER, SET, 1));
     assert!(!table.is_alive(at(22_999), CLUSTER, SET, 2), "who asked to be dead is");
-    assert!(ids(&table.ring(at(22_999))).is_empty());
+    assert!(ids(&table.ring(at(22_999), true)).is_empty());
     assert_eq!(table.next_alarm(), Some(at(23_000)));
-    let mut dead = ids(&table.ring(at(23_000)));
+    let mut dead = ids(&table.ring(at(23_000), true));
     dead.sort_unstable();
     assert_eq!(dead, [1, 2]);
     table.forgive_until(at(1));
@@ -282,21 +282,36 @@ fn evidence_is_of_one_cluster_and_of_the_living() {
 }
 
 #[test]
-fn the_leader_is_told_now_and_then() {
+fn the_leader_is_told_rarely_until_it_asks() {
     let mut table = Liveness::default();
     let slot = table.heard(at(0), on(1), 1, &beat(10_000)).unwrap().slot;
     let (one, two) = (PeerId(1), PeerId(2));
     assert!(table.must_pass_on(at(0), slot, one));
-    assert!(!table.must_pass_on(at(PASS_ON_MS - 1), slot, one));
-    assert!(table.must_pass_on(at(PASS_ON_MS - 1), slot, two), "another leader knows nothing");
-    assert!(table.must_pass_on(at(2 * PASS_ON_MS), slot, two));
-    table.pass_on_next(slot);
-    assert!(table.must_pass_on(at(2 * PASS_ON_MS), slot, two));
-    // A third of a short time-out, so that two may be lost.
+    assert!(!table.must_pass_on(at(PASS_ON_UNASKED_MS - 1), slot, one));
+    assert!(table.must_pass_on(at(PASS_ON_UNASKED_MS - 1), slot, two), "a new one knows nothing");
+    assert!(!table.must_pass_on(at(2 * PASS_ON_UNASKED_MS - 2), slot, two));
+    assert!(table.must_pass_on(at(2 * PASS_ON_UNASKED_MS), slot, two));
+    // Asked: at once, then often, until the question is forgotten.
+    let asked = 3 * PASS_ON_UNASKED_MS;
+    table.asked(at(asked), slot);
+    assert_eq!(table.relayed(at(asked), (one, two)), 1);
+    assert!(table.must_pass_on(at(asked), slot, two));
+    assert!(!table.must_pass_on(at(asked + PASS_ON_MS - 1), slot, two));
+    assert!(table.must_pass_on(at(asked + PASS_ON_MS), slot, two));
+    let late = asked + ASKED_MS;
+    assert_eq!(table.relayed(at(late), (one, two)), 0);
+    assert!(table.must_pass_on(at(late), slot, two));
+    assert!(!table.must_pass_on(at(late + PASS_ON_MS), slot, two));
+}
+
+/// A third of a short time-out, so that two may be lost.
+#[test]
+fn the_leader_is_told_in_time_of_brokers_that_die_soon() {
+    let mut table = Liveness::default();
     let slot = table.heard(at(0), on(1), 2, &beat(900)).unwrap().slot;
-    assert!(table.must_pass_on(at(0), slot, one));
-    assert!(!table.must_pass_on(at(299), slot, one));
-    assert!(table.must_pass_on(at(300), slot, one));
+    for (ms, is_told) in [(0, true), (299, false), (300, true), (599, false), (600, true)] {
+        assert_eq!(table.must_pass_on(at(ms), slot, PeerId(1)), is_told, "{ms}");
+    }
 }
 
 #[test]
@@ -350,10 +365,10 @@ proptest! {
                 Step::Closed(connection) => drop(table.closed(ConnectionId(connection))),
                 Step::Pass(ms) => {
                     now += ms;
-                    table.ring(at(now));
+                    table.ring(at(now), true);
                 }
             }
-            table.ring(at(now));
+            table.ring(at(now), true);
             deadlines.retain(|_, deadline| *deadline >= now);
             prop_assert_eq!(table.len(), deadlines.len());
             for id in 1..5 {
