@@ -19,11 +19,12 @@
 
 mod limited;
 mod page;
+mod thread;
 
 use core::fmt;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -32,12 +33,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::Value;
-use tokio::net::TcpListener;
 
 use crate::config::AdminAddress;
 use crate::metrics::{CONTENT_TYPE, Metrics};
 use limited::Limited;
 pub use limited::{CONNECTIONS_MAX, IDLE_SECS_MAX};
+pub(crate) use thread::AdminThread;
 
 /// Which of the three health questions is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +54,7 @@ pub enum Probe {
 /// `Ok`, or the reason why not.
 pub type Verdict = Result<(), String>;
 
-/// Where the answers come from. Both functions are called on the runtime and must not wait.
+/// Where the answers come from. Both functions are called on the thread of the pages and must not wait.
 #[derive(Clone)]
 pub struct Source {
     /// The metrics.
@@ -82,10 +83,10 @@ impl Admin {
     ///
     /// # Errors
     /// The address was asked for and is busy, or its host is not ours.
-    pub async fn bind(wanted: AdminAddress) -> io::Result<Self> {
-        let listener = match TcpListener::bind(wanted.address).await {
+    pub fn bind(wanted: AdminAddress) -> io::Result<Self> {
+        let listener = match TcpListener::bind(wanted.address) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && !wanted.is_explicit => {
-                TcpListener::bind((wanted.address.ip(), 0)).await?
+                TcpListener::bind((wanted.address.ip(), 0))?
             }
             bound => bound?,
         };
@@ -97,8 +98,8 @@ impl Admin {
     ///
     /// # Errors
     /// The address is busy or unknown.
-    pub async fn bind_host(host: &str, port: u16) -> io::Result<Self> {
-        let listener = TcpListener::bind((host, port)).await?;
+    pub fn bind_host(host: &str, port: u16) -> io::Result<Self> {
+        let listener = TcpListener::bind((host, port))?;
         let address = listener.local_addr()?;
         Ok(Self { listener, address })
     }
@@ -112,13 +113,15 @@ impl Admin {
     /// Serves `router` until `stop` is ready and open requests are answered.
     ///
     /// # Errors
-    /// None that the runtime reports today; accepting goes on after an error.
+    /// The socket cannot be made non-blocking, or is not taken by the runtime; accepting goes on after an error.
     pub async fn serve(
         self,
         router: Router,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
-        axum::serve(Limited::new(self.listener), router).with_graceful_shutdown(stop).await
+        self.listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(self.listener)?;
+        axum::serve(Limited::new(listener), router).with_graceful_shutdown(stop).await
     }
 }
 

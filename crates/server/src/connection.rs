@@ -6,6 +6,8 @@
 //!
 //! A connection is a client's until its first frame is a peer's hello ([`crate::hello`]); then it carries batches.
 
+mod reader;
+
 use crate::change;
 use crate::config::Config;
 use crate::hello::{Hello, LINK_VERSION, unpack};
@@ -15,18 +17,13 @@ use bytes::{Buf, Bytes, BytesMut};
 use controller::{Caller, ConnectionId, ElectionOrder, Event, Inspect, Instant, PeerId, seat};
 use protocol::{Frame, HeaderEncoding, Request, Response, code, private};
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
 use std::io::ErrorKind;
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
-use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
 
-/// Bytes read at once.
-const READ_BYTES: usize = 16 * 1_024;
+pub(crate) use reader::{Reader, open, serve_peers};
 
 /// Requests of one connection that may be unanswered; then nothing is read from it.
 const IN_FLIGHT_MAX: u32 = 256;
@@ -114,7 +111,7 @@ impl InboundLimits {
 struct Close(&'static str);
 
 impl Connection {
-    /// The connection, and the half from which [`serve`] reads it.
+    /// The connection, and the half from which a [`Reader`] reads it.
     fn new(id: ConnectionId, stream: TcpStream, now: Instant) -> (Self, OwnedReadHalf) {
         let (reading, stream) = stream.into_split();
         let connection = Self {
@@ -134,12 +131,10 @@ impl Connection {
         (connection, reading)
     }
 
-    /// Appends an answer; it leaves with [`Self::flush`]. One-way callers get nothing.
+    /// Appends an answer; it leaves with [`Self::flush`]. One-way callers get none.
     pub(crate) fn answer(&self, caller: &Caller, response: &Response) {
         self.in_flight.set(self.in_flight.get().saturating_sub(1));
-        if !caller.is_one_way {
-            response.encode(caller.opaque, caller.encoding, &mut self.out.borrow_mut());
-        }
+        response.encode(caller.opaque, caller.encoding, &mut self.out.borrow_mut());
     }
 
     /// Writes what waits, as far as the socket takes it; a task writes the rest.
@@ -229,126 +224,6 @@ impl Connection {
     }
 }
 
-/// Takes an accepted socket in. It is counted here and now, so that a burst cannot exceed the limit before any of its
-/// connections has been read.
-pub(crate) fn open(shared: &Rc<Shared>, stream: TcpStream) {
-    let id = shared.next_connection();
-    let (connection, reading) = Connection::new(id, stream, shared.clock.now());
-    let connection = Rc::new(connection);
-    shared.connections.borrow_mut().insert(id, Rc::clone(&connection));
-    tokio::task::spawn_local(serve(Rc::clone(shared), connection, reading));
-}
-
-/// Reads a connection to its end, then tells the core.
-async fn serve(shared: Rc<Shared>, connection: Rc<Connection>, reading: OwnedReadHalf) {
-    let id = connection.id;
-    if let Some(Close(limit)) = read_all(&shared, &connection, reading).await.err() {
-        shared.metrics.refused(limit);
-        tracing::debug!(connection = id.0, limit, "connection closed");
-    }
-    connection.close();
-    shared.inbound_bytes.update(|bytes| bytes - connection.held_bytes.take());
-    shared.connections.borrow_mut().remove(&id);
-    match connection.kind.get() {
-        Kind::Client => shared.tell(Event::ConnectionClosed { connection: id }),
-        Kind::Peer(peer) => {
-            let mut newest = shared.peer_connections.borrow_mut();
-            if newest.get(&peer) == Some(&id) {
-                newest.remove(&peer);
-            }
-        }
-    }
-}
-
-async fn read_all(
-    shared: &Rc<Shared>,
-    connection: &Rc<Connection>,
-    mut reading: OwnedReadHalf,
-) -> Result<(), Close> {
-    let mut partial = BytesMut::new();
-    loop {
-        while !connection.has_room() {
-            connection.room.notified().await;
-            if connection.is_closed.get() {
-                // What waits to be written never leaves any more, so there will never be room.
-                return Ok(());
-            }
-        }
-        while shared.inbox.has_urgent_backlog() {
-            tokio::task::yield_now().await;
-        }
-        let read =
-            poll_fn(|context| poll_read(shared, connection, &mut reading, &mut partial, context));
-        if read.await? == Read::End {
-            return Ok(());
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Read {
-    Some,
-    End,
-}
-
-/// One read and the frames in it.
-///
-/// The runtime's own `read_buf` knows that a read which did not fill the buffer emptied the socket; a hand-made loop
-/// of `readable` and `try_read` would ask the kernel once more for every request. The future is made anew at each
-/// poll, so that the shared buffer is borrowed only while it is polled.
-fn poll_read(
-    shared: &Rc<Shared>,
-    connection: &Rc<Connection>,
-    reading: &mut OwnedReadHalf,
-    partial: &mut BytesMut,
-    context: &mut Context<'_>,
-) -> Poll<Result<Read, Close>> {
-    let mut scratch = shared.scratch.borrow_mut();
-    let buffer = if partial.is_empty() { &mut *scratch } else { &mut *partial };
-    buffer.reserve(READ_BYTES);
-    match pin!(reading.read_buf(buffer)).poll(context) {
-        Poll::Pending => return Poll::Pending,
-        Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Ok(Read::End)),
-        Poll::Ready(Ok(_some)) => {}
-    }
-    let now = shared.clock.now();
-    connection.last_active.set(now);
-    let mut result = Ok(());
-    let mut has_frame = false;
-    while result.is_ok() {
-        match protocol::split(buffer) {
-            Ok(Some(frame)) => {
-                has_frame = true;
-                result = take_frame(shared, connection, now, frame);
-            }
-            Ok(None) => break,
-            Err(_malformed) => result = Err(Close("malformed frame")),
-        }
-    }
-    if partial.is_empty() && !scratch.is_empty() {
-        // The beginning of a frame moves to a buffer of the connection's own.
-        *partial = BytesMut::from(&scratch[..]);
-    }
-    scratch.clear();
-    if partial.is_empty() && partial.capacity() > 0 {
-        *partial = BytesMut::new();
-    }
-    // A busy connection may end every read in the middle of a frame; what counts is the age of that one.
-    let older = connection.partial.get().filter(|_| !has_frame);
-    let since = older.map_or(now, |older| older.since);
-    let has_header = protocol::has_header(partial);
-    connection.partial.set((!partial.is_empty()).then_some(Partial { since, has_header }));
-    let held_bytes = partial.capacity();
-    let before = connection.held_bytes.replace(held_bytes);
-    let inbound_bytes = shared.inbound_bytes.get() + held_bytes - before;
-    shared.inbound_bytes.set(inbound_bytes);
-    let is_client = connection.kind.get() == Kind::Client;
-    if is_client && held_bytes > 0 && inbound_bytes > shared.inbound_limits.bytes_max {
-        result = result.and(Err(Close("inboundBytesMax")));
-    }
-    Poll::Ready(result.map(|()| Read::Some))
-}
-
 fn take_frame(
     shared: &Rc<Shared>,
     connection: &Rc<Connection>,
@@ -373,7 +248,9 @@ fn take_frame(
         code: frame.header.code,
         received: now,
     };
-    connection.in_flight.set(connection.in_flight.get() + 1);
+    if !caller.is_one_way {
+        connection.in_flight.set(connection.in_flight.get() + 1);
+    }
     let answer = if let Some((limit, maximum)) = body_limit_broken(&frame) {
         shared.metrics.refused(limit);
         Some(refuse::body_too_long(limit, maximum))
@@ -384,8 +261,10 @@ fn take_frame(
     };
     if let Some(response) = answer {
         shared.metrics.answered(&caller, response.code, now);
-        connection.answer(&caller, &response);
-        connection.flush();
+        if !caller.is_one_way {
+            connection.answer(&caller, &response);
+            connection.flush();
+        }
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use crate::notes;
 use crate::orders::Orders;
 use crate::outgoing::Outgoing;
 use crate::peer_link::{PeerLink, Pushed};
+use crate::rest::Rest;
 use crate::shared::Shared;
 use crate::writer::{Done, Order};
 use controller::{ConnectionId, Controller, Effect, Event, Founding, Instant, PeerId, seat};
@@ -46,6 +47,7 @@ pub(crate) struct Core {
     pub(crate) orders: Orders,
     pub(crate) done: Receiver<Done>,
     pub(crate) gauges: notes::Gauges,
+    pub(crate) rest: Rest,
 }
 
 impl Core {
@@ -81,6 +83,7 @@ impl Core {
                 shared.wake.notify_one();
             }
             let now = shared.clock.now();
+            let is_quiet = self.rest.turn(now, &events);
             for event in events.drain(..) {
                 self.controller.handle(now, event, &mut effects);
             }
@@ -106,6 +109,9 @@ impl Core {
                 return end;
             }
             self.gauges.publish_if_due(now, &self.controller, &shared.metrics);
+            if is_quiet && !self.controller.is_waited_for() && !self.orders.are_owed() {
+                self.rest.allow();
+            }
             // A turn that always leaves work for the next must not keep sockets and timers waiting for ever.
             tokio::task::coop::consume_budget().await;
         }
@@ -128,6 +134,9 @@ impl Core {
         match effect {
             Effect::Reply { caller, response } => {
                 self.shared.metrics.answered(&caller, response.code, now);
+                if caller.is_one_way {
+                    return;
+                }
                 if let Some(connection) = self.shared.connection(caller.connection) {
                     connection.answer(&caller, &response);
                     replied.insert(caller.connection);

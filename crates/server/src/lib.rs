@@ -37,6 +37,8 @@ mod outgoing;
 mod peer_link;
 pub mod properties;
 mod refuse;
+mod rest;
+mod set_walk;
 mod shared;
 mod writer;
 

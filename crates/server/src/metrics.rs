@@ -210,8 +210,8 @@ pub struct Snapshot {
     /// Bytes of the journal's files, which are all there is in the folder of the data: upstream's
     /// disk usage too. 0 until the journal has told.
     pub journal_bytes: u64,
-    /// One element per broker set.
-    pub broker_sets: Vec<BrokerSetGauges>,
+    /// One element per broker set and cluster.
+    pub broker_sets: Arc<Vec<BrokerSetGauges>>,
     /// Depth of each queue.
     pub queue_depths: Vec<(&'static str, u64)>,
 }

@@ -4,7 +4,7 @@
 //! somebody else is found out before the disk is touched. The port is open before there is a quorum, since
 //! orchestrators probe it by TCP; readiness is another question (`/readyz`).
 
-use crate::admin::{self, Admin};
+use crate::admin::{self, Admin, AdminThread};
 use crate::clock::{Clock, wall_nanos};
 use crate::config::{Config, Durability, Exporter, SocketConfig, Style};
 use crate::connection;
@@ -17,6 +17,7 @@ use crate::notes::Gauges;
 use crate::orders::Orders;
 use crate::outgoing::Outgoing;
 use crate::peer_link::PeerLink;
+use crate::rest::{Pillow, Rest};
 use crate::shared::{Shared, live_settings};
 use crate::writer::{self, ORDERS_MAX};
 use controller::{
@@ -40,6 +41,9 @@ const BACKLOG: u32 = 1_024;
 
 /// What the writer may have said and the core not yet heard.
 const DONE_MAX: usize = 4_096;
+
+/// Connections that said to be a peer's and are not read among those yet.
+const PEER_READERS_MAX: usize = 64;
 
 /// How often idle and slow connections are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -99,9 +103,12 @@ pub fn run(config: Config, version: &str, on_start: impl FnOnce()) -> Result<(),
     let system = |what| move |source| NodeError::System { what, source };
     let mut on_start = Some(on_start);
     loop {
+        let pillow = Pillow::default();
+        let hook = pillow.clone();
         // With the runtime and the set go all tasks and sockets, so that a second life finds its ports free.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
+            .on_thread_park(move || hook.rest())
             .build()
             .map_err(system("start the runtime"))?;
         let started = || {
@@ -110,7 +117,7 @@ pub fn run(config: Config, version: &str, on_start: impl FnOnce()) -> Result<(),
             }
         };
         // Boxed, since the state of a whole node is too much for a stack frame.
-        let life = Box::pin(serve(config.clone(), version, started));
+        let life = Box::pin(serve(config.clone(), version, pillow, started));
         if LocalSet::new().block_on(&runtime, life)? == Life::Over {
             return Ok(());
         }
@@ -127,13 +134,18 @@ enum Life {
     Anew,
 }
 
-async fn serve(config: Config, version: &str, on_start: impl FnOnce()) -> Result<Life, NodeError> {
+async fn serve(
+    config: Config,
+    version: &str,
+    pillow: Pillow,
+    on_start: impl FnOnce(),
+) -> Result<Life, NodeError> {
     let clock = Clock::start();
     let me = PeerId(config.me.peer_id);
     refuse_java_store(&config)?;
     let shares = descriptors::claim().map_err(NodeError::Descriptors)?;
     let sockets = bind_all(&config)?;
-    let pages = bind_pages(&config).await?;
+    let pages = bind_pages(&config)?;
     let (journal, recovered) = open_journal(&config, me)?;
     let nonce = draw_nonce();
     let listeners = listen(sockets)?;
@@ -143,7 +155,9 @@ async fn serve(config: Config, version: &str, on_start: impl FnOnce()) -> Result
     let controller = Controller::new(clock.now(), settings, start_of(recovered))?;
     let hello = Hello { version: LINK_VERSION, cluster: config.cluster_id, peer: member, nonce };
     let metrics = Metrics::new(&config);
-    let shared = Rc::new(Shared::new(clock, config, metrics, hello, shares.accepted));
+    let (peer_readers, peers) = channel(PEER_READERS_MAX);
+    let accepted = (shares.accepted, peer_readers);
+    let shared = Rc::new(Shared::new(clock, config, metrics, hello, accepted));
 
     let (orders, orders_in) = sync_channel(ORDERS_MAX);
     let (done_out, done) = channel(DONE_MAX);
@@ -164,19 +178,27 @@ async fn serve(config: Config, version: &str, on_start: impl FnOnce()) -> Result
     let teller = Rc::clone(&shared);
     let tell = Rc::new(move |event| teller.tell(event));
     let outgoing = Outgoing::new(connect_timeout, shares, tell);
+    // All clients take turns with each peer and each task here as if they were one.
+    let clients = LocalSet::new();
     for listener in listeners {
-        tokio::task::spawn_local(accept(Rc::clone(&shared), listener));
+        clients.spawn_local(accept(Rc::clone(&shared), listener));
     }
+    tokio::task::spawn_local(clients);
+    tokio::task::spawn_local(connection::serve_peers(Rc::clone(&shared), peers));
     tokio::task::spawn_local(sweep(Rc::clone(&shared)));
     tokio::task::spawn_local(wait_for_signal(Rc::clone(&shared)));
     let gauges = Gauges::new(&shared.config, clock);
-    serve_pages(pages, &gauges, &shared.metrics);
+    let page = admin::router(gauges.pages(&shared.metrics));
+    let routers = [page, admin::metrics_router(shared.metrics.clone())];
+    let _pages = AdminThread::start(pages.into_iter().zip(routers).collect())
+        .map_err(|source| NodeError::System { what: "start the admin thread", source })?;
     tracing::info!(admin = admin_text, "listening");
     on_start();
 
     let controller = Box::new(controller);
     let orders = Orders::new(orders);
-    let core = Core { shared, controller, links, outgoing, orders, done, gauges };
+    let rest = Rest::new(pillow, clock.now());
+    let core = Core { shared, controller, links, outgoing, orders, done, gauges, rest };
     let end = Box::pin(core.run()).await;
     // The core is gone, and with it the orders: the writer finishes what it has and ends.
     let is_clean = writer.join().is_ok();
@@ -278,27 +300,16 @@ fn core_settings(
 }
 
 /// The admin address first; the page of the exporter `PROM` after it, if it is asked for.
-async fn bind_pages(config: &Config) -> Result<Vec<Admin>, NodeError> {
+fn bind_pages(config: &Config) -> Result<Vec<Admin>, NodeError> {
     let listen = |address| move |source| NodeError::Listen { address, source };
     let wanted = config.admin;
-    let mut pages = vec![Admin::bind(wanted).await.map_err(listen(wanted.address.to_string()))?];
+    let mut pages = vec![Admin::bind(wanted).map_err(listen(wanted.address.to_string()))?];
     if config.metrics.exporter == Exporter::Prom {
         let (host, port) = &config.metrics.prom_address;
-        let page = Admin::bind_host(host, *port).await;
+        let page = Admin::bind_host(host, *port);
         pages.push(page.map_err(listen(format!("{host}:{port}")))?);
     }
     Ok(pages)
-}
-
-fn serve_pages(pages: Vec<Admin>, gauges: &Gauges, metrics: &Metrics) {
-    let routers = [admin::router(gauges.pages(metrics)), admin::metrics_router(metrics.clone())];
-    for (page, router) in pages.into_iter().zip(routers) {
-        tokio::task::spawn_local(async move {
-            if let Err(error) = page.serve(router, std::future::pending()).await {
-                tracing::error!(%error, "admin pages ended");
-            }
-        });
-    }
 }
 
 /// A number that no earlier start of this peer drew: the clock and the process id are enough, since two starts of

@@ -6,13 +6,13 @@
 use crate::admin::{Probe, Source, Verdict};
 use crate::config::Config;
 use crate::metrics::{
-    AppendResult, BrokerSetGauges, ElectionReason, ElectionResult, ExpiryReason, Metrics,
-    NoticeResult, RequestKind, Role, Snapshot,
+    AppendResult, ElectionReason, ElectionResult, ExpiryReason, Metrics, NoticeResult, RequestKind,
+    Role, Snapshot,
 };
+use crate::set_walk::SetWalk;
 use crate::shared::Shared;
 use controller::{Caller, Controller, DeathReason, Instant, Note, NoticeCounts, Overview, seat};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How often gauges are published, in ms.
@@ -131,6 +131,7 @@ pub(crate) struct Gauges {
     pub(crate) journal_bytes: u64,
     published: Arc<Mutex<Published>>,
     due: Instant,
+    sets: SetWalk,
     notices: NoticeCounts,
     name: String,
     clock: crate::clock::Clock,
@@ -142,6 +143,7 @@ impl Gauges {
             journal_bytes: 0,
             published: Arc::default(),
             due: Instant::default(),
+            sets: SetWalk::default(),
             notices: NoticeCounts::default(),
             name: config.me.name.clone(),
             clock,
@@ -149,6 +151,7 @@ impl Gauges {
     }
 
     pub(crate) fn publish_if_due(&mut self, now: Instant, core: &Controller, metrics: &Metrics) {
+        self.sets.step_if_due(now, core);
         if now < self.due {
             return;
         }
@@ -156,17 +159,6 @@ impl Gauges {
         let overview = core.overview();
         self.count_notices(overview.notices, metrics);
         metrics.set_role(role_of(overview.role));
-        let mut alive: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-        for names in core.living_brokers() {
-            *alive.entry(names).or_default() += 1;
-        }
-        let sizes: BTreeMap<&str, u64> = core.sync_state_set_sizes().collect();
-        let broker_sets = alive.into_iter().map(|((cluster, set), alive)| BrokerSetGauges {
-            cluster: cluster.to_owned(),
-            broker_set: set.to_owned(),
-            alive,
-            sync_state_set_size: sizes.get(set).copied().unwrap_or_default(),
-        });
         let lags = core.peer_lags();
         let lags = lags.into_iter().map(|(name, entries)| (name.to_owned(), entries));
         let depth = |depth: usize| u64::try_from(depth).unwrap_or(u64::MAX);
@@ -176,7 +168,7 @@ impl Gauges {
             applied_index: overview.applied,
             peer_lag_entries: lags.collect(),
             journal_bytes: self.journal_bytes,
-            broker_sets: broker_sets.collect(),
+            broker_sets: self.sets.complete(),
             queue_depths: vec![
                 ("writes", depth(overview.writes_waiting)),
                 ("reads", depth(overview.reads_waiting)),

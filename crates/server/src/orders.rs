@@ -62,6 +62,11 @@ impl Orders {
         is_news.then_some(is_behind)
     }
 
+    /// Whether something is ordered and not durable.
+    pub(crate) fn are_owed(&self) -> bool {
+        self.owed > 0
+    }
+
     fn move_on(&mut self) {
         while let Some(order) = self.waiting.pop_front() {
             match self.writer.try_send(order) {

@@ -3,7 +3,7 @@
 use crate::change::Changes;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigStore, Live};
-use crate::connection::{Connection, InboundLimits};
+use crate::connection::{Connection, InboundLimits, Reader};
 use crate::hello::Hello;
 use crate::inbox::{Inbox, Worth};
 use crate::metrics::Metrics;
@@ -15,6 +15,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use tokio::sync::Notify;
+use tokio::sync::mpsc::Sender;
 
 /// Connections accepted at once, peers included; more are closed at once.
 pub(crate) const CONNECTIONS_MAX: usize = 100_000;
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) connections: RefCell<BTreeMap<ConnectionId, Rc<Connection>>>,
     /// The connection over which each seat's newest hello came (rule N3).
     pub(crate) peer_connections: RefCell<BTreeMap<PeerId, ConnectionId>>,
+    /// Where connections go that turned out to be a peer's.
+    pub(crate) peer_readers: Sender<Reader>,
     /// Where every connection's bytes are read to before they are cut into frames.
     pub(crate) scratch: RefCell<BytesMut>,
     pub(crate) is_stopping: Cell<bool>,
@@ -50,7 +53,7 @@ impl Shared {
         config: Config,
         metrics: Metrics,
         hello: Hello,
-        connections_max: usize,
+        (connections_max, peer_readers): (usize, Sender<Reader>),
     ) -> Self {
         Self {
             clock,
@@ -67,6 +70,7 @@ impl Shared {
             wake: Notify::new(),
             connections: RefCell::default(),
             peer_connections: RefCell::default(),
+            peer_readers,
             scratch: RefCell::default(),
             is_stopping: Cell::new(false),
             next_connection: Cell::new(0),

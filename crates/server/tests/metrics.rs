@@ -7,6 +7,7 @@ use server::metrics::{
     AppendResult, BrokerSetGauges, ElectionReason, ElectionResult, ExpiryReason, Metrics,
     NoticeResult, RequestKind, Role, Snapshot,
 };
+use std::sync::Arc;
 
 const FILE: &str = "controllerDLegerGroup = group1\n\
     controllerDLegerPeers = n0-127.0.0.1:9878;n1-127.0.0.1:9868;n2-127.0.0.1:9858\n\
@@ -83,12 +84,12 @@ fn everything_happens(metrics: &Metrics) {
         applied_index: 19,
         peer_lag_entries: vec![("n0".to_owned(), 4)],
         journal_bytes: 4096,
-        broker_sets: vec![BrokerSetGauges {
+        broker_sets: Arc::new(vec![BrokerSetGauges {
             cluster: "c".to_owned(),
             broker_set: "broker-a".to_owned(),
             alive: 2,
             sync_state_set_size: 1,
-        }],
+        }]),
         queue_depths: vec![("core", 5)],
     });
 }

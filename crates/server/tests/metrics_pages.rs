@@ -52,7 +52,7 @@ fn every_path_answers() {
         let status = || json!({ "group": "<g>", "peers": [{ "name": "n0" }] });
         let source =
             Source { metrics: metrics(), probe: Arc::new(probe), status: Arc::new(status) };
-        let admin = Admin::bind(any_port(true)).await.unwrap();
+        let admin = Admin::bind(any_port(true)).unwrap();
         let address = admin.address();
         let (stop, stopped) = oneshot::channel::<()>();
         let served = tokio::spawn(admin.serve(router(source), async { drop(stopped.await) }));
@@ -91,9 +91,9 @@ fn a_busy_default_port_gives_way_to_a_free_one() {
     run(async {
         let taken = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = taken.local_addr().unwrap();
-        let free = Admin::bind(AdminAddress { address, is_explicit: false }).await.unwrap();
+        let free = Admin::bind(AdminAddress { address, is_explicit: false }).unwrap();
         assert_ne!(free.address().port(), address.port());
-        let asked = Admin::bind(AdminAddress { address, is_explicit: true }).await;
+        let asked = Admin::bind(AdminAddress { address, is_explicit: true });
         assert_eq!(asked.unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
     });
 }
@@ -101,7 +101,7 @@ fn a_busy_default_port_gives_way_to_a_free_one() {
 #[test]
 fn the_exporters_page_has_metrics_only() {
     run(async {
-        let page = Admin::bind_host("127.0.0.1", 0).await.unwrap();
+        let page = Admin::bind_host("127.0.0.1", 0).unwrap();
         let address = page.address();
         let served = tokio::spawn(page.serve(metrics_router(metrics()), std::future::pending()));
         assert!(get(address, "/metrics").await.0.starts_with("HTTP/1.1 200"));
