@@ -133,6 +133,9 @@ impl Connection {
 
     /// Appends an answer; it leaves with [`Self::flush`]. One-way callers get none.
     pub(crate) fn answer(&self, caller: &Caller, response: &Response) {
+        if caller.is_one_way {
+            return;
+        }
         self.in_flight.set(self.in_flight.get().saturating_sub(1));
         response.encode(caller.opaque, caller.encoding, &mut self.out.borrow_mut());
     }
@@ -261,10 +264,8 @@ fn take_frame(
     };
     if let Some(response) = answer {
         shared.metrics.answered(&caller, response.code, now);
-        if !caller.is_one_way {
-            connection.answer(&caller, &response);
-            connection.flush();
-        }
+        connection.answer(&caller, &response);
+        connection.flush();
     }
     Ok(())
 }

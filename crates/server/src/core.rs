@@ -135,6 +135,7 @@ impl Core {
             Effect::Reply { caller, response } => {
                 self.shared.metrics.answered(&caller, response.code, now);
                 if caller.is_one_way {
+                    // The connection would not be told anything: no need to look for it.
                     return;
                 }
                 if let Some(connection) = self.shared.connection(caller.connection) {
