@@ -9,6 +9,9 @@ use crate::world::World;
 use protocol::{BrokerHeartbeat, Request, Response};
 use replicas::BrokerSet;
 
+/// What the addresses begin with that rivals register.
+pub(crate) const NOBODYS: &str = "rival";
+
 /// Broker sets beside those of the plan, in which there are only rivals.
 const GHOST_SETS: usize = 2;
 
