@@ -431,8 +431,11 @@ impl World<'_> {
                     format!("node {node} campaigns in term {} before it is durable", message.term);
                 Err(("R5", text))
             }
+            // To a leader of an earlier term this says what was durable then, and still counts there: had it been
+            // enough for a commit, the later term's leader could not have been elected without these entries. They
+            // may be gone from the log by now, if that leader had others.
             Content::AppendAnswer { index, reject: false, .. }
-                if index.0 > image.durable_last() =>
+                if term <= message.term.0 && index.0 > image.durable_last() =>
             {
                 let text = format!(
                     "node {node} acknowledges {index}, durable is {}",
