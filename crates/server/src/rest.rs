@@ -24,6 +24,9 @@ const WINDOW_MS: u64 = 100;
 /// Heartbeats in a window from which on the thread rests: two in each rest.
 const DENSE_PER_WINDOW: usize = 400;
 
+/// Heartbeats of one turn from which on they come together by themselves: a backlog, so the thread goes on at once.
+const ENOUGH_PER_TURN: usize = 32;
+
 /// Decides after each turn whether the thread may rest.
 #[derive(Debug)]
 pub(crate) struct Rest {
@@ -39,7 +42,7 @@ impl Rest {
         Self { pillow, window_began: now, counted: 0, is_dense: false }
     }
 
-    /// Takes note of a turn before it begins. Whether it consists of one-way heartbeats alone.
+    /// Takes note of a turn before it begins. Whether it consists of one-way heartbeats alone, and of few.
     pub(crate) fn turn(&mut self, now: Instant, events: &[Event]) -> bool {
         let signs = events.iter().filter(|event| is_sign_of_life(event)).count();
         self.counted += signs;
@@ -47,7 +50,7 @@ impl Rest {
             self.is_dense = self.counted >= DENSE_PER_WINDOW;
             (self.window_began, self.counted) = (now, 0);
         }
-        signs > 0 && signs == events.len()
+        signs > 0 && signs == events.len() && signs < ENOUGH_PER_TURN
     }
 
     /// The thread may rest when it next has nothing to do.
@@ -81,7 +84,7 @@ fn is_sign_of_life(event: &Event) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{DENSE_PER_WINDOW, Ordering, Pillow, Rest, WINDOW_MS};
+    use super::{DENSE_PER_WINDOW, ENOUGH_PER_TURN, Ordering, Pillow, Rest, WINDOW_MS};
     use bytes::Bytes;
     use controller::{Caller, ConnectionId, Event, Instant};
     use protocol::{HeaderEncoding, Request, code};
@@ -102,6 +105,8 @@ mod tests {
         let mut rest = Rest::new(Pillow::default(), at(0));
         let beat = || event(code::BROKER_HEARTBEAT, true);
         assert!(rest.turn(at(0), &[beat(), beat()]));
+        let backlog: Vec<Event> = (0..ENOUGH_PER_TURN).map(|_| beat()).collect();
+        assert!(!rest.turn(at(0), &backlog));
         assert!(!rest.turn(at(0), &[]), "woken by a timer");
         assert!(!rest.turn(at(0), &[beat(), event(code::BROKER_HEARTBEAT, false)]));
         assert!(!rest.turn(at(0), &[event(code::CONTROLLER_GET_METADATA_INFO, true)]));
