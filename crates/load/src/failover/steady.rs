@@ -25,6 +25,9 @@ const ALONE_MAX: Duration = Duration::from_secs(20);
 /// After the last broker has connected everything may settle so long.
 const SETTLE: Duration = Duration::from_secs(5);
 
+/// Beyond the time-out of the last poll, until its end has been noticed.
+const DRAIN_MARGIN: Duration = Duration::from_millis(200);
+
 /// Most wrong things that a report lists.
 const VIOLATIONS_MAX: usize = 20;
 
@@ -80,6 +83,9 @@ pub fn run(options: &Options) -> Result<Report, FailoverError> {
         pause(left.min(SAY_EVERY).max(Duration::from_millis(1)));
     }
     let load = load.end();
+    // Else a report would count every poll that is under way as one that timed out.
+    crew.tell(&Command::Ease { at_ns: clock::mono_ns() })?;
+    pause(plan.timeout + DRAIN_MARGIN);
     let seen = crew.report()?;
     let expired = stage.expired().saturating_sub(expired);
     let alive = stage.statuses();
