@@ -85,7 +85,7 @@ pub fn run(options: &Options) -> Result<Report, FailoverError> {
     let load = load.end();
     // Else a report would count every poll that is under way as one that timed out.
     crew.tell(&Command::Ease { at_ns: clock::mono_ns() })?;
-    pause(plan.timeout + DRAIN_MARGIN);
+    pause(plan.longest_answer() + DRAIN_MARGIN);
     let seen = crew.report()?;
     let expired = stage.expired().saturating_sub(expired);
     let alive = stage.statuses();

@@ -166,6 +166,11 @@ impl Plan {
         self.sets * REPLICAS
     }
 
+    /// The longest time that any answer may take.
+    pub(crate) fn longest_answer(&self) -> Duration {
+        self.sources.iter().map(|source| source.timeout).max().unwrap_or_default()
+    }
+
     /// Descriptors that the fleet needs, the connections over which notices come included.
     pub(crate) fn descriptors(&self) -> usize {
         let lines = self.brokers().div_ceil(self.brokers_per_connection) * self.controllers.len();
@@ -246,7 +251,7 @@ pub(crate) enum Command {
     Know(Vec<View>),
     /// Start to measure: heartbeats alone, or everything that the plan has.
     Measure { has_load: bool, times: Times },
-    /// Send nothing but heartbeats from this moment on.
+    /// Send nothing but heartbeats from this moment on, and do not count those.
     Ease { at_ns: u64 },
     /// Who leads the controllers, by its place among them.
     Leader(usize),

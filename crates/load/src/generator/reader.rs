@@ -219,11 +219,15 @@ impl Reader {
                 self.take_report();
                 (self.times, self.window) = (Some(times), 0);
                 self.shared.start_ns.store(times.start_ns, Ordering::Release);
+                self.shared.end_ns.store(u64::MAX, Ordering::Release);
                 if has_load {
                     self.order(Order::Load { start_ns: times.start_ns });
                 }
             }
-            Command::Ease { at_ns } => self.order(Order::Ease { at_ns }),
+            Command::Ease { at_ns } => {
+                self.shared.end_ns.store(at_ns, Ordering::Release);
+                self.order(Order::Ease { at_ns });
+            }
             Command::Leader(node) => self.shared.leader.store(node, Ordering::Release),
             Command::Kill { at_ns, sets } => {
                 for &set in &sets {

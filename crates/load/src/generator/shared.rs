@@ -86,6 +86,8 @@ pub(super) struct Shared {
     pub(super) leader: AtomicUsize,
     /// When the first window begins; `u64::MAX` while nothing is measured.
     pub(super) start_ns: AtomicU64,
+    /// When measuring ends: heartbeats that are due later are sent and not counted.
+    pub(super) end_ns: AtomicU64,
     /// Everything that was due before this moment has been sent.
     pub(super) sent_up_to_ns: AtomicU64,
     /// Sets whose state must be asked for.
@@ -161,6 +163,7 @@ impl Shared {
             answered: Recorder::default(),
             leader: AtomicUsize::new(0),
             start_ns: AtomicU64::new(u64::MAX),
+            end_ns: AtomicU64::new(u64::MAX),
             sent_up_to_ns: AtomicU64::new(0),
             to_ask: Mutex::new(Vec::new()),
             plan,
@@ -186,6 +189,9 @@ impl Shared {
 
     /// The window in which a moment lies; `None` if nothing is measured then.
     pub(super) fn window_of(&self, due_ns: u64) -> Option<u64> {
+        if due_ns >= self.end_ns.load(Ordering::Acquire) {
+            return None;
+        }
         let since = due_ns.checked_sub(self.start_ns.load(Ordering::Acquire))?;
         let length = u64::try_from(self.plan.window.as_nanos()).unwrap_or(u64::MAX);
         Some(since.checked_div(length).unwrap_or(0))
