@@ -83,7 +83,7 @@ impl Core {
                 shared.wake.notify_one();
             }
             let now = shared.clock.now();
-            let is_quiet = self.rest.turn(now, &events);
+            self.rest.turn(now, &events);
             for event in events.drain(..) {
                 self.controller.handle(now, event, &mut effects);
             }
@@ -109,9 +109,7 @@ impl Core {
                 return end;
             }
             self.gauges.publish_if_due(now, &self.controller, &shared.metrics);
-            if is_quiet && !self.controller.is_waited_for() && !self.orders.are_owed() {
-                self.rest.allow();
-            }
+            self.rest.after_turn(|| self.controller.is_waited_for() || self.orders.are_owed());
             // A turn that always leaves work for the next must not keep sockets and timers waiting for ever.
             tokio::task::coop::consume_budget().await;
         }
