@@ -120,11 +120,11 @@ impl Controller {
     /// if it has a connection to this peer, it is asked itself too.
     fn silent(&mut self, now: Instant, slot: Slot, effects: &mut Vec<Effect>) {
         let Some(broker) = self.liveness.get(slot) else { return };
-        let (since, is_closed) = (broker.heard, broker.connection.is_none());
-        let suspect = Suspect { broker: broker.identity.clone(), since, is_closed };
+        let (since, is_connected) = (broker.heard, broker.connection.is_some());
+        let identity = broker.identity.clone();
         let number = self.inquiries.number();
-        self.ask_peers(now, number, &suspect, effects);
-        if !is_closed {
+        self.ask_peers(now, number, (&identity, since), effects);
+        if is_connected {
             self.ask(now, slot, Why::Silent);
         }
     }
@@ -166,7 +166,7 @@ impl Controller {
                 if self.is_heard_here(&suspect) {
                     return self.inquiries.object(now, &suspect.broker);
                 }
-                let asked = self.ask_peers(now, number, &suspect, effects);
+                let asked = self.ask_peers(now, number, suspect.asked_about(), effects);
                 self.inquiries.open_round(now, number, suspect, asked);
             }
             Finding::Shorten(number, suspect) => {
@@ -176,7 +176,7 @@ impl Controller {
                     self.liveness.shorten(slot, grace);
                 }
                 // Whoever hears it still passes its next heartbeat on, which comes within the grace.
-                self.ask_peers(now, number, &suspect, effects);
+                self.ask_peers(now, number, suspect.asked_about(), effects);
             }
             Finding::Dead(suspect) if self.is_heard_here(&suspect) => {}
             Finding::Dead(Suspect { broker, .. }) => {
@@ -188,17 +188,18 @@ impl Controller {
         }
     }
 
+    /// Asks all peers whether they still hear a broker that is suspected since then. Who was asked.
     fn ask_peers(
         &self,
         now: Instant,
         number: u64,
-        suspect: &Suspect,
+        (broker, since): (&BrokerIdentity, Instant),
         effects: &mut Vec<Effect>,
     ) -> BTreeSet<PeerId> {
         let asked = self.links.reachable();
-        let silent_ms = u32::try_from(now.since_ms(suspect.since)).unwrap_or(u32::MAX);
+        let silent_ms = u32::try_from(now.since_ms(since)).unwrap_or(u32::MAX);
         for &peer in &asked {
-            let broker = suspect.broker.clone();
+            let broker = broker.clone();
             let message = PeerMessage::Question { number, silent_ms, broker };
             effects.push(Effect::Send { peer, message });
         }

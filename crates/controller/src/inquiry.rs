@@ -87,6 +87,13 @@ pub(crate) struct Suspect {
     pub(crate) is_closed: bool,
 }
 
+impl Suspect {
+    /// What the other peers are asked about: who, and since when it is suspected.
+    pub(crate) fn asked_about(&self) -> (&BrokerIdentity, Instant) {
+        (&self.broker, self.since)
+    }
+}
+
 #[derive(Debug)]
 struct Inquiry {
     address: Box<str>,
@@ -128,7 +135,7 @@ pub(crate) struct Inquiries {
     unaccepted: BTreeMap<BrokerIdentity, u64>,
     /// When those are asked next, once each.
     remember_at: BTreeSet<(Instant, BrokerIdentity)>,
-    next_number: u64,
+    last_number: u64,
 }
 
 impl Default for Inquiries {
@@ -146,7 +153,7 @@ impl Default for Inquiries {
             again: BTreeSet::new(),
             unaccepted: BTreeMap::new(),
             remember_at: BTreeSet::new(),
-            next_number: 0,
+            last_number: 0,
         }
     }
 }
@@ -198,8 +205,7 @@ impl Inquiries {
     fn probe(&mut self, broker: BrokerIdentity) -> Option<(AttemptId, Box<str>)> {
         let inquiry = self.open.get_mut(&broker).filter(|inquiry| !inquiry.is_asked)?;
         inquiry.is_asked = true;
-        self.next_number += 1;
-        let attempt = AttemptId(self.next_number);
+        let attempt = AttemptId(next(&mut self.last_number));
         self.probes.insert(attempt, broker);
         Some((attempt, inquiry.address.clone()))
     }
@@ -237,8 +243,8 @@ impl Inquiries {
                 Finding::Nothing
             }
             ProbeResult::Refused if is_remembered && why > Why::Remember => {
-                self.next_number += 1;
-                Finding::AskPeers(self.next_number, Suspect { broker, since, is_closed })
+                let number = next(&mut self.last_number);
+                Finding::AskPeers(number, Suspect { broker, since, is_closed })
             }
             ProbeResult::Refused | ProbeResult::NoAnswer => {
                 self.open.remove(&broker);
@@ -249,16 +255,15 @@ impl Inquiries {
                 if !is_closed {
                     return Finding::Nothing;
                 }
-                self.next_number += 1;
-                Finding::Shorten(self.next_number, Suspect { broker, since, is_closed })
+                let number = next(&mut self.last_number);
+                Finding::Shorten(number, Suspect { broker, since, is_closed })
             }
         }
     }
 
     /// The number of a question that no round waits for.
     pub(crate) fn number(&mut self) -> u64 {
-        self.next_number += 1;
-        self.next_number
+        next(&mut self.last_number)
     }
 
     /// Opens the round that [`Finding::AskPeers`] asks for; `asked` are the peers that can be reached.
@@ -384,6 +389,11 @@ impl Inquiries {
             self.again.insert((due, broker.clone()));
         }
     }
+}
+
+fn next(number: &mut u64) -> u64 {
+    *number += 1;
+    *number
 }
 
 #[cfg(test)]

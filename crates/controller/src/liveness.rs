@@ -6,8 +6,9 @@
 //! ```
 //!
 //! Every broker has one alarm in a heap. A heartbeat only moves the broker's *deadline*; the alarm is looked at
-//! when it rings, about every [`SILENCE_MS`] for each broker on the leader, and once in its time-out elsewhere. So a heartbeat costs no heap operation, nothing ever scans
-//! all brokers, and expiry is exact to the microsecond at which the core is woken.
+//! when it rings, about every [`SILENCE_MS`] for each broker on the leader, and once in its time-out elsewhere. So a
+//! heartbeat costs no heap operation, nothing ever scans all brokers, and expiry is exact to the microsecond at which
+//! the core is woken.
 //!
 //! Invariants: a listed broker stands in `by_set` once, in `by_connection` at most once, and has an alarm that
 //! rings at its deadline or before. The table is soft state: never replicated, never in the log (decision 0004).
