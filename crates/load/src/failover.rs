@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use client::{CallError, Cluster, Deadline};
 
-use crate::generator::crew::CrewError;
-use crate::generator::plan::Plan;
+use crate::generator::crew::{Crew, CrewError};
+use crate::generator::plan::{self, Command, Plan};
 use crate::generator::{FoundingError, founding};
 use crate::inspect::Status;
 use crate::own_cluster::{OwnCluster, Setup};
@@ -38,6 +38,9 @@ pub use report::{Distribution, Generator, Goal, Report};
 
 /// How long a cluster may take to have a leader.
 const LEADER: Duration = Duration::from_secs(30);
+
+/// Beyond the time-out of the last poll, until its end has been noticed.
+const DRAIN_MARGIN: Duration = Duration::from_millis(200);
 
 /// What all arms have in common.
 #[derive(Clone, Debug, Default)]
@@ -152,7 +155,7 @@ impl Stage {
         Plan::as_java(self.addresses.clone(), prefix, sets)
     }
 
-    fn views(&self, plan: &Plan) -> Result<Vec<crate::generator::plan::View>, FailoverError> {
+    fn views(&self, plan: &Plan) -> Result<Vec<plan::View>, FailoverError> {
         Ok(self.runtime.block_on(founding::views(plan, &self.cluster))?)
     }
 
@@ -198,6 +201,14 @@ impl Stage {
 #[expect(clippy::print_stderr, reason = "a run takes minutes, and whoever waits wants to know why")]
 fn progress(text: impl fmt::Display) {
     eprintln!("bench failover: {text}");
+}
+
+/// Ends measuring, and waits for what is under way: a report would count every request that waits for its answer as one
+/// that timed out.
+fn drained_report(crew: &mut Crew, plan: &Plan) -> Result<plan::Report, CrewError> {
+    crew.tell(&Command::Ease { at_ns: clock::mono_ns() })?;
+    pause(plan.longest_answer() + DRAIN_MARGIN);
+    crew.report()
 }
 
 /// Waits without burning time: nothing here is measured by it.

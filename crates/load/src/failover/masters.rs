@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::report::{Distribution, Generator, Goal, Report};
-use super::{FailoverError, Ground, Stage, pause, progress};
+use super::{FailoverError, Ground, Stage, drained_report, pause, progress};
 use crate::clock::mono_ns;
 use crate::generator::crew::Crew;
 use crate::generator::measures::Kind;
@@ -75,7 +75,7 @@ pub fn run(options: &Options) -> Result<Report, FailoverError> {
         pause(options.pause);
     }
     let load = load.end();
-    let seen = crew.report()?;
+    let seen = drained_report(&mut crew, &plan)?;
     let after = stage.views(&plan)?;
     let findings = Findings::new(&seen, &before, &after);
     let (sets, at_once) = (options.sets, options.at_once.min(options.sets));

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::report::{Distribution, Generator, Goal, Report};
-use super::{FailoverError, Ground, Stage, pause, progress};
+use super::{FailoverError, Ground, Stage, drained_report, pause, progress};
 use crate::clock;
 use crate::generator::crew::Crew;
 use crate::generator::measures::{Kind, Measures};
@@ -24,9 +24,6 @@ const ALONE_MAX: Duration = Duration::from_secs(20);
 
 /// After the last broker has connected everything may settle so long.
 const SETTLE: Duration = Duration::from_secs(5);
-
-/// Beyond the time-out of the last poll, until its end has been noticed.
-const DRAIN_MARGIN: Duration = Duration::from_millis(200);
 
 /// Most wrong things that a report lists.
 const VIOLATIONS_MAX: usize = 20;
@@ -83,10 +80,7 @@ pub fn run(options: &Options) -> Result<Report, FailoverError> {
         pause(left.min(SAY_EVERY).max(Duration::from_millis(1)));
     }
     let load = load.end();
-    // Else a report would count every poll that is under way as one that timed out.
-    crew.tell(&Command::Ease { at_ns: clock::mono_ns() })?;
-    pause(plan.longest_answer() + DRAIN_MARGIN);
-    let seen = crew.report()?;
+    let seen = drained_report(&mut crew, &plan)?;
     let expired = stage.expired().saturating_sub(expired);
     let alive = stage.statuses();
     let after = stage.views(&plan)?;
