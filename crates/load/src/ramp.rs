@@ -18,9 +18,9 @@ use std::path::Path;
 
 use measure::folder::{FolderError, Operation, Run};
 use measure::ramp::{self, Load};
+use measure::statistics::Random;
 use serde::Serialize;
 
-use crate::generator::schedule::Random;
 use crate::run::{self, Progress, RunError, Setup};
 use crate::workload::{Workload, WorkloadError};
 

@@ -9,6 +9,20 @@ use serde::{Deserialize, Serialize};
 /// What `schema` says.
 pub const SCHEMA: &str = "pitchover.comparison/v1";
 
+/// Quantiles (0 to 1) of latencies that are compared, their names, and the difference, as a part of one, that does not
+/// matter.
+pub const LATENCIES: [(f64, &str, f64); 3] =
+    [(0.5, "p50", 0.03), (0.99, "p99", 0.10), (0.999, "p99.9", 0.15)];
+
+/// The difference of rates that does not matter.
+pub const RATE_MARGIN: f64 = 0.03;
+
+/// The difference of costs for each operation that does not matter.
+pub const COST_MARGIN: f64 = 0.02;
+
+/// The difference of memory that does not matter.
+pub const MEMORY_MARGIN: f64 = 0.10;
+
 /// One comparison.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -38,6 +52,18 @@ impl Comparison {
     #[must_use]
     pub fn crosses_durability(&self) -> bool {
         self.a.durability != self.b.durability
+    }
+
+    /// What all judged effects come to: slower if one is, else inconclusive if one is or none was judged, else faster
+    /// if one is.
+    #[must_use]
+    pub fn verdict(&self) -> Change {
+        let has = |change: Change| {
+            let mut judged = self.effects.iter().filter(|effect| !effect.reported_only);
+            judged.any(|effect| effect.verdict == change)
+        };
+        let order = [Change::Slower, Change::Inconclusive, Change::Faster, Change::Equivalent];
+        order.into_iter().find(|change| has(*change)).unwrap_or(Change::Inconclusive)
     }
 }
 
@@ -75,7 +101,9 @@ pub struct Effect {
     pub high: Option<f64>,
     /// Differences up to this part of one do not matter: 0.1 is ten per cent.
     pub margin: f64,
-    /// The smallest difference, as a part of one, that this design would have found.
+    /// Measured and not judged: the blocks were too short for so rare a quantile.
+    pub reported_only: bool,
+    /// The smallest difference, as a part of one, that this design would have found in 80 of 100 cases.
     pub detectable: Option<f64>,
     /// What follows.
     pub verdict: Change,
@@ -114,8 +142,28 @@ impl Change {
 
 #[cfg(test)]
 mod tests {
-    use super::Change;
+    use super::{Change, Comparison, Effect};
     use crate::judged::Better;
+
+    #[test]
+    fn one_slower_metric_is_enough_and_what_is_only_reported_counts_for_nothing() {
+        let verdict = |changes: &[(Change, bool)]| {
+            let effect = |(verdict, reported_only): &(Change, bool)| Effect {
+                verdict: *verdict,
+                reported_only: *reported_only,
+                ..Effect::default()
+            };
+            let effects = changes.iter().map(effect).collect();
+            Comparison { effects, ..Comparison::default() }.verdict()
+        };
+        use Change::{Equivalent, Faster, Inconclusive, Slower};
+        assert_eq!(verdict(&[(Faster, false), (Slower, false), (Inconclusive, false)]), Slower);
+        assert_eq!(verdict(&[(Faster, false), (Inconclusive, false)]), Inconclusive);
+        assert_eq!(verdict(&[(Equivalent, false), (Faster, false), (Slower, true)]), Faster);
+        assert_eq!(verdict(&[(Equivalent, false)]), Equivalent);
+        assert_eq!(verdict(&[(Faster, true)]), Inconclusive);
+        assert_eq!(verdict(&[]), Inconclusive);
+    }
 
     #[test]
     fn a_verdict_needs_an_interval_beyond_one_and_an_effect_beyond_the_margin() {

@@ -231,8 +231,19 @@ pub fn micros(nanos: u64) -> f64 {
     as_f64(nanos) / 1e3
 }
 
+/// The whole number nearest to a value; none is below zero.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the cast of Rust saturates, and counts, ranks and what is printed are far below 2^64"
+)]
+#[must_use]
+pub fn whole(value: f64) -> u64 {
+    value.round() as u64
+}
+
 #[expect(clippy::cast_precision_loss, reason = "a minute in nanoseconds is far below 2^53")]
-fn as_f64(count: u64) -> f64 {
+pub(crate) fn as_f64(count: u64) -> f64 {
     count as f64
 }
 

@@ -83,7 +83,9 @@ pub enum Verdict {
     Pass,
     /// The whole interval breaks it.
     Fail,
-    /// The limit lies inside the interval, or there are too few samples.
+    /// The limit lies inside the interval, and another run may decide.
+    Extended,
+    /// The limit lies inside the interval for good, or there are too few samples.
     #[default]
     Inconclusive,
     /// The run says nothing about the server.

@@ -4,9 +4,9 @@
 //! same side of `--vs`. Runs of an arm whose loads differ by more than [`SAME_LOAD`] are steps of a ramp;
 //! runs of one step are repetitions, and their histograms are merged.
 
-use crate::cells::Cells;
 use crate::{Options, ReportError};
 use measure::Quantiles;
+use measure::cells::Cells;
 use measure::folder::{Durability, Found, TargetKind, Window};
 use std::collections::BTreeMap;
 

@@ -73,7 +73,7 @@ fn rows(arm: &ArmFigures) -> Vec<Row<'_>> {
                 of: &milestone.name,
                 metric: crate::page::quantile_name(q),
                 unit: "us",
-                value: crate::bootstrap::quantile_of(samples, q),
+                value: measure::statistics::quantile_of(samples, q),
                 interval: None,
                 supported: measure::histogram::is_supported(samples.len() as u64, q),
             });

@@ -10,8 +10,6 @@
 #![forbid(unsafe_code)]
 
 mod arms;
-mod bootstrap;
-mod cells;
 mod csv;
 pub mod draw;
 mod hlog;

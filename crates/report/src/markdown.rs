@@ -278,7 +278,7 @@ fn failover(out: &mut Text, figures: &WorkloadFigures) {
         for milestone in arm.failover.iter().flat_map(|failover| &failover.milestones) {
             let samples = &milestone.samples_us;
             let at = |q: f64| {
-                let value = crate::bootstrap::quantile_of(samples, q).map(numbers::latency);
+                let value = measure::statistics::quantile_of(samples, q).map(numbers::latency);
                 let is_supported = measure::histogram::is_supported(samples.len() as u64, q);
                 let bracketed = value.map(|it| if is_supported { it } else { format!("({it})") });
                 bracketed.unwrap_or_else(|| numbers::NONE.to_owned())

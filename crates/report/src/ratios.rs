@@ -1,28 +1,13 @@
 //! Every arm against the first: ratio, interval, and what follows.
 
 use crate::arms::{Model, Op, Workload};
-use crate::bootstrap::{self, Draws, Sample};
 use crate::summary::{ArmFigures, CostFigures};
-use measure::comparison::Change;
+use measure::comparison::{COST_MARGIN, Change, LATENCIES, MEMORY_MARGIN, RATE_MARGIN};
 use measure::folder::Failover;
 use measure::histogram::is_supported;
 use measure::judged::Better;
+use measure::statistics::{self, Draws, Sample};
 use serde::Serialize;
-
-/// Quantiles that are compared, with the difference, as a part of one, that does not matter.
-///
-/// Source: the margins of `bench compare`.
-const COMPARED: [(f64, &str, f64); 3] =
-    [(0.5, "p50", 0.03), (0.99, "p99", 0.10), (0.999, "p99.9", 0.15)];
-
-/// Margin of rates.
-const RATE_MARGIN: f64 = 0.03;
-
-/// Margin of costs.
-const COST_MARGIN: f64 = 0.02;
-
-/// Margin of memory.
-const MEMORY_MARGIN: f64 = 0.10;
 
 /// One metric of one arm beside that of the first.
 #[derive(Clone, Debug, Serialize)]
@@ -111,7 +96,7 @@ fn ratio(figures: &ArmFigures, base: &Metric, other: &Metric, across: bool) -> O
     if !ratio.is_finite() || ratio <= 0.0 {
         return None;
     }
-    let interval = bootstrap::interval(&other.draws, &base.draws);
+    let interval = statistics::ratio_interval(&other.draws, &base.draws);
     Some(Ratio {
         number: figures.number,
         arm: figures.arm.clone(),
@@ -136,6 +121,7 @@ fn of_op(op: &Op) -> Vec<Metric> {
         ok: window.ok,
         // Only ratios of rates are taken, so that the unit of time is free: a run's share of the whole.
         seconds: op.seconds / op.windows.len() as f64 / seconds(run).max(1) as f64,
+        cpu_us: 0,
     };
     let runs: Vec<Vec<Sample>> = op
         .windows
@@ -147,12 +133,12 @@ fn of_op(op: &Op) -> Vec<Metric> {
         })
         .filter(|run: &Vec<Sample>| !run.is_empty())
         .collect();
-    let quantiles = COMPARED.map(|compared| compared.0);
-    let draws = bootstrap::draw(&runs, &quantiles)
-        .unwrap_or_else(|| Draws { quantiles: vec![Vec::new(); 3], rate: Vec::new() });
+    let quantiles = LATENCIES.map(|compared| compared.0);
+    let draws = statistics::draw(&runs, &quantiles)
+        .unwrap_or_else(|| Draws { quantiles: vec![Vec::new(); 3], ..Draws::default() });
     let mut metrics = Vec::new();
     let told = [op.told.p50, op.told.p99, op.told.p999];
-    for (((q, metric, margin), draws), told) in COMPARED.into_iter().zip(draws.quantiles).zip(told)
+    for (((q, metric, margin), draws), told) in LATENCIES.into_iter().zip(draws.quantiles).zip(told)
     {
         let Some(value) = op.latency.supported(q).or(told) else { continue };
         metrics.push(Metric {
@@ -180,12 +166,12 @@ fn of_op(op: &Op) -> Vec<Metric> {
 fn of_failover(failover: &Failover) -> Vec<Metric> {
     let mut metrics = Vec::new();
     for milestone in &failover.milestones {
-        for (q, metric, margin) in COMPARED {
+        for (q, metric, margin) in LATENCIES {
             let samples = &milestone.samples_us;
             if !is_supported(samples.len() as u64, q) {
                 continue;
             }
-            let Some(value) = bootstrap::quantile_of(samples, q) else { continue };
+            let Some(value) = statistics::quantile_of(samples, q) else { continue };
             metrics.push(Metric {
                 of: milestone.name.clone(),
                 metric,
@@ -193,7 +179,7 @@ fn of_failover(failover: &Failover) -> Vec<Metric> {
                 better: Better::Lower,
                 margin,
                 value,
-                draws: bootstrap::draw_samples(samples, q),
+                draws: statistics::draw_samples(samples, q),
             });
         }
     }

@@ -1,9 +1,9 @@
 //! The figures of a report, once, for all its forms: page, Markdown, CSV and JSON.
 
 use crate::arms::{Entry, Model, Op, Step, Workload, durability};
-use crate::cells::Quantile;
 use crate::ratios::{self, Ratio};
 use measure::Quantiles;
+use measure::cells::Quantile;
 use measure::folder::{Correctness, Failover, Validity};
 use measure::ramp::{self, Load};
 use serde::Serialize;

@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, PoisonError};
 
+use measure::statistics::Random;
 use rustix::process::Pid;
 use rustix::thread::{ClockId, clock_nanosleep_absolute, set_current_timer_slack};
 
@@ -25,7 +26,7 @@ use super::line::Queued;
 use super::measures::{Ending, Kind};
 use super::plan::{By, REPLICAS};
 use super::poller::timespec;
-use super::schedule::{Arrivals, Chooser, Random, Schedule};
+use super::schedule::{Arrivals, Chooser, Schedule};
 use super::shared::{Broker, Shared};
 use super::wire::{append_get, append_set};
 use crate::clock::mono_ns;

@@ -8,6 +8,8 @@
 //! when something was sent: what is late stays late by as much as it is, and the next one is due when
 //! it was always due. Phases multiply the rate from fixed moments on.
 
+use measure::statistics::Random;
+
 use super::cadence::Cadence;
 use crate::workload::{Arrival, Key};
 
@@ -18,36 +20,6 @@ const MIN_PERIOD: f64 = 0.001;
 
 /// A gap that is never shorter than a nanosecond, so that time goes on.
 const GAP_NS_MIN: f64 = 1.0;
-
-/// A seeded generator (splitmix64): the same seed gives the same moments and keys everywhere.
-#[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
-
-impl Random {
-    /// Numbers of `seed` for the purpose with this number.
-    pub(crate) fn new(seed: u64, purpose: u64) -> Self {
-        Self(seed ^ purpose.wrapping_mul(0x9e37_79b9_7f4a_7c15))
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// From 0 up to but without 1.
-    #[expect(clippy::cast_precision_loss, reason = "53 bits are all that a float holds")]
-    pub(crate) fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// From 0 up to but without `count`; 0 if that is 0.
-    pub(crate) fn below(&mut self, count: usize) -> usize {
-        let count = u64::try_from(count).unwrap_or(u64::MAX).max(1);
-        usize::try_from(self.next() % count).unwrap_or(0)
-    }
-}
 
 /// The due moments of one source.
 #[derive(Clone, Debug)]
@@ -207,8 +179,9 @@ impl Chooser {
 
 #[cfg(test)]
 mod tests {
-    use super::{Arrivals, Chooser, Random};
+    use super::{Arrivals, Chooser};
     use crate::workload::{Arrival, Key, Span};
+    use measure::statistics::Random;
     use std::time::Duration;
 
     const SECOND: u64 = 1_000_000_000;

@@ -1,5 +1,7 @@
 //! Figures as people read them: three digits that count, a unit beside each, no value as a dash.
 
+pub use measure::histogram::whole;
+
 /// What stands where there is no value. Zero is a value and is written `0`.
 pub const NONE: &str = "–";
 
@@ -112,16 +114,6 @@ pub fn date(unix_ms: u64) -> String {
     let year = year_of_era + era * 400 + later;
     let (hour, minute, second) = (second / 3_600, second % 3_600 / 60, second % 60);
     format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
-}
-
-/// The whole number nearest to a value; none is below zero.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the cast of Rust saturates, and what is printed is far below 2^64"
-)]
-pub fn whole(value: f64) -> u64 {
-    value.round() as u64
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use super::{Context, chip};
 use crate::arms::Arm;
-use crate::bootstrap::quantile_of;
 use crate::draw::numbers;
 use crate::draw::page::figure;
 use crate::draw::plot::{Axis, Plot, log_range, percent};
@@ -11,6 +10,7 @@ use crate::summary::WorkloadFigures;
 use maud::{Markup, html};
 use measure::folder::Milestone;
 use measure::histogram::is_supported;
+use measure::statistics::quantile_of;
 
 /// Height of a plot, in pixels.
 const HEIGHT: f64 = 190.0;

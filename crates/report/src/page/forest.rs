@@ -43,7 +43,7 @@ pub(super) fn draw(context: &Context<'_>) -> Option<Markup> {
         @if has_ratios {
             p.note {
                 "Ratios against " (chip(0)) " " (context.model.arms[0].name) ". The arms were run one after the other: intervals hold "
-                "what windows differ within a run (moving-block bootstrap, " (crate::bootstrap::DRAWS) " draws), not what the host did "
+                "what windows differ within a run (moving-block bootstrap, " (measure::statistics::DRAWS) " draws), not what the host did "
                 "between runs. " code { "bench compare" } " interleaves them."
             }
             @for (_, figures) in context.workloads() {

@@ -38,6 +38,7 @@ pub(crate) fn verdict_word(verdict: Verdict) -> (&'static str, &'static str) {
     match verdict {
         Verdict::Pass => ("good", "✓ kept"),
         Verdict::Fail => ("bad", "✗ broken"),
+        Verdict::Extended => ("warn", "? another run"),
         Verdict::Inconclusive => ("warn", "? undecided"),
         Verdict::Invalid => ("bad", "✗ invalid run"),
     }

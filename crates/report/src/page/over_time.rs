@@ -151,8 +151,8 @@ fn table(series: &Series) -> Markup {
 mod tests {
     use super::super::slices::Slice;
     use super::runs;
-    use crate::cells::Cells;
     use measure::Histogram;
+    use measure::cells::Cells;
 
     fn slice(number: u32, requests: u64) -> Slice {
         let mut histogram = Histogram::default();

@@ -2,13 +2,13 @@
 
 use super::{Context, chip};
 use crate::arms::Workload;
-use crate::cells::{Cells, Quantile};
 use crate::draw::numbers;
 use crate::draw::page::figure;
 use crate::draw::plot::{Axis, Plot, log_range};
 use crate::draw::scale::Kind;
 use crate::summary::{OpFigures, QUANTILES, WorkloadFigures};
 use maud::{Markup, html};
+use measure::cells::{Cells, Quantile};
 use measure::histogram::SUPPORT_MIN;
 
 /// Height of a plot, in pixels.

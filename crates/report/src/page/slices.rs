@@ -2,9 +2,9 @@
 
 use super::Context;
 use crate::arms::{Entry, Op, OpWindow, Workload};
-use crate::cells::Cells;
 use crate::draw::numbers;
 use maud::{Markup, html};
+use measure::cells::Cells;
 
 /// Some windows, one after the other.
 #[derive(Debug, Default)]

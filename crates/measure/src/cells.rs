@@ -3,37 +3,40 @@
 //! A whole histogram takes 200 kB; a window rarely fills a hundred cells of it, and a report holds thousands
 //! of windows.
 
-use measure::Histogram;
-use measure::histogram::{SUPPORT_MIN, is_supported, micros};
+use crate::histogram::{Histogram, SUPPORT_MIN, as_f64, is_supported, micros, whole};
 
 /// Width of the 95 % interval of a normal distribution, in standard deviations to each side.
 const DEVIATIONS: f64 = 1.96;
 
 /// Times in nanoseconds and how often each was seen, in rising order.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Cells(Vec<(u64, u64)>);
+pub struct Cells(Vec<(u64, u64)>);
 
 /// One quantile, in microseconds, with what is known of its error.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
-pub(crate) struct Quantile {
+pub struct Quantile {
     /// Which one, 0 to 1.
-    pub(crate) q: f64,
-    pub(crate) value_us: f64,
+    pub q: f64,
+    /// The time at or below which this part of all lies.
+    pub value_us: f64,
     /// Everything within counts as the same time.
-    pub(crate) bucket_us: (f64, f64),
+    pub bucket_us: (f64, f64),
     /// 95 % interval by order statistics (binomial), if there are enough samples.
-    pub(crate) interval_us: Option<(f64, f64)>,
+    pub interval_us: Option<(f64, f64)>,
     /// Whether [`SUPPORT_MIN`] samples or more lie beyond it.
-    pub(crate) supported: bool,
+    pub supported: bool,
 }
 
 impl Cells {
-    pub(crate) fn of(histogram: &Histogram) -> Self {
+    /// Those of a histogram.
+    #[must_use]
+    pub fn of(histogram: &Histogram) -> Self {
         Self(histogram.recorded().collect())
     }
 
     /// All of these together.
-    pub(crate) fn merged<'a>(all: impl Iterator<Item = &'a Self>) -> Self {
+    #[must_use]
+    pub fn merged<'a>(all: impl Iterator<Item = &'a Self>) -> Self {
         let mut cells: Vec<(u64, u64)> = all.flat_map(|one| one.0.iter().copied()).collect();
         cells.sort_unstable();
         cells.dedup_by(|later, earlier| {
@@ -46,20 +49,26 @@ impl Cells {
         Self(cells)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+    /// Each time and how often it was seen, in rising order.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.0.iter().copied()
     }
 
-    pub(crate) fn count(&self) -> u64 {
+    /// How many times there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
         self.0.iter().map(|cell| cell.1).sum()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The longest, in microseconds.
-    pub(crate) fn max_us(&self) -> Option<f64> {
+    #[must_use]
+    pub fn max_us(&self) -> Option<f64> {
         self.0.last().map(|cell| micros(cell.0))
     }
 
@@ -74,17 +83,20 @@ impl Cells {
     }
 
     /// A quantile in microseconds, whether it is supported or not.
-    pub(crate) fn at(&self, q: f64) -> Option<f64> {
+    #[must_use]
+    pub fn at(&self, q: f64) -> Option<f64> {
         self.at_rank(rank(self.count(), q)).map(micros)
     }
 
     /// A quantile in microseconds, if enough samples lie beyond it.
-    pub(crate) fn supported(&self, q: f64) -> Option<f64> {
+    #[must_use]
+    pub fn supported(&self, q: f64) -> Option<f64> {
         if is_supported(self.count(), q) { self.at(q) } else { None }
     }
 
     /// A quantile with its errors; nothing if there are no samples.
-    pub(crate) fn quantile(&self, q: f64) -> Option<Quantile> {
+    #[must_use]
+    pub fn quantile(&self, q: f64) -> Option<Quantile> {
         let count = self.count();
         let value = self.at_rank(rank(count, q))?;
         let band = |nanos: u64| Histogram::default().bucket_ns(nanos);
@@ -100,7 +112,8 @@ impl Cells {
     }
 
     /// The 95 % interval of a quantile in microseconds, if there are enough samples.
-    pub(crate) fn interval_us(&self, q: f64) -> Option<(f64, f64)> {
+    #[must_use]
+    pub fn interval_us(&self, q: f64) -> Option<(f64, f64)> {
         self.interval(q).map(|(low, high)| (micros(low), micros(high)))
     }
 
@@ -108,26 +121,26 @@ impl Cells {
     /// a binomial variable by its normal approximation, which needs [`SUPPORT_MIN`] samples on both sides.
     fn interval(&self, q: f64) -> Option<(u64, u64)> {
         let count = self.count();
-        let below = count as f64 * q;
+        let below = as_f64(count) * q;
         if below < SUPPORT_MIN || !is_supported(count, q) {
             return None;
         }
         let spread = DEVIATIONS * (below * (1.0 - q)).sqrt();
-        let low = crate::draw::numbers::whole((below - spread).floor()).max(1);
-        let high = crate::draw::numbers::whole((below + spread).ceil() + 1.0).min(count);
+        let low = whole((below - spread).floor()).max(1);
+        let high = whole((below + spread).ceil() + 1.0).min(count);
         Some((self.at_rank(low)?, self.at_rank(high)?))
     }
 }
 
 /// The rank, from one, of a quantile of so many samples.
 fn rank(count: u64, q: f64) -> u64 {
-    crate::draw::numbers::whole((count as f64 * q - 1e-9).ceil()).clamp(1, count.max(1))
+    whole((as_f64(count) * q - 1e-9).ceil()).clamp(1, count.max(1))
 }
 
 #[cfg(test)]
 mod tests {
     use super::Cells;
-    use measure::Histogram;
+    use crate::Histogram;
 
     fn to(last: u64) -> Cells {
         let mut histogram = Histogram::default();
