@@ -15,6 +15,9 @@
 //! run      ──► workload                 a plan of load as text, read strictly
 //!          ──► generator                the same, by that plan
 //!          ──► measure::folder          everything it found
+//!
+//! compare  ──► run::target, generator   two arms, each with its own fleet, in turns
+//!          ──► measure::statistics      what their blocks come to
 //! ```
 //!
 //! The first command is `bench quick`: [`quick::run`]. Its ceiling is [`canned::run`], which the
@@ -31,6 +34,7 @@ pub mod calibrate;
 pub mod canned;
 mod clock;
 mod closed_loop;
+pub mod compare;
 pub mod failover;
 pub mod generator;
 mod host;

@@ -35,9 +35,9 @@ use crate::host;
 use crate::workload::{FaultKind, Workload};
 
 mod faults;
-mod planning;
+pub(crate) mod planning;
 mod summary;
-mod target;
+pub(crate) mod target;
 mod totals;
 mod watch;
 
@@ -45,6 +45,7 @@ pub use summary::{Live, Summary};
 use target::Stage;
 pub use target::{NotATarget, Target};
 use totals::Totals;
+pub(crate) use totals::succeeded;
 pub(crate) use watch::Sleeper;
 use watch::{Sample, Watch};
 

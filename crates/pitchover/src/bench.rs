@@ -1,6 +1,7 @@
 //! `pitchover bench`: the measuring commands of the crate `load`.
 
 mod calibrate;
+mod compare;
 mod failover;
 mod hot;
 mod ramp;
@@ -19,6 +20,8 @@ pub(crate) enum Command {
     Run(run::Arguments),
     /// A workload at several sizes: where it stops keeping up, and how much it carries within a limit.
     Ramp(ramp::Arguments),
+    /// Two builds in turns on one host, blocks A B B A: faster, slower, equivalent, or unknown.
+    Compare(compare::Arguments),
     /// What the straight line costs: four loops with fixed counts, by instructions where the machine counts them.
     Hot(hot::Arguments),
     /// Proves the harness: a server that stalls by plan is seen as it is, and equal servers are found equal.
@@ -66,9 +69,15 @@ pub(crate) struct CannedArguments {
     stall_ms: u64,
 }
 
+/// Names of all workloads that need no file.
+pub(crate) fn preset_names() -> Vec<&'static str> {
+    load::workload::PRESETS.iter().map(|(name, _)| *name).collect()
+}
+
 pub(crate) fn run(command: Command) -> ExitCode {
     match command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
         Command::Hot(arguments) => hot::run(&arguments),
         Command::Ramp(arguments) => ramp::run(&arguments),
         Command::Selftest(arguments) => selftest::run(&arguments),

@@ -12,7 +12,7 @@ use crate::workload::{Fleet, FleetPhase, Op, Stream, Workload};
 ///
 /// # Errors
 /// - [`RunError::Options`]: the workload asks what these addresses cannot give.
-pub(super) fn plan(workload: &Workload, addresses: Vec<String>) -> Result<Plan, RunError> {
+pub(crate) fn plan(workload: &Workload, addresses: Vec<String>) -> Result<Plan, RunError> {
     if let crate::workload::Reads::Pinned(node) = workload.target.reads
         && node >= addresses.len()
     {

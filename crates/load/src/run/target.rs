@@ -58,19 +58,19 @@ pub struct NotATarget {
 }
 
 /// The target of a run, ready to be asked.
-pub(super) struct Stage {
-    pub(super) program: PathBuf,
-    pub(super) own: Option<OwnCluster>,
-    pub(super) addresses: Vec<String>,
-    pub(super) wire: Wire,
-    pub(super) kind: TargetKind,
-    pub(super) version: Option<String>,
-    pub(super) durability: Durability,
-    pub(super) runtime: tokio::runtime::Runtime,
+pub(crate) struct Stage {
+    pub(crate) program: PathBuf,
+    pub(crate) own: Option<OwnCluster>,
+    pub(crate) addresses: Vec<String>,
+    pub(crate) wire: Wire,
+    pub(crate) kind: TargetKind,
+    pub(crate) version: Option<String>,
+    pub(crate) durability: Durability,
+    pub(crate) runtime: tokio::runtime::Runtime,
 }
 
 impl Stage {
-    pub(super) fn begin(
+    pub(crate) fn begin(
         workload: &Workload,
         setup: &Setup,
         progress: &mut impl FnMut(Progress<'_>),
@@ -173,7 +173,7 @@ impl Stage {
     }
 
     /// Each node's name with its metrics page, as far as it has one.
-    pub(super) fn metrics(&self) -> Vec<(String, String)> {
+    pub(crate) fn metrics(&self) -> Vec<(String, String)> {
         if self.kind != TargetKind::Pitchover {
             return Vec::new();
         }
@@ -195,7 +195,7 @@ impl Stage {
     }
 
     /// Each node's process, as far as it is on this host.
-    pub(super) fn processes(&self) -> Vec<Option<Process>> {
+    pub(crate) fn processes(&self) -> Vec<Option<Process>> {
         let port = |address: &String| address.rsplit_once(':')?.1.parse().ok();
         let is_here = |address: &&String| {
             let mut found = address.to_socket_addrs().into_iter().flatten();
@@ -241,7 +241,7 @@ fn kind_of(wire: Wire) -> TargetKind {
 }
 
 /// What tables call a target.
-pub(super) fn arm(kind: TargetKind, durability: Durability) -> String {
+pub(crate) fn arm(kind: TargetKind, durability: Durability) -> String {
     let kind = match kind {
         TargetKind::Pitchover => "pitchover",
         TargetKind::JavaDledger => "java-dledger",

@@ -129,7 +129,7 @@ fn operation(kind: Kind, it: &Measures) -> Operation {
 }
 
 /// Nobody answers a one-way heartbeat, so one that was sent is all that can be said.
-fn succeeded(kind: Kind, it: &Measures) -> u64 {
+pub(crate) fn succeeded(kind: Kind, it: &Measures) -> u64 {
     match kind {
         Kind::OneWayHeartbeat => it.offered.saturating_sub(it.lost + it.skipped),
         _ => it.ok,

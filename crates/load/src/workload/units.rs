@@ -47,7 +47,9 @@ impl Span {
         u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// A text such as `1.5s`; nothing if it is no time, or one above 7 days.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         let units = [
             ("ns", 1e-9),
             ("us", 1e-6),

@@ -167,7 +167,7 @@ pub(crate) fn default_folder(name: &str) -> PathBuf {
 }
 
 /// A signal ends the run early, with all that it has; a second one ends the program.
-fn stop_on_signals(stop: &Arc<AtomicBool>) {
+pub(crate) fn stop_on_signals(stop: &Arc<AtomicBool>) {
     let stop = Arc::clone(stop);
     let wait = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
