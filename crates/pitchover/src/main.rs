@@ -14,6 +14,7 @@ mod logging;
 mod report;
 mod serve;
 mod sim;
+mod slo;
 mod status;
 mod targets;
 
@@ -49,6 +50,9 @@ enum Command {
     Bench(bench::Command),
     /// Draw run folders: an offline page, Markdown, CSV, JSON, an interval log.
     Report(report::Arguments),
+    /// Objectives: judge runs, explain, tighten, compare versions, and make alert rules and dashboards of them.
+    #[command(subcommand)]
+    Slo(slo::Command),
     /// Break real controllers, and judge what their clients saw.
     #[command(subcommand)]
     Chaos(chaos::Command),
@@ -82,6 +86,7 @@ fn main() -> ExitCode {
         Command::Sim(arguments) => sim::run(&arguments),
         Command::Bench(command) => bench::run(command),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Slo(command) => slo::run(&command),
         Command::Chaos(command) => chaos::run(&command),
         Command::CannedServer(arguments) => bench::run_canned(&arguments),
         Command::FleetWorker => bench::run_fleet_worker(),

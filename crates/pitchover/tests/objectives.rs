@@ -1,0 +1,179 @@
+//! Objectives beside the server that they are about: names and bounds of metrics, and the commands on files.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use server::config::{Config, Sources};
+use server::metrics::{
+    BrokerSetGauges, ElectionReason, ElectionResult, ExpiryReason, Metrics, NoticeResult,
+    RequestKind, Snapshot,
+};
+use slo::{METRICS, Objectives};
+
+const FILE: &str = include_str!("../../../slo.toml");
+
+/// A metrics page on which everything has happened once.
+fn page() -> String {
+    let arguments = [
+        ("controllerDLegerGroup", "g"),
+        ("controllerDLegerPeers", "n0-127.0.0.1:9877"),
+        ("controllerDLegerSelfId", "n0"),
+    ];
+    let arguments = arguments.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    let config = Config::load(&Sources { arguments, ..Sources::default() }).expect("valid");
+    let metrics = Metrics::new(&config);
+    for kind in RequestKind::ALL {
+        metrics.request(kind, 0, 1);
+    }
+    metrics.election("c", "s", ElectionResult::Elected, ElectionReason::Broker);
+    metrics.journal_sync(1);
+    metrics.refused("LIMIT_MAX");
+    metrics.notice(NoticeResult::Sent);
+    metrics.broker_expired(ExpiryReason::Silent);
+    metrics.leader_changed();
+    let set = BrokerSetGauges {
+        cluster: "c".into(),
+        broker_set: "s".into(),
+        alive: 3,
+        sync_state_set_size: 3,
+    };
+    metrics.publish(Snapshot {
+        broker_sets: vec![set].into(),
+        queue_depths: vec![("requests", 0)],
+        ..Snapshot::default()
+    });
+    metrics.text()
+}
+
+#[test]
+fn rules_name_metrics_that_the_server_has() {
+    let page = page();
+    for name in METRICS {
+        assert!(page.contains(&format!("# TYPE {name} ")), "{name} is not on the page:\n{page}");
+    }
+    for label in [
+        "reason=\"silent\"",
+        "limit=\"LIMIT_MAX\"",
+        "reason=\"broker\"",
+        "queue=\"requests\"",
+        "code=\"0\"",
+    ] {
+        assert!(page.contains(label), "{label}");
+    }
+}
+
+#[test]
+fn every_promise_is_about_a_bucket_that_exists() {
+    let page = page();
+    for objective in Objectives::read("slo.toml", FILE).unwrap().all() {
+        let Some(prod) = &objective.prod else { continue };
+        let (kind, bound) = (&prod.kind, format!("le=\"{:?}\"", prod.seconds));
+        let found = page.lines().any(|line| {
+            line.starts_with("pitchover_request_seconds_bucket")
+                && line.contains(&format!("type=\"{kind}\""))
+                && line.contains(&bound)
+        });
+        assert!(found, "{}: no bucket {bound} of {kind}:\n{page}", objective.id);
+    }
+}
+
+/// A folder that goes with the test.
+struct Scene(PathBuf);
+
+impl Scene {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("objectives-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
+        Self(folder)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.0.join(name), text).expect("a file in our own folder");
+    }
+
+    fn slo(&self, words: &[&str]) -> (Option<i32>, String) {
+        let ran: Output = Command::new(env!("CARGO_BIN_EXE_pitchover"))
+            .arg("slo")
+            .args(words)
+            .current_dir(&self.0)
+            .output()
+            .expect("the program can be started");
+        let said = String::from_utf8_lossy(&ran.stdout).into_owned()
+            + &String::from_utf8_lossy(&ran.stderr);
+        (ran.status.code(), said)
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+#[test]
+fn files_are_linted_with_line_and_remedy() {
+    let scene = Scene::new("lint");
+    scene.write("slo.toml", FILE);
+    let (code, said) = scene.slo(&["lint"]);
+    assert_eq!(code, Some(0), "{said}");
+    scene.write("looser.toml", &FILE.replace("value = 24.0", "value = 30.0"));
+    let (code, said) = scene.slo(&["lint", "--slo", "looser.toml", "--against", "slo.toml"]);
+    assert!(
+        code == Some(1) && said.contains("write-p99: bar: 24 -> 30 ms: LOOSENED"),
+        "{code:?} {said}"
+    );
+    let (code, said) = scene.slo(&["lint", "--against", "looser.toml"]);
+    assert!(code == Some(0), "tighter is fine: {said}");
+    let rows = [
+        ("component =", "componend =", "slo.toml:17: unknown field `componend`, expected one of"),
+        (
+            "workload = \"canonical\"",
+            "workload = \"canonica\"",
+            "workload \"canonica\" is no preset (canonical, ",
+        ),
+    ];
+    for (from, to, says) in rows {
+        scene.write("slo.toml", &FILE.replacen(from, to, 1));
+        let (code, said) = scene.slo(&["lint"]);
+        assert!(code == Some(64) && said.contains(says), "{code:?} {said}");
+    }
+    let (code, said) =
+        scene.slo(&["lint", "--slo", "looser.toml", "--against", "no-such-revision"]);
+    assert!(code == Some(64) && said.contains("neither a file nor a revision"), "{code:?} {said}");
+}
+
+#[test]
+fn a_revision_of_git_is_another_version() {
+    let scene = Scene::new("git");
+    let git = |words: &[&str]| {
+        let mut all = vec!["-c", "user.name=t", "-c", "user.email=t@example.org"];
+        all.extend(words);
+        let ran =
+            Command::new("git").args(all).current_dir(&scene.0).output().expect("git is installed");
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    };
+    scene.write("slo.toml", FILE);
+    git(&["init", "--quiet"]);
+    git(&["add", "slo.toml"]);
+    git(&["commit", "--quiet", "-m", "objectives"]);
+    assert_eq!(scene.slo(&["lint", "--against", "HEAD"]).0, Some(0));
+    scene.write("slo.toml", &FILE.replace("value = 60.0 }", "value = 90.0 }"));
+    let (code, said) = scene.slo(&["lint", "--against", "HEAD"]);
+    assert!(code == Some(1) && said.contains("write-p999: bar: 60 -> 90 ms"), "{code:?} {said}");
+}
+
+#[test]
+fn objectives_become_rules_a_dashboard_and_an_explanation() {
+    let scene = Scene::new("made");
+    scene.write("slo.toml", FILE);
+    let (code, said) = scene.slo(&["rules"]);
+    assert!(code == Some(0) && said.contains("- alert: PitchoverWriteP99PageFast"), "{said}");
+    let (code, said) = scene.slo(&["dashboard"]);
+    assert!(code == Some(0) && serde_json::from_str::<serde_json::Value>(&said).is_ok(), "{said}");
+    let (code, said) = scene.slo(&["explain", "write-p99"]);
+    assert!(code == Some(0) && said.contains("24 ms, or 3 × fsync.p99"), "{said}");
+    let (code, said) = scene.slo(&["explain", "nothing"]);
+    assert!(code == Some(64) && said.contains("there are write-p99, "), "{said}");
+    let (code, said) = scene.slo(&["check", "nowhere"]);
+    assert!(code == Some(64) && said.contains("no run folder"), "{said}");
+}
