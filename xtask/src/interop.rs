@@ -14,16 +14,16 @@
 //! ```
 
 mod admin;
-mod clock;
+pub(crate) mod clock;
 mod cluster;
 mod commands;
 mod counters;
 mod expected;
-mod maven;
+pub(crate) mod maven;
 mod ports;
-mod process;
+pub(crate) mod process;
 mod relay;
-mod report;
+pub(crate) mod report;
 mod scenario;
 mod setup;
 mod stage;
@@ -147,7 +147,8 @@ fn play_all(
 ) -> Result<(), Stop> {
     let mut pitchover = PathBuf::new();
     if options.target == Target::Pitchover {
-        let built = options.pitchover.clone().map_or_else(|| build(root, folder, report), Ok);
+        report.note("building pitchover, unless it is given");
+        let built = options.pitchover.clone().map_or_else(|| build(root, folder), Ok);
         match built {
             Ok(built) => pitchover = built,
             Err(failure) => return report.prove("pitchover is built", Err(failure)),
@@ -230,8 +231,10 @@ fn set_up(
 }
 
 /// Builds our program as it is released.
-fn build(root: &Path, folder: &Path, report: &Report) -> Outcome<PathBuf> {
-    report.note("building pitchover");
+///
+/// # Errors
+/// Cargo failed; its output is in the log the text names.
+pub(crate) fn build(root: &Path, folder: &Path) -> Outcome<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = std::process::Command::new(cargo);
     command.current_dir(root).args(["build", "--release", "--package", "pitchover"]);
@@ -245,7 +248,11 @@ fn build(root: &Path, folder: &Path, report: &Report) -> Outcome<PathBuf> {
     Ok(root.join(target).join("release").join("pitchover"))
 }
 
-fn prepare(folder: &Path) -> Outcome<()> {
+/// Makes a folder if it is not there.
+///
+/// # Errors
+/// It cannot be made.
+pub(crate) fn prepare(folder: &Path) -> Outcome<()> {
     std::fs::create_dir_all(folder).map_err(Failure::while_doing(folder.display()))
 }
 

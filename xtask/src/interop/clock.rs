@@ -4,7 +4,7 @@
 
 use super::report::{Failure, Outcome};
 use std::sync::mpsc::sync_channel;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Pause between two looks at something that is expected to change.
 const POLL: Duration = Duration::from_millis(50);
@@ -14,26 +14,33 @@ const PROGRESS: Duration = Duration::from_secs(10);
 
 /// Counts from its start.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Stopwatch(Instant);
+pub(crate) struct Stopwatch(Instant);
 
 impl Stopwatch {
     #[expect(clippy::disallowed_methods, reason = "this is the file that reads the clock")]
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self(Instant::now())
     }
 
-    pub(super) fn elapsed(self) -> Duration {
+    pub(crate) fn elapsed(self) -> Duration {
         self.0.elapsed()
     }
 
     /// `12.3 s`, for people.
-    pub(super) fn shown(self) -> String {
+    pub(crate) fn shown(self) -> String {
         format!("{:.1} s", self.elapsed().as_secs_f64())
     }
 }
 
+/// Milliseconds since 1970 by the wall clock, as Java's `currentTimeMillis` gives them.
+#[expect(clippy::disallowed_methods, reason = "this is the file that reads the clock")]
+pub(crate) fn wall_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Does nothing for `duration`.
-pub(super) fn pause(duration: Duration) {
+pub(crate) fn pause(duration: Duration) {
     // Nobody ever sends, and the sender lives until the end: the time-out is the only way out.
     let (_sender, receiver) = sync_channel::<()>(1);
     let ended = receiver.recv_timeout(duration);
@@ -44,7 +51,7 @@ pub(super) fn pause(duration: Duration) {
 ///
 /// # Errors
 /// The probe's own error, or that `limit` passed without a value.
-pub(super) fn until<T>(
+pub(crate) fn until<T>(
     what: &str,
     limit: Duration,
     mut probe: impl FnMut() -> Outcome<Option<T>>,

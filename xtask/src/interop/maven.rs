@@ -15,7 +15,7 @@ const VERSION_LIMIT: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// One is missing or does not run; the text says what to install.
-pub(super) fn check_tools(folder: &Path) -> Outcome<()> {
+pub(crate) fn check_tools(folder: &Path) -> Outcome<()> {
     let is_there = |program: &str, question: &str| {
         let mut command = Command::new(program);
         command.arg(question);
@@ -44,7 +44,7 @@ pub(super) fn check_tools(folder: &Path) -> Outcome<()> {
 ///
 /// # Errors
 /// Maven failed; its output is in the log the text names.
-pub(super) fn class_path(root: &Path, version: &str, folder: &Path) -> Outcome<String> {
+pub(crate) fn class_path(root: &Path, version: &str, folder: &Path) -> Outcome<String> {
     let output = folder.join(format!("maven-{version}"));
     let build = |offline: bool| {
         let mut command = Command::new("mvn");

@@ -22,7 +22,7 @@ const LOG_LINES_SHOWN: usize = 15;
 
 /// A running program.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     name: String,
     child: Child,
     log: PathBuf,
@@ -30,7 +30,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts `command` with no input, its output and errors added to `log`.
-    pub(super) fn start(name: &str, mut command: Command, log: &Path) -> Outcome<Self> {
+    pub(crate) fn start(name: &str, mut command: Command, log: &Path) -> Outcome<Self> {
         let out = append(log)?;
         let err = out.try_clone().map_err(Failure::while_doing(log.display()))?;
         command.stdin(Stdio::null()).stdout(out).stderr(err);
@@ -76,12 +76,12 @@ impl Process {
     }
 
     /// How it ended, if it did so by itself.
-    pub(super) fn ended(&mut self) -> Outcome<Option<ExitStatus>> {
+    pub(crate) fn ended(&mut self) -> Outcome<Option<ExitStatus>> {
         self.child.try_wait().map_err(Failure::while_doing(&self.name))
     }
 
     /// An error if it is no longer running, with the end of its log.
-    pub(super) fn check(&mut self) -> Outcome<()> {
+    pub(crate) fn check(&mut self) -> Outcome<()> {
         match self.ended()? {
             None => Ok(()),
             Some(status) => {
@@ -121,7 +121,7 @@ impl Run {
 }
 
 /// Runs `command` to its end: [`Run::start`] and [`Run::finish`].
-pub(super) fn run(
+pub(crate) fn run(
     name: &str,
     command: Command,
     log: &Path,

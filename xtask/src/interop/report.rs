@@ -7,10 +7,10 @@ use std::process::ExitCode;
 
 /// Why a step did not prove what it should, for people.
 #[derive(Debug)]
-pub(super) struct Failure(pub(super) String);
+pub(crate) struct Failure(pub(crate) String);
 
 /// What a step gives.
-pub(super) type Outcome<T> = Result<T, Failure>;
+pub(crate) type Outcome<T> = Result<T, Failure>;
 
 /// A step failed and was reported; the steps of this round that build on it are left out.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl fmt::Display for Failure {
 
 impl Failure {
     /// Puts what was being done before the reason.
-    pub(super) fn while_doing<E: fmt::Display>(what: impl fmt::Display) -> impl Fn(E) -> Self {
+    pub(crate) fn while_doing<E: fmt::Display>(what: impl fmt::Display) -> impl Fn(E) -> Self {
         move |error| Self(format!("{what}: {error}"))
     }
 }
