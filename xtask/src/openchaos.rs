@@ -27,8 +27,8 @@ use self::faults::{FAULTS, Fault};
 use self::ground::Janitor;
 use self::nodes::{Keys, Programs};
 use self::play::Stage;
-use self::result::Verdict;
 use self::source::Source;
+use self::table::Row;
 use crate::interop::clock::Stopwatch;
 use crate::interop::report::{Failure, Outcome};
 use crate::interop::{build, maven, prepare};
@@ -144,42 +144,37 @@ fn play_all(options: &Options) -> Outcome<bool> {
     for fault in &options.faults {
         if let Some((_, why)) = lacking.iter().find(|(means, _)| *means == fault.means) {
             println!("SKIPPED  {}: {why}", fault.name);
-            continue;
+            shown.push(Row::Skipped(fault.name, why.to_string()));
+        } else {
+            let row = play_one(&stage, run, *fault);
+            is_well &= row.is_well(target);
+            shown.push(row);
         }
-        let watch = Stopwatch::start();
-        match stage.play(run, *fault) {
-            Ok(one) => {
-                let verdict = one.verdict(options.writes);
-                println!("{}", table::line(&one, &verdict));
-                is_well &= match verdict {
-                    Verdict::Passed => true,
-                    Verdict::Failed => target != Target::Pitchover,
-                    Verdict::Invalid(_) => false,
-                };
-                shown.push((one, verdict));
-            }
-            Err(failure) => {
-                is_well = false;
-                println!("BROKEN   {} after {}: {failure}", fault.name, watch.shown());
-            }
+        // After each fault: a run that is broken off has written what it saw.
+        if options.writes_report {
+            table::write(&repository().join(table::REPORT), options, &shown)?;
         }
     }
     for fault in faults::NAMES_ONLY.iter().filter(|_| options.faults.len() == FAULTS.len()) {
         println!("SKIPPED  {fault}: OpenChaos lists it and does not make it");
     }
     println!("logs: {}", stage.folder.display());
-    if options.writes_report {
-        let skipped: Vec<(&str, String)> = (options.faults.iter())
-            .filter_map(|fault| {
-                let (_, why) = lacking.iter().find(|(means, _)| *means == fault.means)?;
-                Some((fault.name, why.to_string()))
-            })
-            .collect();
-        let file = repository().join(table::REPORT);
-        table::write(&file, options, &shown, &skipped)?;
-        println!("written: {}", table::REPORT);
-    }
     Ok(is_well)
+}
+
+fn play_one(stage: &Stage<'_>, run: u32, fault: Fault) -> Row {
+    let watch = Stopwatch::start();
+    match stage.play(run, fault) {
+        Ok(one) => {
+            let verdict = one.verdict(stage.options.writes);
+            println!("{}", table::line(&one, &verdict));
+            Row::Played(one, verdict)
+        }
+        Err(failure) => {
+            println!("BROKEN   {} after {}: {failure}", fault.name, watch.shown());
+            Row::Broken(fault.name, failure.to_string())
+        }
+    }
 }
 
 fn repository() -> PathBuf {

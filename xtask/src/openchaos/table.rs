@@ -16,6 +16,27 @@ pub(super) const REPORT: &str = "docs/report/openchaos.md";
 /// A section begins with this.
 const SECTION: &str = "## ";
 
+/// What became of one fault.
+#[derive(Debug)]
+pub(super) enum Row {
+    Played(Shown, Verdict),
+    /// The kernel lacks what it needs.
+    Skipped(&'static str, String),
+    /// `OpenChaos` or a node did not do what it should.
+    Broken(&'static str, String),
+}
+
+impl Row {
+    /// Whether the command may say that all is well: of upstream's controllers a failure is what is asked for.
+    pub(super) fn is_well(&self, target: Target) -> bool {
+        match self {
+            Self::Played(_, Verdict::Passed) | Self::Skipped(..) => true,
+            Self::Played(_, Verdict::Failed) => target != Target::Pitchover,
+            Self::Played(_, Verdict::Invalid(_)) | Self::Broken(..) => false,
+        }
+    }
+}
+
 /// Above a table for the terminal.
 pub(super) fn heading(target: Target, mapping: Mapping) -> String {
     format!(
@@ -72,14 +93,9 @@ fn times(times: &[u64]) -> String {
 ///
 /// # Errors
 /// The file cannot be written.
-pub(super) fn write(
-    file: &Path,
-    options: &Options,
-    shown: &[(Shown, Verdict)],
-    skipped: &[(&str, String)],
-) -> Outcome<()> {
+pub(super) fn write(file: &Path, options: &Options, rows: &[Row]) -> Outcome<()> {
     let title = format!("{}, mapping {}", options.target.name(), options.mapping.name());
-    let section = section(&title, options, shown, skipped)?;
+    let section = section(&title, options, rows)?;
     let before = fs::read_to_string(file).unwrap_or_else(|_| INTRODUCTION.to_owned());
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder).map_err(Failure::while_doing(folder.display()))?;
@@ -106,12 +122,7 @@ Written by `cargo xtask openchaos --write`; each section by one command. What a 
 One run each, on a machine that did other work at the same time: times are upper bounds, counts are what happened in that run.
 ";
 
-fn section(
-    title: &str,
-    options: &Options,
-    shown: &[(Shown, Verdict)],
-    skipped: &[(&str, String)],
-) -> Outcome<String> {
+fn section(title: &str, options: &Options, rows: &[Row]) -> Outcome<String> {
     let date = tool(&["date", "-u", "+%Y-%m-%d"])?;
     let mut text = format!(
         "{SECTION}{title}\n\n{}. {}. OpenChaos {}, {} s a run{}.\n\n",
@@ -128,7 +139,8 @@ fn section(
         "| Fault | Nodes | Puts | Acknowledged | Lost | Own check | Second opinion | Outage, ms | RTO, ms | Seen to work | Verdict |\n\
          |---|---|---|---|---|---|---|---|---|---|---|\n",
     );
-    for (one, verdict) in shown {
+    for row in rows {
+        let Row::Played(one, verdict) = row else { continue };
         let counts = one.counts;
         let (word, why) = words(verdict);
         let colon = if why.is_empty() { "" } else { ": " };
@@ -147,8 +159,12 @@ fn section(
             one.injections
         ));
     }
-    for (fault, why) in skipped {
-        text.push_str(&format!("\nSkipped: `{fault}`: {why}\n"));
+    for row in rows {
+        match row {
+            Row::Played(..) => {}
+            Row::Skipped(fault, why) => text.push_str(&format!("\nSkipped: `{fault}`: {why}\n")),
+            Row::Broken(fault, why) => text.push_str(&format!("\nBroken off: `{fault}`: {why}\n")),
+        }
     }
     Ok(text)
 }
