@@ -8,11 +8,16 @@ import java.util.List;
 final class Leader {
     private static final int NOBODY = -1;
 
+    /** A node that stands still must not hold up the question to the others. */
+    private static final int PATIENCE_MS = 300;
+
     private final List<Line> lines = new ArrayList<>();
+    private final List<Line> questions = new ArrayList<>();
     private int known = NOBODY;
 
     Leader(List<String> addresses) {
         addresses.forEach(address -> lines.add(new Line(address)));
+        addresses.forEach(address -> questions.add(new Line(address, PATIENCE_MS)));
     }
 
     Line line(int node) {
@@ -22,7 +27,7 @@ final class Leader {
     /** Place of the leader in the list of nodes, -1 while there is none; asks only if it is not known. */
     int find() {
         for (int node = 0; known == NOBODY && node < lines.size(); node++) {
-            if (leads(lines.get(node))) {
+            if (leads(questions.get(node))) {
                 known = node;
             }
         }
@@ -46,5 +51,6 @@ final class Leader {
 
     void close() {
         lines.forEach(Line::close);
+        questions.forEach(Line::close);
     }
 }

@@ -19,6 +19,7 @@ final class Line {
     private static final int CONNECT_MS_MAX = 500;
 
     private final InetSocketAddress address;
+    private final int patienceMs;
     private Socket socket;
     private DataInputStream in;
     private OutputStream out;
@@ -39,6 +40,12 @@ final class Line {
     }
 
     Line(String address) {
+        this(address, ANSWER_MS_MAX);
+    }
+
+    /** An answer that takes longer than {@code patienceMs} is none. */
+    Line(String address, int patienceMs) {
+        this.patienceMs = patienceMs;
         int colon = address.lastIndexOf(':');
         this.address = new InetSocketAddress(address.substring(0, colon), Integer.parseInt(address.substring(colon + 1)));
     }
@@ -89,7 +96,7 @@ final class Line {
         try {
             made.setTcpNoDelay(true);
             made.connect(address, CONNECT_MS_MAX);
-            made.setSoTimeout(ANSWER_MS_MAX);
+            made.setSoTimeout(patienceMs);
             in = new DataInputStream(new BufferedInputStream(made.getInputStream()));
             out = made.getOutputStream();
         } catch (IOException error) {
