@@ -41,6 +41,15 @@ pub enum Outcome {
     Invalid,
 }
 
+/// Kinds of violations.
+pub const KINDS: [&str; 5] = [
+    "broker sets whose answers no order explains",
+    "two masters in one epoch",
+    "acknowledged changes that are lost",
+    "healthy masters that were replaced",
+    "accidents",
+];
+
 /// The outcome, and why.
 #[derive(Clone, Debug)]
 pub struct Verdict {
@@ -48,6 +57,8 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// What did not hold.
     pub violations: Vec<String>,
+    /// How many of them are of each kind, in the order of [`KINDS`].
+    pub counts: [usize; 5],
     /// What makes it invalid.
     pub doubts: Vec<String>,
     /// Operations that were judged, by what came of them: ok, refused, unknown.
@@ -74,12 +85,16 @@ impl Verdict {
 pub(crate) fn judge(options: &Options, course: &Course, recorder: &Recorder) -> Verdict {
     let records = recorder.lock();
     let judgement = workload::check::judge(&records.history, Limit::default());
-    let mut violations: Vec<String> =
-        judgement.violations.iter().map(|found| found.explain(&records.history)).collect();
-    violations.extend(records.split.iter().cloned());
-    violations.extend(course.accidents.iter().cloned());
-    violations.extend(lost(&records.history, &course.finals));
-    violations.extend(needless(course, &records));
+    let order = judgement.violations.iter().map(|found| found.explain(&records.history));
+    let kinds: [Vec<String>; 5] = [
+        order.collect(),
+        records.split.clone(),
+        lost(&records.history, &course.finals),
+        needless(course, &records),
+        course.accidents.clone(),
+    ];
+    let counts = std::array::from_fn(|kind| kinds[kind].len());
+    let violations = kinds.concat();
     let mut doubts = Vec::new();
     for event in &course.events {
         doubts.extend(event.doubts.iter().map(|doubt| format!("{}: {doubt}", event.name)));
@@ -103,7 +118,7 @@ pub(crate) fn judge(options: &Options, course: &Course, recorder: &Recorder) -> 
     let recovery = recovery::rows(course, &records.samples);
     let operations = count(&records.history);
     let undecided = judgement.undecided.len();
-    Verdict { outcome, violations, doubts, operations, undecided, recovery }
+    Verdict { outcome, violations, counts, doubts, operations, undecided, recovery }
 }
 
 fn count(history: &History) -> [usize; 3] {
@@ -221,7 +236,8 @@ pub(crate) fn to_json(verdict: &Verdict, options: &Options, course: &Course) -> 
     let skipped = course.skipped.iter().map(|(name, why)| json!({ "fault": name, "why": why }));
     let [ok, refused, unknown] = verdict.operations;
     json!({
-        "verdict": verdict.word(), "seed": options.seed, "nodes": options.nodes, "faults": options.faults,
+        "verdict": verdict.word(), "target": options.target.kind.name(), "label": options.target.label(),
+        "seconds": course.ended.saturating_sub(course.began) / SECOND, "counts": verdict.counts, "seed": options.seed, "nodes": options.nodes, "faults": options.faults,
         "violations": verdict.violations, "doubts": verdict.doubts,
         "operations": { "ok": ok, "refused": refused, "unknown": unknown }, "undecided": verdict.undecided,
         "packets": course.traffic.delivered, "packetsOverflowed": course.traffic.overflowed,

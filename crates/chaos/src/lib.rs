@@ -20,14 +20,16 @@
 //! | `actors` | brokers, clients, observer; the recorder |
 //! | `stand` | one cluster under test |
 //! | [`judge`], [`recovery`] | the verdict; how long faults were felt |
-//! | `report` | the page |
+//! | [`target`] | which controllers are under test: ours, or upstream's |
+//! | `report`, [`compare`] | the page of a run; runs of several targets side by side |
 //!
-//! What is *absent*: controllers of other programs, a faulty disk, changes of membership. The catalogue names
+//! What is *absent*: a faulty disk, changes of membership. The catalogue names
 //! every fault that is not here, and why.
 #![deny(unsafe_code)]
 
 mod actors;
 pub mod clock;
+pub mod compare;
 pub mod draw;
 pub mod fabric;
 pub mod faults;
@@ -38,3 +40,4 @@ mod report;
 pub mod run;
 mod stalls;
 mod stand;
+pub mod target;

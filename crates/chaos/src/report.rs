@@ -46,7 +46,9 @@ fn draw(
         @if verdict.outcome == Outcome::Passed {
             p {
                 "Linearizable on every broker set; no acknowledged change lost; no two masters in one epoch; "
-                "no healthy master replaced; all controllers equal at the end; every fault confirmed."
+                "no healthy master replaced; "
+                @if options.target.kind.is_ours() { "all controllers equal at the end; " }
+                "every fault confirmed."
             }
         }
         (lanes::draw(options, course, records))
@@ -55,8 +57,11 @@ fn draw(
         (skipped(course))
     };
     let subtitle = format!(
-        "{} controllers · seed {} · version {} · kernel {kernel}",
-        options.nodes, options.seed, options.version
+        "{} · {} controllers · seed {} · version {} · kernel {kernel}",
+        options.target.label(),
+        options.nodes,
+        options.seed,
+        options.version
     );
     page::page(&format!("Chaos on real processes: {word}"), &subtitle, &body, Some(json))
 }

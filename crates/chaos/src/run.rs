@@ -14,9 +14,10 @@ use crate::faults::injection::{Injection, unexpected_end};
 use crate::faults::plan::{Deed, plan};
 use crate::faults::{Fault, UnknownFault, parse, skipped};
 use crate::ground::leftovers;
-use crate::ground::probe::{self, Finding, NEEDED};
+use crate::ground::probe::{self, Finding};
 use crate::stalls::Stalls;
 use crate::stand::{Stand, Wanted};
+use crate::target::Target;
 use crate::{judge, report};
 use bytes::Bytes;
 use protocol::private;
@@ -38,6 +39,9 @@ const CALM: Duration = Duration::from_secs(3);
 /// Pause after a fault, in ms.
 const PAUSE_MS: (u64, u64) = (500, 2_000);
 
+/// How long one question at the end may take, where an answer is not certain.
+const ANSWER: Duration = Duration::from_secs(3);
+
 /// How long controllers may take to hold the same state once nobody asks any more.
 const SETTLE: Duration = Duration::from_secs(30);
 
@@ -56,8 +60,8 @@ pub struct Options {
     pub folder: PathBuf,
     /// Version of that program, for the report.
     pub version: &'static str,
-    /// The program to run as `PROGRAM serve -c FILE`.
-    pub program: PathBuf,
+    /// The controllers.
+    pub target: Target,
     /// Whether a skipped fault fails the run.
     pub is_release: bool,
 }
@@ -130,9 +134,8 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<judge::Verdict, Star
     let faults = parse(&options.faults, usize::from(options.nodes))?;
     let findings = probe::findings();
     say(probe::table(&findings).trim_end());
-    let lacking = findings.iter().find(|(means, found)| NEEDED.contains(means) && found.is_err());
-    if let Some((means, Err(why))) = lacking {
-        return Err(StartError::Means(format!("{}: {why}", means.name())));
+    if let Some(why) = probe::lacking(&findings) {
+        return Err(StartError::Means(why));
     }
     for line in leftovers::remove() {
         say(&line);
@@ -181,7 +184,7 @@ async fn carry(
     };
     let wanted = Wanted {
         nodes: options.nodes,
-        program: options.program.clone(),
+        target: options.target.clone(),
         folder: options.folder.clone(),
         has_small_disks: faults.iter().any(fills),
     };
@@ -345,14 +348,19 @@ async fn settle(stand: &mut Stand, course: &mut Course) {
         })
     };
     tokio::time::sleep(observer::EVERY * 3).await;
-    if !stand.until(SETTLE, is_settled).await {
-        course.accidents.push(format!("states differ {} s after the end", SETTLE.as_secs()));
+    // Upstream's controllers do not say what state they hold.
+    if stand.cast.kind.is_ours() {
+        if !stand.until(SETTLE, is_settled).await {
+            course.accidents.push(format!("states differ {} s after the end", SETTLE.as_secs()));
+        }
+        let views = stand.recorder.latest().into_iter();
+        course.hashes =
+            views.map(|view| view.map_or("silent".to_owned(), |view| view.hash)).collect();
     }
-    let views = stand.recorder.latest().into_iter();
-    course.hashes = views.map(|view| view.map_or("silent".to_owned(), |view| view.hash)).collect();
     course.finals = ask_finals(stand).await;
 }
 
+/// Asks every controller for every broker set of which something was acknowledged.
 async fn ask_finals(stand: &Stand) -> Vec<Value> {
     let mut sets: Vec<Box<str>> = {
         let records = stand.recorder.lock();
@@ -365,13 +373,20 @@ async fn ask_finals(stand: &Stand) -> Vec<Value> {
     sets.dedup();
     let cast = stand.cast.clone();
     let recorder = Arc::clone(&stand.recorder);
+    // Of upstream's controllers the leader alone answers; if there is none now, whoever was asked first refuses.
+    let leader = stand.leader().unwrap_or(0);
+    let askable = if cast.kind.is_ours() { 0..cast.controllers.len() } else { leader..leader + 1 };
     let asking = async move {
         let lines = Lines::new((u32::MAX, cast.observer), &cast.controllers, WHOLE, &recorder);
         let mut finals = Vec::new();
-        for node in 0..cast.controllers.len() {
+        for node in askable {
             for set in &sets {
-                let body = Bytes::copy_from_slice(set.as_bytes());
-                let answer = observer::ask(&lines, node, private::DESCRIBE, body, WHOLE).await;
+                let answer = if cast.kind.is_ours() {
+                    let body = Bytes::copy_from_slice(set.as_bytes());
+                    observer::ask(&lines, node, private::DESCRIBE, body, WHOLE).await
+                } else {
+                    observer::describe(&lines, node, set, ANSWER).await
+                };
                 finals.push(answer.unwrap_or(Value::Null));
             }
         }

@@ -11,10 +11,11 @@ use crate::ground::cgroup::Tree;
 use crate::ground::controller::{Controller, Plan};
 use crate::ground::namespace::{self, Namespaces};
 use crate::ground::{PREFIX, tool};
+use crate::target::{Kind, Target};
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ pub(crate) const LOOK: Duration = Duration::from_millis(20);
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     pub(crate) nodes: u8,
-    pub(crate) program: PathBuf,
+    pub(crate) target: Target,
     pub(crate) folder: PathBuf,
     pub(crate) has_small_disks: bool,
 }
@@ -80,7 +81,7 @@ impl Stand {
         let run = std::process::id();
         let nodes: Vec<Ipv4Addr> =
             (1..=wanted.nodes).map(|node| Ipv4Addr::new(10, 77, 0, node)).collect();
-        let cast = cast(run, &nodes);
+        let cast = cast(run, &nodes, wanted.target.kind);
         let homes = homes(run, &nodes, &cast);
         let mut namespaces = Namespaces::default();
         for home in &homes {
@@ -94,21 +95,23 @@ impl Stand {
         let mut controllers = Vec::new();
         for (node, home) in homes.iter().take(nodes.len()).enumerate() {
             let name = format!("n{node}");
-            let store = wanted.folder.join(&name).join("store");
+            let folder = wanted.folder.join(&name);
+            let store = folder.join("store");
             fs::create_dir_all(&store)?;
             if wanted.has_small_disks {
                 let (source, place) = (format!("{PREFIX}{run}"), store.display().to_string());
                 tool(&["mount", "-t", "tmpfs", "-o", DISK, &source, &place])?;
                 mounts.0.push(store.clone());
             }
-            let settings = wanted.folder.join(&name).join("controller.conf");
-            fs::write(&settings, properties(node, &nodes, &store))?;
+            let arguments = wanted.target.furnish(node, &nodes, &folder)?;
             controllers.push(Controller::new(Plan {
                 log: wanted.folder.join(format!("{name}.log")),
                 name,
                 namespace: home.namespace.clone(),
-                program: wanted.program.clone(),
-                settings,
+                kind: wanted.target.kind,
+                program: wanted.target.program.clone(),
+                arguments,
+                home: folder,
             }));
         }
         for controller in &mut controllers {
@@ -189,13 +192,14 @@ impl Stand {
     }
 }
 
-fn cast(run: u32, nodes: &[Ipv4Addr]) -> Cast {
+fn cast(run: u32, nodes: &[Ipv4Addr], kind: Kind) -> Cast {
     let client = |number| Ipv4Addr::new(10, 77, 2, number);
     let set = |set: u8| {
         let broker = |broker| Ipv4Addr::new(10, 77, 1, set * 16 + broker + 1);
         (format!("set-{set}"), (0..BROKERS).map(broker).collect())
     };
     Cast {
+        kind,
         controllers: nodes.iter().map(|node| SocketAddr::from((*node, PORT))).collect(),
         sets: (0..SETS).map(set).collect(),
         writers: (1..=WRITERS).map(client).collect(),
@@ -223,19 +227,4 @@ fn homes(run: u32, nodes: &[Ipv4Addr], cast: &Cast) -> Vec<Home> {
         addresses: clients.copied().collect(),
     });
     homes
-}
-
-fn properties(node: usize, nodes: &[Ipv4Addr], store: &Path) -> String {
-    let peers = nodes.iter().enumerate();
-    let peers: Vec<String> = peers.map(|(id, address)| format!("n{id}-{address}:{PORT}")).collect();
-    let store = store.display();
-    format!(
-        "controllerDLegerGroup = chaos\n\
-         controllerDLegerPeers = {}\n\
-         controllerDLegerSelfId = n{node}\n\
-         controllerStorePath = {store}\n\
-         configStorePath = {store}/stored.properties\n\
-         pitchover.limits.segmentBytes = 4194304\n",
-        peers.join(";")
-    )
 }

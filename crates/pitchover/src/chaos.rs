@@ -7,11 +7,13 @@
 //! | 2 | nothing was started: an unknown fault, no privileges, something is missing |
 //! | 3 | invalid: a fault was not confirmed, or the run was interrupted |
 
+use ::chaos::compare;
 use ::chaos::faults::catalogue::{CATALOGUE, Kind};
 use ::chaos::ground::probe;
 use ::chaos::judge::{Outcome, Verdict};
 use ::chaos::recovery::Row;
 use ::chaos::run::Options;
+use ::chaos::target;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,6 +32,26 @@ pub(crate) enum Command {
     Run(Arguments),
     /// Show every fault, and what this machine can inject.
     List,
+    /// Say whether a run can be started here; exit code 2 and the reason if it cannot.
+    Probe,
+    /// Put runs of several targets side by side.
+    Compare(Comparison),
+}
+
+#[derive(Debug, Parser)]
+pub(crate) struct Comparison {
+    /// Folders of runs.
+    #[arg(required = true)]
+    runs: Vec<PathBuf>,
+    /// Where and when they were made; stands above the tables.
+    #[arg(long, default_value = "")]
+    about: String,
+    /// Writes Markdown here; without any file it goes to the standard output.
+    #[arg(long, value_name = "FILE")]
+    md: Option<PathBuf>,
+    /// Writes a page here.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 /// What a run is for; sets what is not given.
@@ -48,6 +70,10 @@ enum Profile {
 enum Target {
     /// This very program.
     Pitchover,
+    /// Upstream's, over its DLedger.
+    JavaDledger,
+    /// Upstream's, over JRaft.
+    JavaJraft,
 }
 
 #[derive(Debug, Parser)]
@@ -70,6 +96,14 @@ pub(crate) struct Arguments {
     /// Which controllers are broken.
     #[arg(long, default_value = "pitchover")]
     target: Target,
+    /// Folder of upstream's jars, for a Java target; `cargo xtask interop` leaves one.
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        env = "PITCHOVER_ROCKETMQ_JARS",
+        default_value = "target/interop/maven-5.5.0/jars"
+    )]
+    jars: PathBuf,
     /// Another build of this program, to be broken instead of this one.
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
@@ -89,7 +123,40 @@ pub(crate) fn run(command: &Command) -> ExitCode {
             list();
             ExitCode::SUCCESS
         }
+        Command::Probe => probe_here(),
+        Command::Compare(comparison) => compare_runs(comparison),
         Command::Run(arguments) => run_one(arguments),
+    }
+}
+
+fn probe_here() -> ExitCode {
+    match probe::lacking(&probe::findings()) {
+        None => ExitCode::SUCCESS,
+        Some(why) => {
+            println!("{why}");
+            ExitCode::from(EXIT_NOT_STARTED)
+        }
+    }
+}
+
+fn compare_runs(comparison: &Comparison) -> ExitCode {
+    let sides = match compare::read(&comparison.runs) {
+        Ok(sides) => sides,
+        Err(error) => {
+            eprintln!("chaos: {error}");
+            return ExitCode::from(EXIT_NOT_STARTED);
+        }
+    };
+    let (md, html) = (comparison.md.as_deref(), comparison.html.as_deref());
+    if md.is_none() && html.is_none() {
+        print!("{}", compare::markdown(&sides, &comparison.about));
+    }
+    match compare::write(&sides, &comparison.about, md, html) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chaos: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -131,14 +198,23 @@ fn run_one(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn options(arguments: &Arguments) -> std::io::Result<Options> {
+fn options(arguments: &Arguments) -> Result<Options, Box<dyn std::error::Error>> {
     let (faults, minutes, nodes) = match arguments.profile {
         Some(Profile::Commit) => (COMMIT, 5, 3),
         Some(Profile::Nightly) => ("all", 120, 5),
         Some(Profile::Release) => ("all", 24 * 60, 5),
         None => ("all", 10, 3),
     };
-    let Target::Pitchover = arguments.target;
+    let java = |kind| target::Target::java(kind, &arguments.jars);
+    let target = match (arguments.target, &arguments.program) {
+        (Target::Pitchover, Some(program)) => target::Target::ours(program)?,
+        (Target::Pitchover, None) => target::Target::ours(&std::env::current_exe()?)?,
+        (Target::JavaDledger | Target::JavaJraft, Some(_)) => {
+            return Err("--program names a build of this program; a Java target has none".into());
+        }
+        (Target::JavaDledger, None) => java(target::Kind::JavaDledger)?,
+        (Target::JavaJraft, None) => java(target::Kind::JavaJraft)?,
+    };
     let seed = arguments.seed.unwrap_or_else(::chaos::clock::unix_seconds);
     let folder = || std::env::temp_dir().join(format!("pitchover-chaos-{}", std::process::id()));
     Ok(Options {
@@ -147,10 +223,7 @@ fn options(arguments: &Arguments) -> std::io::Result<Options> {
         length: arguments.length.unwrap_or(Duration::from_secs(minutes * 60)),
         seed,
         folder: arguments.out.clone().unwrap_or_else(folder),
-        program: match &arguments.program {
-            Some(program) => program.canonicalize()?,
-            None => std::env::current_exe()?,
-        },
+        target,
         version: crate::VERSION,
         is_release: matches!(arguments.profile, Some(Profile::Release)),
     })

@@ -7,6 +7,7 @@ use super::observer;
 use super::recorder::Recorder;
 use crate::draw::Draw;
 use crate::ground::namespace;
+use crate::target::Kind;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -25,6 +26,8 @@ pub(crate) const BROKERS_FROM: u32 = 100;
 /// Who takes part.
 #[derive(Clone, Debug)]
 pub(crate) struct Cast {
+    /// Of the controllers: what may be asked of them.
+    pub(crate) kind: Kind,
     pub(crate) controllers: Vec<SocketAddr>,
     /// Broker sets with the addresses of their brokers.
     pub(crate) sets: Vec<(String, Vec<Ipv4Addr>)>,
@@ -243,7 +246,7 @@ async fn run_clients(
         number += 1;
     }
     let mut observing = JoinSet::new();
-    observing.spawn(observer::observe(lines((number, cast.observer))));
+    observing.spawn(observer::observe(lines((number, cast.observer)), cast.kind));
     while let Some(order) = orders.recv().await {
         match order {
             Order::Start(..) => {}

@@ -31,9 +31,6 @@ const END: Duration = Duration::from_secs(15);
 /// How long a controller may take to follow a leader again between two of a rolling restart.
 const ROLL: Duration = Duration::from_secs(15);
 
-/// A controller ends with this when its journal fails. Source: `pitchover serve`.
-const EXIT_JOURNAL: i32 = 74;
-
 /// Bytes written at once to fill a disk.
 const FILL_BYTES: usize = 64 * 1024;
 
@@ -151,7 +148,9 @@ impl Injection {
         let status = stand.controllers[node].await_end(END).await;
         let status = status.ok_or_else(|| format!("n{node} did not end"))?;
         self.evidence.push(format!("n{node} ended: {status}"));
-        let is_right = if by == Signal::TERM { status.success() } else { is_killed(status) };
+        let kind = stand.controllers[node].plan.kind;
+        let is_right =
+            if by == Signal::TERM { kind.ends_politely(status) } else { is_killed(status) };
         if is_right { Ok(()) } else { Err(format!("n{node} ended otherwise: {status}")) }
     }
 
@@ -252,7 +251,7 @@ impl Injection {
                 fs::remove_file(ballast).map_err(text)?;
                 match stand.controllers[node].ended() {
                     None => Ok(()),
-                    Some(status) if status.code() == Some(EXIT_JOURNAL) => {
+                    Some(status) if stand.controllers[node].plan.kind.may_end_when_full(status) => {
                         self.evidence.push(format!("n{node} ended: {status}"));
                         self.start(stand, node).await
                     }

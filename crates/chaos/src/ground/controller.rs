@@ -1,7 +1,7 @@
-//! One controller as a process of this very program, alone in a network and a PID namespace.
+//! One controller as a process, ours or upstream's, alone in a network and a PID namespace.
 //!
 //! ```text
-//! ip netns exec ──exec──► setpriv --pdeathsig KILL ──exec──► unshare --pid --fork --kill-child ──fork──► pitchover serve
+//! ip netns exec ──exec──► setpriv --pdeathsig KILL ──exec──► unshare --pid --fork --kill-child ──fork──► the controller
 //!                          (the chain dies with us)                                                       (pid 1 of its namespace)
 //! ```
 //!
@@ -9,7 +9,9 @@
 //! ended, so its exit status is the controller's.
 
 use crate::clock;
+use crate::target::Kind;
 use rustix::process::{Pid, Signal, kill_process};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -29,9 +31,12 @@ pub(crate) struct Plan {
     /// `n0`, `n1`, …
     pub(crate) name: String,
     pub(crate) namespace: String,
-    /// The program, which is ours.
+    pub(crate) kind: Kind,
+    /// The file that is executed, without links.
     pub(crate) program: PathBuf,
-    pub(crate) settings: PathBuf,
+    pub(crate) arguments: Vec<OsString>,
+    /// Its own folder, which is home to it.
+    pub(crate) home: PathBuf,
     pub(crate) log: PathBuf,
 }
 
@@ -75,7 +80,8 @@ impl Controller {
         if self.ahead > 0 {
             command.args(["--time", "--monotonic", &ahead]);
         }
-        command.arg(&self.plan.program).args(["serve", "-c"]).arg(&self.plan.settings);
+        command.arg(&self.plan.program).args(&self.plan.arguments);
+        command.current_dir(&self.plan.home).env("ROCKETMQ_HOME", &self.plan.home);
         let mut chain =
             command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
         let began = clock::now();

@@ -36,7 +36,7 @@ pub const ALL: [Means; 7] = [
 ];
 
 /// Without these there is no run.
-pub const NEEDED: [Means; 3] = [Means::Root, Means::Namespaces, Means::Tun];
+const NEEDED: [Means; 3] = [Means::Root, Means::Namespaces, Means::Tun];
 
 /// What was found about one means: how it is done, or why not.
 pub type Finding = (Means, Result<&'static str, String>);
@@ -99,6 +99,16 @@ impl Means {
 #[must_use]
 pub fn findings() -> Vec<Finding> {
     ALL.iter().map(|means| (*means, means.find())).collect()
+}
+
+/// The first means that every run needs and this machine lacks, in words.
+#[must_use]
+pub fn lacking(findings: &[Finding]) -> Option<String> {
+    let lacks = |(means, found): &Finding| {
+        let why = found.as_ref().err().filter(|_| NEEDED.contains(means))?;
+        Some(format!("{}: {why}", means.name()))
+    };
+    findings.iter().find_map(lacks)
 }
 
 /// The table, one line for each means.
