@@ -19,13 +19,13 @@ const CLIENTS: u64 = 4;
 const RATE: u64 = 100;
 
 /// Seconds that a run lasts beyond the time for twice the wanted puts: outages take their share.
-const MORE_SECONDS: u64 = 10;
+const MORE_SECONDS: u64 = 30;
 
 /// Seconds for recovery before the last read.
 const RECOVERY_SECONDS: u64 = 15;
 
 /// Beyond these `OpenChaos` is set up, reads, and checks.
-const AROUND: Duration = Duration::from_secs(180);
+const AROUND: Duration = Duration::from_secs(240);
 
 /// How long ssh may take to be there.
 const SSH_LIMIT: Duration = Duration::from_secs(20);
@@ -87,7 +87,9 @@ impl Stage<'_> {
             return Err(Failure(format!("OpenChaos ended with {status}; see {}", log.display())));
         }
         let mut shown = self.judge(&folder, &log, &history)?;
-        let (injections, outage_ms) = result::history(&written(&folder, "chaos-history-file")?);
+        let theirs = written(&folder, "chaos-history-file")?;
+        let (injections, outage_ms) = result::history(&theirs);
+        shown.was_read = result::was_read(&theirs);
         shown.fault = fault.name.to_owned();
         shown.nodes = fault.nodes;
         shown.outage_ms = outage_ms;

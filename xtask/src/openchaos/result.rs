@@ -36,6 +36,8 @@ pub(super) struct Shown {
     pub(super) violations: u64,
     /// What `pitchover check` says.
     pub(super) second: Second,
+    /// Whether the read at the very end had an answer: without one nothing is known to be lost.
+    pub(super) was_read: bool,
     /// Errors in `OpenChaos`' log.
     pub(super) errors: Vec<String>,
 }
@@ -86,7 +88,13 @@ impl Shown {
     /// Judges; `writes` is how many puts there must be.
     pub(super) fn verdict(&self, writes: u64) -> Verdict {
         let invalid = |text: String| Verdict::Invalid(text);
-        if self.counts.lost > 0 || self.violations > 0 || self.second == Second::Wrong {
+        let is_wrong = self.violations > 0 || self.second == Second::Wrong;
+        if !self.was_read && !is_wrong {
+            return invalid(
+                "nobody answered the last read, so OpenChaos counts all as lost".to_owned(),
+            );
+        }
+        if self.counts.lost > 0 || is_wrong {
             return Verdict::Failed;
         }
         if let Some(error) = self.errors.iter().find(|error| !is_known(&self.fault, error)) {
@@ -145,6 +153,12 @@ pub(super) fn errors(log: &str) -> Vec<String> {
     log.lines().take_while(|line| !line.ends_with(CHECKS_BEGIN)).filter_map(error).collect()
 }
 
+/// Whether `OpenChaos`' history has an answer to the read at the very end.
+pub(super) fn was_read(text: &str) -> bool {
+    let is_answer = |line: &str| line.contains("\tgetAll\tRESPONSE\tSUCCESS\t");
+    text.lines().any(is_answer)
+}
+
 /// Injections, and the longest time without an acknowledged put, of `OpenChaos`' history.
 ///
 /// An injection that is not ended lasts to the last line.
@@ -178,7 +192,9 @@ pub(super) fn history(text: &str) -> (Vec<Injection>, u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Counts, Second, Shown, Verdict, counts, errors, history, recovery_times};
+    use super::{
+        Counts, Second, Shown, Verdict, counts, errors, history, recovery_times, was_read,
+    };
     use crate::openchaos::watch::Injection;
 
     #[test]
@@ -195,6 +211,12 @@ mod tests {
         let text = "---\nresults:\n- isUnavailableInFaultInterval: true\n  startTimestamp: 5\n  rtoTime: 731\n\
                     - isUnavailableInFaultInterval: false\n  rtoTime: 0\n";
         assert_eq!(recovery_times(text), [731]);
+    }
+
+    #[test]
+    fn a_last_read_without_an_answer_is_noticed() {
+        assert!(was_read("0\tgetAll\tRESPONSE\tSUCCESS\t[1]\tnull\t9\t1\tnull\t0\n"));
+        assert!(!was_read("0\tgetAll\tRESPONSE\tFAILURE\tnull\tnull\t9\t1\tnull\t0\n"));
     }
 
     #[test]
@@ -234,6 +256,7 @@ mod tests {
             counts: Counts { puts: 2_000, acknowledged: 1_900, lost: 0 },
             injections: 2,
             confirmed: 2,
+            was_read: true,
             second: Second::Linearizable,
             ..Shown::default()
         };
@@ -250,7 +273,8 @@ mod tests {
         assert!(is_invalid(Shown { errors: errors.clone(), ..good.clone() }));
         let cut = Shown { fault: "leader-partition".into(), errors, ..good.clone() };
         assert_eq!(cut.verdict(1_500), Verdict::Passed);
-        let counts = Counts { lost: 1, ..good.counts };
+        let counts = Counts { lost: 1_900, ..good.counts };
+        assert!(is_invalid(Shown { counts, was_read: false, ..good.clone() }));
         assert_eq!(Shown { counts, ..good.clone() }.verdict(1_500), Verdict::Failed);
         assert_eq!(Shown { violations: 1, ..good }.verdict(1_500), Verdict::Failed);
     }

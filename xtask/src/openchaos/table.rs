@@ -64,7 +64,7 @@ pub(super) fn line(shown: &Shown, verdict: &Verdict) -> String {
         shown.fault,
         counts.puts,
         counts.acknowledged,
-        counts.lost,
+        lost(shown),
         shown.violations,
         shown.second.word(),
         shown.outage_ms,
@@ -80,6 +80,11 @@ fn words(verdict: &Verdict) -> (&'static str, &str) {
         Verdict::Failed => ("FAILED", ""),
         Verdict::Invalid(why) => ("INVALID", why),
     }
+}
+
+/// What is lost, if that is known.
+fn lost(shown: &Shown) -> String {
+    if shown.was_read { shown.counts.lost.to_string() } else { "?".to_owned() }
 }
 
 fn times(times: &[u64]) -> String {
@@ -112,7 +117,7 @@ Written by `cargo xtask openchaos --write`; each section by one command. What a 
 
 | Column | Means |
 |---|---|
-| Puts, acknowledged, lost | OpenChaos' own counts; *lost* is its verdict |
+| Puts, acknowledged, lost | OpenChaos' own counts; *lost* is its verdict, ? if nobody answered its last read |
 | Own check | violations that the driver's check counted; every one is a pair of answers that cannot both be |
 | Second opinion | `pitchover check` over the same history, by other code |
 | Outage | longest time without an acknowledged put of any client, over the whole run |
@@ -150,7 +155,7 @@ fn section(title: &str, options: &Options, rows: &[Row]) -> Outcome<String> {
             one.nodes,
             counts.puts,
             counts.acknowledged,
-            counts.lost,
+            lost(one),
             one.violations,
             one.second.word(),
             one.outage_ms,

@@ -20,7 +20,6 @@ final class RegisterClient implements KVClient {
     private static final int BITS = Brokers.COUNT - 1;
     /** Refusals that for certain changed nothing and may pass: a fenced epoch, no master, a dead broker, no leader. */
     private static final Set<Integer> PASSING = new HashSet<>(Arrays.asList(2000, 2001, 2002, 2006, 2007, 2013));
-    private static final int FINAL_READS_MAX = 200;
 
     private final Requests requests;
     private final History history;
@@ -86,14 +85,8 @@ final class RegisterClient implements KVClient {
 
     @Override
     public List<String> getAll(Optional<String> key, int puts) {
-        for (int read = 0; read < FINAL_READS_MAX; read++) {
-            History.Result last = requests.ask(Call.read(Brokers.SET));
-            if (last.end == History.End.SUCCESS) {
-                return new ArrayList<>(history.upTo(last.seen.setEpoch).values());
-            }
-            Requests.pause();
-        }
-        return null;
+        Call.Seen last = requests.last(Call.read(Brokers.SET));
+        return last == null ? null : new ArrayList<>(history.upTo(last.setEpoch).values());
     }
 
     @Override

@@ -7,6 +7,8 @@ import java.util.List;
 final class Requests {
     /** How long a put is tried again after answers that for certain changed nothing. */
     static final long PUT_NS_MAX = 3_000_000_000L;
+    /** How long the last reads are tried: a group without a leader by then is one that did not come back. */
+    private static final long LAST_READ_NS_MAX = 60_000_000_000L;
     private static final int PAUSE_MS = 25;
     /** Another client was faster; the leader is still the leader. */
     private static final int FENCED_SET_EPOCH = 2001;
@@ -53,7 +55,20 @@ final class Requests {
         return InvokeResult.FAILURE;
     }
 
-    static void pause() {
+    /** Reads until there is an answer; null if there is none in time. */
+    Call.Seen last(Call read) {
+        long end = System.nanoTime() + LAST_READ_NS_MAX;
+        while (System.nanoTime() < end) {
+            History.Result result = ask(read);
+            if (result.end == History.End.SUCCESS) {
+                return result.seen;
+            }
+            pause();
+        }
+        return null;
+    }
+
+    private static void pause() {
         try {
             Thread.sleep(PAUSE_MS);
         } catch (InterruptedException error) {

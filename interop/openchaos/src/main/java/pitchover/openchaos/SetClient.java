@@ -12,7 +12,6 @@ import java.util.Optional;
  */
 final class SetClient implements KVClient {
     private static final String CHECK_CODE = "10.78.0.100:11001;openchaos";
-    private static final int FINAL_READS_MAX = 200;
 
     private final Requests requests;
 
@@ -55,27 +54,16 @@ final class SetClient implements KVClient {
     public List<String> getAll(Optional<String> key, int puts) {
         List<String> found = new ArrayList<>();
         for (int value = 0; value < puts; value++) {
-            long next = nextId(set(key, value));
-            if (next == 2) {
-                found.add(Integer.toString(value));
-            } else if (next == 0) {
+            Call.Seen last = requests.last(Call.nextId(set(key, value)));
+            if (last == null) {
                 // Nobody answers any more: a list that is not whole would look like a loss.
                 return null;
             }
+            if (last.nextId == 2) {
+                found.add(Integer.toString(value));
+            }
         }
         return found;
-    }
-
-    /** 0 if nobody says. */
-    private long nextId(String set) {
-        for (int read = 0; read < FINAL_READS_MAX; read++) {
-            History.Result result = requests.ask(Call.nextId(set));
-            if (result.end == History.End.SUCCESS) {
-                return result.seen.nextId;
-            }
-            Requests.pause();
-        }
-        return 0;
     }
 
     @Override
