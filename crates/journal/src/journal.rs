@@ -131,6 +131,8 @@ pub struct Journal<D: Disk> {
     /// A commit index that needed no sync of its own.
     riding: Option<HardState>,
     has_failed: bool,
+    /// Where in which segment the newest write of this process began.
+    newest_write: Option<(u64, u64)>,
     pub(crate) counters: Counters,
 }
 
@@ -189,6 +191,7 @@ impl<D: Disk> Journal<D> {
             fetched: None,
             riding: None,
             has_failed: false,
+            newest_write: None,
             counters: Counters::default(),
         }
     }
@@ -423,6 +426,7 @@ impl<D: Disk> Journal<D> {
             DiskError::new(&disk.place(), &layout::segment_name(generation), action, source)
         };
         let record_bytes = batch.new_bytes();
+        let start = batch.tail().saturating_sub(record_bytes);
         let (offset, bytes) = batch.seal();
         active.file.write_at(offset, bytes).map_err(|source| failed("write", source))?;
         counters.bytes = counters.bytes.saturating_add(on_disk(bytes.len()));
@@ -432,6 +436,7 @@ impl<D: Disk> Journal<D> {
             active.file.sync().map_err(|source| failed("sync", source))?;
             counters.syncs = counters.syncs.saturating_add(1);
         }
+        self.newest_write = Some((generation, start));
         batch.written();
         Ok(())
     }
@@ -501,6 +506,14 @@ impl<D: Disk> Journal<D> {
     #[must_use]
     pub fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()
+    }
+
+    /// The file that the newest write of this process went to, and how many of its bytes stand before that write. A
+    /// later write proves these to have been durable, so that damage in them is no torn write; of what follows nobody
+    /// can tell. `None` before the first write since the opening.
+    #[must_use]
+    pub fn proven(&self) -> Option<(String, u64)> {
+        self.newest_write.map(|(generation, start)| (layout::segment_name(generation), start))
     }
 
     /// What was done since the opening.

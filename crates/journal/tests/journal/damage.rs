@@ -144,6 +144,25 @@ fn damage_in_the_middle_names_file_and_offset() {
 }
 
 #[test]
+fn what_a_later_write_proves_is_refused_wherever_it_rots() {
+    let (disk, mut journal) = founded();
+    for index in 1..=3 {
+        let written = journal.write(&[group(hard_state(1, None, 0), vec![entry(index, 1, 40)])]);
+        written.expect("the disk is whole");
+    }
+    let (name, end) = journal.proven().expect("three writes");
+    assert_eq!((&name, end), (&newest_segment(&disk), 4096 + 2 * 120));
+    disk.kill();
+    for offset in 4096..end {
+        let copy = disk.copy();
+        assert!(copy.flip(&name, offset, 1));
+        let what = format!("offset {offset}");
+        let error = open_damaged(&copy, &what).expect_err("proven");
+        assert!(matches!(error, OpenError::Damaged { .. }), "{what}: {error}");
+    }
+}
+
+#[test]
 fn a_torn_newest_write_is_cut_at_every_byte() {
     let (disk, before, model) = grown();
     let name = newest_segment(&disk);
