@@ -169,6 +169,8 @@ impl Controller {
                 let asked = self.ask_peers(now, number, suspect.asked_about(), effects);
                 self.inquiries.open_round(now, number, suspect, asked);
             }
+            // What closed says nothing any more: it lives on another connection since.
+            Finding::Shorten(_, suspect) if self.is_heard_here(&suspect) => {}
             Finding::Shorten(number, suspect) => {
                 let Suspect { broker, .. } = &suspect;
                 let grace = now.plus_ms(self.settings.live.broker_close_grace_ms);

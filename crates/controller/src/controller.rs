@@ -19,7 +19,7 @@ use crate::notices::{NoticeCounts, Notices};
 use crate::peer::PeerMessage;
 use crate::requests::Incoming;
 use crate::seat::{new_member, seat};
-use crate::settings::{PAUSE_GRACE_MS, PAUSE_MS, PeerSettings, Settings};
+use crate::settings::{PAUSE_BACKLOG_MS, PAUSE_GRACE_MS, PAUSE_MS, PeerSettings, Settings};
 use crate::snapshots::{Fetched, Part, Snapshots};
 use crate::waiting::{Forwards, Reads, Writes};
 use crate::waits::Waits;
@@ -428,6 +428,7 @@ impl Controller {
         let late_ms = self.last_wake.map_or(0, |wake| now.since_ms(wake));
         if late_ms > PAUSE_MS {
             self.liveness.forgive_until(now.plus_ms(PAUSE_GRACE_MS));
+            self.liveness.mistrust_until(now.plus_ms(PAUSE_BACKLOG_MS));
             self.health.doubt(now);
         }
     }

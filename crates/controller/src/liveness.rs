@@ -155,6 +155,8 @@ pub(crate) struct Liveness {
     generations: u64,
     /// Nobody expires before this: set after this process was paused itself.
     not_before: Instant,
+    /// What is read before this may be as old as that pause.
+    stale_until: Instant,
 }
 
 impl Liveness {
@@ -234,6 +236,10 @@ impl Liveness {
     /// A leader hears nearly every broker itself, so it is told rarely, until it asks; but at once if it is new, and
     /// often of a broker whose time-out leaves no time to ask.
     pub(crate) fn must_pass_on(&mut self, now: Instant, slot: Slot, leader: PeerId) -> bool {
+        if now < self.stale_until {
+            // The leader would take it for what the broker says now.
+            return false;
+        }
         let Some(broker) = self.brokers.get_mut(slot.index).and_then(Option::as_mut) else {
             return false;
         };
@@ -368,6 +374,11 @@ impl Liveness {
     /// Lets nobody expire before `moment`: this process was paused, and what brokers sent is still unread.
     pub(crate) fn forgive_until(&mut self, moment: Instant) {
         self.not_before = self.not_before.max(moment);
+    }
+
+    /// Passes nothing on before `moment`: until then this process may read what was sent before it was paused.
+    pub(crate) fn mistrust_until(&mut self, moment: Instant) {
+        self.stale_until = self.stale_until.max(moment);
     }
 
     /// The moment at which [`Self::ring`] may find something.

@@ -32,6 +32,10 @@ pub(crate) const PAUSE_MS: u64 = 700;
 /// See [`PAUSE_MS`]: three heartbeat periods of an unmodified broker.
 pub(crate) const PAUSE_GRACE_MS: u64 = 3_000;
 
+/// So long after such a pause, in ms, heartbeats are not passed on: what waited in the sockets is as old as the pause,
+/// and a leader would take it for news. One heartbeat period: then fresh ones are here.
+pub(crate) const PAUSE_BACKLOG_MS: u64 = 1_000;
+
 /// A broker that a new leader has not heard since its own start is given this long, in ms, before it counts as
 /// dead. Source: upstream's default heartbeat time-out.
 pub(crate) const UNHEARD_GRACE_MS: u64 = 10_000;

@@ -304,6 +304,16 @@ fn the_leader_is_told_rarely_until_it_asks() {
     assert!(!table.must_pass_on(at(late + PASS_ON_MS), slot, two));
 }
 
+/// What waited in the sockets of a paused process is no news.
+#[test]
+fn nothing_is_passed_on_right_after_a_pause() {
+    let mut table = Liveness::default();
+    let slot = table.heard(at(0), on(1), 1, &beat(10_000)).unwrap().slot;
+    table.mistrust_until(at(500));
+    assert!(!table.must_pass_on(at(499), slot, PeerId(1)), "it may be as old as the pause");
+    assert!(table.must_pass_on(at(500), slot, PeerId(1)), "and was not passed on before");
+}
+
 /// A third of a short time-out, so that two may be lost.
 #[test]
 fn the_leader_is_told_in_time_of_brokers_that_die_soon() {

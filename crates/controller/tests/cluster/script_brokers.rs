@@ -107,6 +107,22 @@ fn no_answer_after_a_close_is_a_short_grace() {
     assert_eq!(failovers(&world, "a").len(), 1);
 }
 
+/// No answer, but it is heard on a new connection since: it has its whole time-out, whatever a close made of it before.
+#[test]
+fn no_answer_means_nothing_once_it_is_heard_again() {
+    let (mut world, brokers) = with_set(1_105);
+    let leader = world.leader().unwrap();
+    world.brokers[brokers[0]].door = Door::Silent;
+    world.close_connections(brokers[0]);
+    world.run(1_100);
+    let last = world.heard[&(leader, brokers[0])];
+    world.silence_broker(brokers[0]);
+    world.run(15_000);
+    let (at, reason) = deaths(&world, leader, "a", 1)[0];
+    assert_eq!(reason, DeathReason::Deadline);
+    assert!(at >= last + 10_000 * MS, "dead {} us after it was heard", at - last);
+}
+
 /// Within the grace it is heard again: nothing has happened.
 #[test]
 fn back_within_grace() {
