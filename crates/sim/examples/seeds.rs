@@ -1,6 +1,6 @@
 //! Runs seeds until one fails: what `cargo xtask exam` builds for each planted bug, since it links no server.
 //!
-//! `seeds FIRST COUNT [PRESET|any] [--all] [--trace] [SKIPPED,...]`. Prints `found SEED PRESET RUNS INVARIANT TEXT` and ends, or goes on with
+//! `seeds FIRST COUNT [PRESET|any] [--all] [--trace]`. Prints `found SEED PRESET RUNS INVARIANT TEXT` and ends, or goes on with
 //! `--all`; at the end `never NAMES` of situations and `clean RUNS`. `--trace` prints everything that happens. With `any`, every third seed is one of `reads` and the others of `mix`.
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
@@ -14,18 +14,13 @@ fn main() -> ExitCode {
     words.retain(|word| !word.starts_with("--"));
     let number = |at: usize| words.get(at).and_then(|word| word.parse::<u64>().ok());
     let (Some(first), Some(count)) = (number(0), number(1)) else {
-        println!("usage: seeds FIRST COUNT [PRESET|any] [--all] [--trace] [SKIPPED,...]");
+        println!("usage: seeds FIRST COUNT [PRESET|any] [--all] [--trace]");
         return ExitCode::from(64);
     };
     let preset: Option<Preset> = words.get(2).and_then(|word| word.parse().ok());
-    let skipped = words.get(3).map_or("", String::as_str);
-    let skipped: Vec<u64> = skipped.split(',').filter_map(|seed| seed.parse().ok()).collect();
     let mut runs: u64 = 0;
     let mut sometimes = Sometimes::default();
     for seed in first..first + count {
-        if skipped.contains(&seed) {
-            continue;
-        }
         runs += 1;
         let of_seed = if seed.is_multiple_of(3) { Preset::Reads } else { Preset::Mix };
         let preset = preset.unwrap_or(of_seed);

@@ -94,6 +94,8 @@ pub(crate) struct Broker {
     pub(crate) is_up: bool,
     pub(crate) paused_until: u64,
     pub(crate) well_since: u64,
+    /// Until when its own port refuses though its process runs.
+    pub(crate) shut_until: u64,
     /// When its process ended last.
     pub(crate) ended_at: u64,
     /// When it lost its id, or took another.
@@ -150,6 +152,7 @@ impl Broker {
             is_up: false,
             paused_until: 0,
             well_since: 0,
+            shut_until: 0,
             ended_at: 0,
             lost_at: 0,
             phase: Phase::Starting,
@@ -187,8 +190,11 @@ impl Broker {
         self.store.lose();
     }
 
-    pub(crate) fn forget_all_connections(&mut self) {
+    pub(crate) fn forget_all_connections(&mut self, now: u64) {
         self.pipes.fill(None);
+        if self.shut_until > now {
+            self.well_since = now;
+        }
     }
 
     /// Takes the identity file of another.
@@ -212,7 +218,7 @@ impl World<'_> {
         }
         actor.life += 1;
         actor.is_up = true;
-        (actor.paused_until, actor.well_since) = (0, now);
+        (actor.paused_until, actor.shut_until, actor.well_since) = (0, 0, now);
         (actor.phase, actor.tries, actor.leader) = (Phase::Starting, 0, None);
         (actor.is_master, actor.master, actor.epoch, actor.set_epoch) = (false, None, 0, 0);
         actor.told = 0;
@@ -333,8 +339,21 @@ impl World<'_> {
         old
     }
 
+    /// Forgets the connection to a controller, which the caller closes.
+    pub(crate) fn hang_up_on(&mut self, broker: usize, node: usize) -> Option<PipeId> {
+        let owner = self.brokers[broker].connections_of;
+        self.brokers[owner].pipes[node].take()
+    }
+
     pub(crate) fn forget_connection(&mut self, broker: usize, pipe: PipeId) {
         let owner = self.brokers[broker].connections_of;
+        let now = self.now;
+        for it in self.brokers.iter_mut().filter(|it| it.connections_of == owner) {
+            // A port that refuses and connections that break: nobody can tell that from its end.
+            if it.shut_until > now {
+                it.well_since = now;
+            }
+        }
         for known in &mut self.brokers[owner].pipes {
             if *known == Some(pipe) {
                 *known = None;

@@ -2,12 +2,14 @@
 //!
 //! | File | Invariants |
 //! |---|---|
-//! | `check.rs` | R3, R4, R6, R10, C11, C12: one turn |
+//! | `check.rs` | R3, R4, R6, R10, C11: one turn |
 //! | `check/campaigns.rs` | R1, R5: who may campaign and lead |
 //! | `check/images.rs` | R2, R5, R6, R7: logs and disks |
 //! | `check/ledger.rs` | C1-C9, C12, C13, K3, K4: the committed log |
 //! | `check/content.rs`, `check/answers.rs` | R9, C8, C14, K1, K2, K4: answers |
 //! | `check/members.rs` | R8 |
+//! | `check/snapshots.rs` | C12, L5: snapshots |
+//! | `check/progress.rs` | R6: what a leader believes of the others' logs |
 //! | `check/evidence.rs` | C8: what a leader says it saw |
 //! | `check/failover.rs` | C10 |
 //! | `check/duties.rs` | L2-L4 while faults strike |
@@ -22,20 +24,21 @@ pub(crate) mod failover;
 pub(crate) mod images;
 pub(crate) mod ledger;
 pub(crate) mod members;
+pub(crate) mod progress;
+pub(crate) mod snapshots;
 
 use crate::agenda::MS;
 use crate::fault::Moment;
 use crate::node::{Fate, Node, node_of};
 use crate::world::World;
 use crate::writer::{CLUSTER, Order};
-use consensus::{Content, Message, PeerId, PeerProgress, Role};
+use consensus::{Content, Message, PeerId, Role};
 use content::content_of_request;
 use controller::{ConsensusNote, Effect, Founding, Note, Overview, PeerMessage};
 use images::{Entries, Image};
 use journal::Journal;
 use ledger::{Broken, Ledger};
 use protocol::Request;
-use replicas::Replicas;
 use std::collections::BTreeMap;
 
 /// How often the bytes on the disks are opened like after a crash, and compared (R6).
@@ -59,6 +62,7 @@ pub(crate) struct Checks {
     /// Who was told to take over, and from which term.
     transfer: Option<(u64, usize)>,
     pub(crate) campaigns: campaigns::Campaigns,
+    acknowledged: progress::Acknowledged,
     pub(crate) duties: duties::Duties,
     /// K2: the newest version of each broker set that any finished request showed.
     seen: BTreeMap<String, (i32, i32)>,
@@ -129,7 +133,7 @@ impl World<'_> {
             .and_then(|()| self.check_old_leader(node, after))
             .and_then(|()| self.check_commit(node, before, after))
             .and_then(|()| self.check_state(node, (before, after), hash))
-            .and_then(|()| self.check_snapshots(node, effects))
+            .and_then(|()| self.check_snapshots(node, after, effects))
             .and_then(|()| self.check_promises(node, after, effects))
             .and_then(|()| self.check_duties())
             .and_then(|()| self.check_disks());
@@ -137,6 +141,9 @@ impl World<'_> {
             self.fail(invariant, text);
         }
         self.note_turn(node, before, after, effects);
+        if self.checks.committed() > known && self.rivals() > 1 {
+            self.leaders_are_asked();
+        }
         self.note_moments(known, before, after, effects);
     }
 
@@ -198,27 +205,6 @@ impl World<'_> {
             let asked = asked.map_err(|it| (it.invariant, format!("node {node}: {}", it.text)))?;
             if asked.has_cut {
                 sometimes.hit("conflicting_tail_cut");
-            }
-        }
-        Ok(())
-    }
-
-    /// C12: a snapshot is the state at its index, and reading it back gives the same bytes.
-    fn check_snapshots(&self, node: usize, effects: &[Effect]) -> Result<(), Broken> {
-        let ledger = &self.checks.ledger;
-        for effect in effects {
-            let Effect::SaveSnapshot { descriptor, bytes } = effect else { continue };
-            let index = descriptor.index.0;
-            let is_right = Replicas::restore(bytes).is_ok_and(|state| {
-                index <= ledger.len()
-                    && state.state_hash() == ledger.hash(index)
-                    && state.snapshot() == bytes[..]
-            });
-            if !is_right {
-                return Err((
-                    "C12",
-                    format!("node {node}: the snapshot at {index} is not its state"),
-                ));
             }
         }
         Ok(())
@@ -343,27 +329,6 @@ impl World<'_> {
         self.check_elections()
     }
 
-    /// R6: what a leader believes of the others' logs is true, and durable there. As long as it leads: who follows
-    /// a later term may cut what it acknowledged.
-    fn check_progress(&self, node: usize, after: &Overview) -> Result<(), Broken> {
-        let is_newest = self.terms.iter().all(|term| *term <= after.term);
-        if after.role != Some(Role::Leader) || !is_newest {
-            return Ok(());
-        }
-        let Some(controller) = &self.nodes[node].controller else { return Ok(()) };
-        for PeerProgress { peer, matched, .. } in controller.progress() {
-            let own = self.nodes[node].image.chain(matched.0);
-            let image = image_of(&self.nodes, peer);
-            let is_true = own.zip(image).is_none_or(|(own, image)| image.holds(matched.0, own));
-            if !is_true {
-                let text =
-                    format!("node {node} counts {matched} of {peer}, which does not hold it");
-                return Err(("R6", text));
-            }
-        }
-        Ok(())
-    }
-
     /// R4, C11.
     fn check_state(
         &mut self,
@@ -470,6 +435,9 @@ impl World<'_> {
                 self.checks.campaigns.promised(message.term.0, to, message.from);
             }
             Content::ReadIndexAnswer { .. } => self.sometimes("read_confirmed_for_follower"),
+            Content::AppendAnswer { index, reject: false, .. } => {
+                self.checks.acknowledged.says(message.term.0, (message.from, to), index.0);
+            }
             Content::Append { .. }
             | Content::AppendAnswer { .. }
             | Content::Vote { .. }
@@ -511,7 +479,8 @@ impl World<'_> {
             self.sometimes("receiver_dead");
         }
         if leads && !led {
-            self.leader_is_new();
+            self.comes_again(node);
+            self.leaders_are_asked();
             if self.has_unheard_master(node) {
                 self.sometimes("new_leader_in_grace");
             }

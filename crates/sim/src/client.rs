@@ -71,9 +71,14 @@ impl World<'_> {
         self.client_asks(client, node, request);
     }
 
-    /// Somebody leads: readers ask him at once, and whoever led before and does not know better. What is stale there is
-    /// stale for milliseconds.
-    pub(crate) fn leader_is_new(&mut self) {
+    /// How many controllers believe that they lead.
+    pub(crate) fn rivals(&self) -> usize {
+        (0..self.nodes.len()).filter(|&node| self.is_leading(node)).count()
+    }
+
+    /// Somebody leads, or something is committed while two believe to: readers ask all of them at once. What is stale
+    /// there is stale for milliseconds.
+    pub(crate) fn leaders_are_asked(&mut self) {
         let leaders: Vec<usize> = (0..self.nodes.len()).filter(|&it| self.is_leading(it)).collect();
         for client in 0..self.clients.len() {
             let actor = &mut self.clients[client];

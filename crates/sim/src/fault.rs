@@ -10,7 +10,7 @@ use crate::agenda::{MS, What};
 use crate::network::{Lane, PipeId, Place};
 use crate::world::World;
 use consensus::Role;
-use controller::Event;
+use controller::{Event, MasterLists};
 use journal::Fault as DiskFault;
 
 /// Which controller a fault strikes; found out when it strikes.
@@ -47,6 +47,8 @@ pub enum Shape {
     Clients,
     /// One broker from one controller.
     Broker(usize, Who),
+    /// The whole set of this broker from all controllers.
+    Set(usize),
 }
 
 /// A moment at which a fault hurts most.
@@ -79,6 +81,8 @@ pub enum Kind {
     CrashAll(bool),
     /// A process sees no events while time goes on.
     Pause(Who),
+    /// All of them, as when their hosts share one that is suspended.
+    PauseAll,
     /// A process is asked to stop.
     Stop(Who),
     /// A disk is replaced by an empty one.
@@ -87,6 +91,8 @@ pub enum Kind {
     Rot(usize, u64),
     /// Settings of one controller change while it runs.
     Configure(Who, bool),
+    /// One controller is told whom its operator wants as masters and whom never; the number chooses.
+    Prefer(Who, u64),
     /// A partition.
     Partition(Shape),
     /// Everything between a controller and everybody takes so much longer, in microseconds.
@@ -117,6 +123,8 @@ pub enum Kind {
     BrokerMoves(usize),
     /// The connections of a broker break; its process does not.
     BrokerReset(usize),
+    /// A broker's own port refuses, and its connection to the leader breaks; the others hear it all the time.
+    BrokerShut(usize),
     /// A broker opens new connections, and the old ones are closed when the fault is mended.
     BrokerReconnects(usize),
     /// A broker takes nothing from its master.
@@ -139,10 +147,11 @@ impl Kind {
             | Self::BrokerSlow(broker, _)
             | Self::BrokerMoves(broker)
             | Self::BrokerReset(broker)
+            | Self::BrokerShut(broker)
             | Self::BrokerReconnects(broker)
             | Self::BrokerLags(broker)
             | Self::MasterCrash(broker, _)
-            | Self::Partition(Shape::Broker(broker, _)) => Some(broker),
+            | Self::Partition(Shape::Broker(broker, _) | Shape::Set(broker)) => Some(broker),
             _ => None,
         }
     }
@@ -235,11 +244,15 @@ impl World<'_> {
             }
             Kind::Pause(who) => {
                 let until = self.now + fault.for_ms * MS;
-                self.strike_node(number, who, |world, node| {
-                    let frozen_until = &mut world.nodes[node].frozen_until;
-                    *frozen_until = until.max(*frozen_until);
-                    world.disturbed(node, node);
-                });
+                self.strike_node(number, who, |world, node| world.pause(node, until));
+            }
+            Kind::PauseAll => {
+                let until = self.now + fault.for_ms * MS;
+                for node in 0..self.nodes.len() {
+                    self.strike_node(number, Who::Node(node), |world, node| {
+                        world.pause(node, until);
+                    });
+                }
             }
             Kind::Stop(who) => {
                 self.strike_node(number, who, |world, node| world.tell(node, Event::Stop));
@@ -248,6 +261,9 @@ impl World<'_> {
                 world.nodes[node].live.enable_elect_unclean_master = unclean;
                 let live = world.nodes[node].live.clone();
                 world.tell(node, Event::Configured(live));
+            }),
+            Kind::Prefer(who, draw) => self.strike_node(number, who, |world, node| {
+                world.prefer(node, draw);
             }),
             Kind::Partition(shape) => self.partition(number, shape),
             Kind::Clog(who, micros) => {
@@ -271,6 +287,7 @@ impl World<'_> {
             | Kind::BrokerSlow(..)
             | Kind::BrokerMoves(_)
             | Kind::BrokerReset(_)
+            | Kind::BrokerShut(_)
             | Kind::BrokerReconnects(_)
             | Kind::BrokerLags(_)
             | Kind::MasterCrash(..) => self.strike_broker(number, fault),
@@ -291,11 +308,7 @@ impl World<'_> {
                 });
             }
             Kind::Wipe(node) => self.wipe(number, node),
-            Kind::Rot(node, draw) => {
-                self.end(node, false);
-                self.struck[number].nodes.push(node);
-                self.rot(node, draw);
-            }
+            Kind::Rot(node, draw) => self.rot(number, node, draw),
             Kind::SlowDisk(who, times) => self.strike_node(number, who, |world, node| {
                 world.nodes[node].writer.slowness = times;
                 world.disturbed(node, node);
@@ -382,6 +395,31 @@ impl World<'_> {
         }
     }
 
+    fn prefer(&mut self, node: usize, draw: u64) {
+        let (sets, replicas) = (self.plan.sets as u64, self.plan.replicas as u64);
+        let broker = |shift: u64| {
+            let (set, id) = ((draw >> shift) % sets, 1 + (draw >> shift >> 8) % replicas);
+            (format!("set-{set}"), i64::try_from(id).unwrap_or(1))
+        };
+        let text = |(set, id): &(String, i64)| format!("{set}:{id}");
+        let (preferred, never) =
+            ([broker(0), broker(16)].map(|it| text(&it)).join(";"), broker(32));
+        match MasterLists::parse(&preferred, &text(&never)) {
+            Ok(masters) => self.nodes[node].live.masters = masters,
+            Err((_, error)) => return self.fail("K4", format!("{preferred}, {never:?}: {error}")),
+        }
+        self.nodes[node].never.push(never);
+        let live = self.nodes[node].live.clone();
+        self.tell(node, Event::Configured(live));
+    }
+
+    fn pause(&mut self, node: usize, until: u64) {
+        let state = &mut self.nodes[node];
+        state.frozen_until = until.max(state.frozen_until);
+        state.paused = (self.now, state.frozen_until);
+        self.disturbed(node, node);
+    }
+
     fn clog_all(&mut self, node: usize, micros: u64) {
         for place in (0..self.net.hosts.len()).filter(|&place| place != node) {
             self.clog(node, place, micros);
@@ -458,6 +496,10 @@ impl World<'_> {
                 clients.for_each(|client| (0..nodes).for_each(|node| both(node, client)));
             }
             Shape::Broker(broker, who) => both(self.who(who), nodes + broker),
+            Shape::Set(broker) => {
+                let siblings = self.brokers[broker].siblings.clone();
+                siblings.for_each(|it| (0..nodes).for_each(|node| both(node, nodes + it)));
+            }
         }
         for (from, to) in cuts {
             self.cut_for(number, from, to);

@@ -10,18 +10,26 @@
 //! suffix. A process that dies hangs up; a host that dies says nothing until it is back and finds unknown connections.
 //!
 //! With the fault class *datagrams*, messages between controllers are also dropped, doubled and overtaken: worse than
-//! anything that a connection does.
+//! anything that a connection does. Some answers come once more when whom they were for leads again: then they are of an
+//! earlier term, and nothing of this one has arrived yet.
 
 use crate::agenda::{MS, What};
 use crate::calls::Question;
 use crate::random::Random;
 use crate::world::World;
 use bytes::Bytes;
+use consensus::Content;
+use controller::PeerMessage;
 use protocol::Response;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What a link between controllers sent and never got acknowledged for so long breaks it. As in the server.
 pub(crate) const SEND_DEADLINE: u64 = 2_000 * MS;
+
+/// How many of the messages that come twice are answers that come when they hurt most, per mille.
+const ECHOES: u64 = 200;
+/// Answers that wait to come once more, for each controller.
+const ECHOES_MAX: usize = 64;
 
 /// Names one connection; a later one has a larger number.
 pub(crate) type PipeId = u64;
@@ -117,7 +125,7 @@ impl Pipe {
 }
 
 /// How long things take and what happens to messages; drawn by the seed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Weather {
     /// Middle of a one-way delay, in microseconds.
     pub delay: u64,
@@ -131,6 +139,8 @@ pub struct Weather {
     pub overtaking: u64,
     /// Messages between controllers that arrive damaged, per million.
     pub garbage: u64,
+    /// Connects of controllers to brokers that nobody answers, per mille.
+    pub unanswered: u64,
 }
 
 /// All connections, and who reaches whom.
@@ -149,6 +159,8 @@ pub(crate) struct Network {
     /// Lanes in which something waits behind a cut.
     waiting: BTreeSet<(PipeId, Lane)>,
     pub(crate) weather: Weather,
+    /// Answers that come once more when the controller leads that they were for.
+    echoes: BTreeMap<Place, VecDeque<(PipeId, Bytes)>>,
     randoms: Vec<Random>,
     /// Messages between controllers that were sent.
     pub(crate) messages: u64,
@@ -167,6 +179,7 @@ impl Network {
             next_pipe: 1,
             waiting: BTreeSet::new(),
             weather,
+            echoes: BTreeMap::new(),
             randoms: (0..places).map(|place| Random::stream(seed, "network", place)).collect(),
             messages: 0,
         }
@@ -203,6 +216,12 @@ impl Network {
 
     pub(crate) fn passes_both_ways(&self, one: Place, other: Place) -> bool {
         self.passes(one, other) && self.passes(other, one)
+    }
+
+    /// Whether nobody answers a connect of a controller, by chance.
+    pub(crate) fn is_unanswered(&mut self, node: Place) -> bool {
+        let unanswered = self.weather.unanswered;
+        unanswered > 0 && self.randoms[node].chance(unanswered)
     }
 
     pub(crate) fn delay(&mut self, from: Place, to: Place) -> u64 {
@@ -335,11 +354,24 @@ impl World<'_> {
         let is_lost = random.chance(loss);
         let is_doubled = random.chance(twice);
         let overtakes = random.chance(overtaking);
-        if is_doubled || overtakes && !is_lost {
+        if is_doubled && random.chance(ECHOES) && is_answer(bytes) {
+            let echoes = self.net.echoes.entry(to).or_default();
+            echoes.push_back((pipe, bytes.clone()));
+            if echoes.len() > ECHOES_MAX {
+                echoes.pop_front();
+            }
+        } else if is_doubled || overtakes && !is_lost {
             let delay = self.net.delay(from, to) * if is_doubled { 8 } else { 1 };
             self.put(delay, What::Stray { pipe, bytes: bytes.clone() });
         }
         is_lost || overtakes
+    }
+
+    /// A controller leads: what it was answered when it last did comes once more, before anybody can answer it now.
+    pub(crate) fn comes_again(&mut self, node: Place) {
+        for (pipe, bytes) in self.net.echoes.remove(&node).unwrap_or_default() {
+            self.put(1, What::Stray { pipe, bytes });
+        }
     }
 
     fn travel(&mut self, pipe: PipeId, lane: Lane, sequence: u64, cargo: Cargo) {
@@ -450,5 +482,22 @@ impl World<'_> {
                 self.abandon(pipe, lane);
             }
         }
+    }
+}
+
+/// Whether a message answers a leader or a candidate.
+fn is_answer(bytes: &Bytes) -> bool {
+    let Ok(PeerMessage::Raft(message)) = PeerMessage::decode(bytes.clone()) else { return false };
+    match message.content {
+        Content::AppendAnswer { .. }
+        | Content::VoteAnswer { .. }
+        | Content::KeepaliveAnswer { .. }
+        | Content::ReadIndexAnswer { .. } => true,
+        Content::Append { .. }
+        | Content::Vote { .. }
+        | Content::Keepalive { .. }
+        | Content::Snapshot { .. }
+        | Content::TimeoutNow
+        | Content::ReadIndex { .. } => false,
     }
 }

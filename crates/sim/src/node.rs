@@ -82,6 +82,8 @@ pub(crate) struct Node {
     pub(crate) nonce: u64,
     pub(crate) clock: Clock,
     pub(crate) live: LiveSettings,
+    /// Sets and ids of the brokers that its operator never wanted as masters, now or before.
+    pub(crate) never: Vec<(String, i64)>,
     pub(crate) fate: Fate,
     /// Its id in the consensus group, as its disk says.
     pub(crate) member: PeerId,
@@ -108,6 +110,12 @@ pub(crate) struct Node {
     pub(crate) random: Random,
     /// Since when nothing bad happened to it: it runs, is not frozen, and its disk answers.
     pub(crate) well_since: u64,
+    /// Begin and end of its last pause.
+    pub(crate) paused: (u64, u64),
+    /// When its process ended last.
+    pub(crate) ended_at: u64,
+    /// Commands that it had applied when it last handed over a snapshot, and since when another is due.
+    pub(crate) snapshots: (u64, Option<u64>),
 }
 
 impl Node {
@@ -123,6 +131,7 @@ impl Node {
             nonce: 0,
             clock,
             live: LiveSettings::default(),
+            never: Vec::new(),
             fate: Fate::Whole,
             member: peer_id(number),
             lost: Vec::new(),
@@ -141,6 +150,9 @@ impl Node {
             contexts: BTreeMap::new(),
             random: Random::stream(seed, "node", number),
             well_since: 0,
+            paused: (0, 0),
+            ended_at: 0,
+            snapshots: (0, None),
         }
     }
 
@@ -164,6 +176,7 @@ impl Node {
         self.is_linked.fill(false);
         self.backoff.fill(0);
         self.fetching = None;
+        self.snapshots = (0, None);
         self.contexts.clear();
     }
 }
@@ -364,9 +377,10 @@ impl World<'_> {
             | Note::Election { .. }
             | Note::Proposal { .. }
             | Note::Refused(_) => {}
-            Note::BrokerDead { reason, .. } => {
+            Note::BrokerDead { set, id, reason, .. } => {
                 if *reason == controller::DeathReason::Deadline {
                     self.sometimes("expired_by_deadline");
+                    self.check_death(node, set, *id);
                 } else {
                     self.sometimes("dead_since_refused");
                 }

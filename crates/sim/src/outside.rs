@@ -24,18 +24,23 @@ enum Door {
 }
 
 impl World<'_> {
-    fn door(&self, node: usize, address: &str) -> Door {
+    fn door(&mut self, node: usize, address: &str) -> Door {
         let Some(broker) = self.brokers.iter().position(|it| it.address == address) else {
             return Door::Silent;
         };
-        let actor = &self.brokers[broker];
-        if !self.net.passes_both_ways(node, actor.place) {
-            Door::Silent
-        } else if actor.is_up {
-            Door::Opens(broker)
-        } else {
-            Door::Refuses
+        let (place, is_up) = (self.brokers[broker].place, self.brokers[broker].is_up);
+        if !self.net.passes_both_ways(node, place) {
+            return Door::Silent;
         }
+        if self.net.is_unanswered(node) {
+            self.disturbed(node, place);
+            return Door::Silent;
+        }
+        if self.brokers[broker].shut_until > self.now {
+            self.disturbed(node, place);
+            return Door::Refuses;
+        }
+        if is_up { Door::Opens(broker) } else { Door::Refuses }
     }
 
     fn tell_later(&mut self, node: usize, micros: u64, event: Event) {

@@ -5,10 +5,11 @@
 
 use crate::agenda::{MS, What};
 use crate::client::NOBODYS;
+use crate::network::Weather;
 use crate::node::Fate;
 use crate::random::Random;
 use crate::world::World;
-use controller::{Founding, Overview, Standing};
+use controller::{Event, Founding, MasterLists, Overview, Standing};
 
 /// How long after the repair requests may still be without an end: an asker's patience, on slow clocks.
 pub(crate) const REQUEST_MS: u64 = 4_500;
@@ -70,6 +71,7 @@ impl World<'_> {
         let is_founded = |node: &usize| self.nodes[*node].image.identity == Some(Founding::Founded);
         let is_begun = order[..quorum].iter().all(is_founded);
         let core = if is_begun { order[..quorum].to_vec() } else { order.clone() };
+        self.armed.clear();
         self.await_sleepers();
         self.heal_outside();
         self.heal(&core);
@@ -88,10 +90,16 @@ impl World<'_> {
 
     /// Lets pauses come to their end: a process that sleeps cannot be woken from outside.
     fn await_sleepers(&mut self) {
-        let nodes = self.nodes.iter().map(|it| it.frozen_until.max(it.writer.hung_until));
-        let brokers = self.brokers.iter().map(|it| it.paused_until);
-        let end = nodes.chain(brokers).max().unwrap_or(0);
-        self.run_to(end.max(self.now));
+        // A fault whose moment had come may strike even now.
+        loop {
+            let nodes = self.nodes.iter().map(|it| it.frozen_until.max(it.writer.hung_until));
+            let brokers = self.brokers.iter().map(|it| it.paused_until);
+            let end = nodes.chain(brokers).max().unwrap_or(0);
+            if end <= self.now || self.failure.is_some() {
+                return;
+            }
+            self.run_to(end);
+        }
     }
 
     /// Whether a controller can be healed.
@@ -101,20 +109,23 @@ impl World<'_> {
 
     /// All faults of the network and of brokers end; clients fall silent, but for those who read.
     fn heal_outside(&mut self) {
-        self.armed.clear();
         for fault in 0..self.plan.faults.len() {
             self.forget_fault(fault);
         }
         let weather = &mut self.net.weather;
-        (weather.loss, weather.twice, weather.overtaking, weather.garbage) = (0, 0, 0, 0);
-        (weather.delay, weather.delay_max) = (300, 5_000);
+        *weather = Weather { delay: 300, delay_max: 5_000, ..Weather::default() };
         (self.plan.sync, self.plan.sync_max) = (500, 20_000);
         for client in &mut self.clients {
             client.is_active = client.trade == crate::client::Trade::Reader;
         }
+        for node in 0..self.nodes.len() {
+            self.nodes[node].live.masters = MasterLists::default();
+            let live = self.nodes[node].live.clone();
+            self.tell(node, Event::Configured(live));
+        }
         for broker in 0..self.brokers.len() {
             let actor = &mut self.brokers[broker];
-            (actor.notice_delay, actor.store.stuck_until) = (0, 0);
+            (actor.notice_delay, actor.shut_until, actor.store.stuck_until) = (0, 0, 0);
             self.start_broker(broker);
         }
     }

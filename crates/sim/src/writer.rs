@@ -46,8 +46,6 @@ pub(crate) struct Writer {
     pub(crate) hung_until: u64,
     /// Everything takes so many times longer.
     pub(crate) slowness: u64,
-    /// Bytes of the last write, which no other write proves.
-    pub(crate) last_write_bytes: u64,
 }
 
 impl Writer {
@@ -59,7 +57,6 @@ impl Writer {
             random: Random::stream(seed, "disk", number),
             hung_until: 0,
             slowness: 1,
-            last_write_bytes: 0,
         }
     }
 
@@ -171,7 +168,6 @@ impl World<'_> {
                     .collect();
                 journal.write(&groups)?;
                 let after = journal.counters();
-                state.writer.last_write_bytes = (after.bytes - before.bytes).max(4_096);
                 let spares_missing = after.segments_without_spare > before.segments_without_spare;
                 let number = groups.iter().map(|group| group.number).max();
                 if spares_missing {
@@ -244,6 +240,7 @@ impl World<'_> {
             format!("node {node} ends{}", if power { ", its power is gone" } else { "" })
         });
         self.disturbed(node, node);
+        self.nodes[node].ended_at = self.now;
         let busy = std::mem::take(&mut self.nodes[node].writer.busy);
         // What the disk was doing is done to some point.
         if !busy.is_empty() && self.nodes[node].writer.random.chance(500) {

@@ -3,20 +3,28 @@
 use super::Checks;
 use super::content::{Content, Wanted, shown_by_answer};
 use super::ledger::Broken;
+use crate::agenda::MS;
 use crate::calls::Call;
+use crate::network::SEND_DEADLINE;
+use crate::node::controller_address;
 use crate::sometimes::Sometimes;
 use crate::world::World;
+use controller::LeaderNaming;
 use protocol::{Request, Response, SyncStateSetBody, response_code as code};
 use workload::check::search::Limit;
 
+/// How long a proof that a controller can serve counts, on the slowest clock, and some to spare.
+const NAMED: u64 = 1_250 * MS;
 /// One seed in so many is put before the search, too.
 const SEARCH_EVERY: u64 = 16;
 
 impl World<'_> {
     /// Fails if an answer is not one that the log allows.
     pub(crate) fn check_answer(&mut self, call: &Call, applied: u64, response: &Response) {
+        let named = self.check_named(call, response);
         let Self { checks, sometimes, .. } = self;
-        if let Err((invariant, text)) = checks.judge(call, applied, response, sometimes) {
+        let judged = named.and_then(|()| checks.judge(call, applied, response, sometimes));
+        if let Err((invariant, text)) = judged {
             let text = format!("{text}; asked {:?}, answered {response:?}", call.request);
             self.fail(invariant, text);
         }
@@ -24,6 +32,47 @@ impl World<'_> {
 }
 
 impl World<'_> {
+    /// K4: whom 1005 names could serve a moment ago.
+    fn check_named(&self, call: &Call, response: &Response) -> Result<(), Broken> {
+        let address = response.ext.get("controllerLeaderAddress");
+        let address = address.filter(|_| matches!(call.request, Request::GetMetadataInfo));
+        let named = address.and_then(|address| {
+            (0..self.nodes.len()).find(|&node| controller_address(node) == address)
+        });
+        let patience = match self.plan.naming {
+            LeaderNaming::Leader => NAMED,
+            // What was said may be late, and come twice.
+            LeaderNaming::Spread => NAMED * 2 + SEND_DEADLINE + self.net.slowest() * 8,
+        };
+        let idle = named.and_then(|named| Some((named, self.cannot_serve_since(named)?)));
+        match idle {
+            Some((named, since)) if since + patience < self.now => {
+                let node = call.node;
+                let text = format!("node {node} names {named}, which cannot serve since {since}");
+                Err(("K4", text))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Since when a controller surely cannot confirm a read: it is down, sleeps, or reaches no quorum.
+    fn cannot_serve_since(&self, node: usize) -> Option<u64> {
+        let state = &self.nodes[node];
+        if !self.is_up(node) {
+            return Some(state.ended_at);
+        }
+        if state.frozen_until > self.now {
+            return Some(state.paused.0);
+        }
+        let others = (0..self.nodes.len()).filter(|&other| other != node);
+        let (reached, lost): (Vec<usize>, Vec<usize>) =
+            others.partition(|&it| self.is_up(it) && self.net.passes_both_ways(node, it));
+        let has_quorum = reached.len() + 1 > self.nodes.len() / 2;
+        let lost =
+            lost.into_iter().map(|it| self.changed_at(node, it).max(self.nodes[it].ended_at));
+        lost.max().filter(|_| !has_quorum)
+    }
+
     /// K1 once more, by judges that know nothing of the log: can one order explain all answers? The search, which may
     /// take long, is asked for one seed in [`SEARCH_EVERY`].
     pub(crate) fn judge_history(&mut self) {

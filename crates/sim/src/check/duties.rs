@@ -25,6 +25,8 @@ const LOOK_EVERY: u64 = 500 * MS;
 const UNHEARD_MS: u64 = 10_000;
 /// Beside all that: an election is proposed, written and committed.
 const ELECTION_MS: u64 = 3_000;
+/// As much, where nobody has to be missed first: the set has no master, and the heir is heard.
+const PROMPT_MS: u64 = 500;
 /// A connect for a notice that was begun before the way was free ends in vain; then the next gets through.
 const NOTICE_MS: u64 = 3_000 + 1_000;
 /// The longest pause between two attempts to tell a broker; it grows with the time for which they fail.
@@ -168,11 +170,18 @@ impl World<'_> {
         let timeout_ms = self.plan.heartbeat_timeout_ms;
         let noticed =
             (gone_since + slow(timeout_ms)).max(ruler.led_since + slow(timeout_ms.max(UNHEARD_MS)));
-        let patience = slow(ELECTION_MS) + self.plan.sync_max * 4;
         let start = noticed.max(since).max(ruler.since);
+        let is_settled = ruler.since + slow(ELECTION_MS) + self.plan.sync_max * 4 < self.now;
+        let election_ms = if master.is_none() && is_settled { PROMPT_MS } else { ELECTION_MS };
+        let patience = slow(election_ms) + self.plan.sync_max * 4 + self.net.weather.delay_max * 8;
         let heir = self.brokers.iter().find(|it| {
             let heard = it.heard[ruler.node];
-            let is_in_sync = it.id().is_some_and(|id| set.is_in_sync(BrokerId(id)));
+            let is_forbidden = |id| {
+                let mut never = self.nodes.iter().flat_map(|it| &it.never);
+                never.any(|(set, never)| set == name && *never == id)
+            };
+            let is_in_sync =
+                it.id().is_some_and(|id| set.is_in_sync(BrokerId(id)) && !is_forbidden(id));
             let start = start.max(heard.since).max(it.well_since);
             let is_well = it.set == name && it.is_running() && it.paused_until <= self.now;
             let is_heard = heard.last + HEARD_GAP > self.now && heard.since > 0;

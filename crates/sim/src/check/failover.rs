@@ -1,11 +1,18 @@
 //! C10: no needless failover. And which elections rested on evidence that was old when they were applied.
 //!
 //! A master keeps its place, without an operator's word, as long as its heartbeats reach a controller that reaches the
-//! leader and a quorum. Whoever was so for long enough must not be replaced, whatever clocks and disks did elsewhere.
+//! leader and a quorum. Whoever was so for long enough must not be replaced, whatever clocks and disks did elsewhere; nor
+//! as soon as a leader wakes up that was paused together with all who could have taken its place.
 
 use super::ledger::{Broken, Election};
 use crate::agenda::MS;
+use crate::network::Lane;
 use crate::world::World;
+
+/// Whoever leads and was paused for longer than this gives masters time.
+const PAUSE: u64 = 1_000 * MS;
+/// So much after it nobody can be dead: three periods of heartbeats, on a fast clock, and some to spare.
+const PAUSE_GRACE: u64 = 2_000 * MS;
 
 /// Heartbeats further apart than this begin anew.
 pub(crate) const HEARD_GAP: u64 = 2_500 * MS;
@@ -40,7 +47,15 @@ impl World<'_> {
         let patience = self.plan.heartbeat_timeout_ms * MS * 3 / 2 + 6_000 * MS;
         let Some(since) = self.now.checked_sub(patience) else { return false };
         let actor = &self.brokers[broker];
-        if !actor.is_up || actor.well_since > since || !self.is_well(leader, since) {
+        if !actor.is_up || actor.well_since > since {
+            return false;
+        }
+        if self.is_just_awake(leader) {
+            // What it was sent meanwhile waits to be read; what its table says is as old as the pause.
+            let is_old = self.nodes[leader].started_at <= since;
+            return is_old && self.undisturbed_since(leader, actor.place) <= since;
+        }
+        if !self.is_well(leader, since) {
             return false;
         }
         let quorum = self.nodes.len() / 2 + 1;
@@ -53,6 +68,23 @@ impl World<'_> {
             let reached = (0..self.nodes.len()).filter(|&other| reaches(other)).count();
             is_heard && self.is_well(node, since) && reaches(leader) && reached >= quorum
         })
+    }
+
+    /// Nobody is dead before its time-out by the clock alone, while the connection is open on which it was heard.
+    pub(crate) fn check_death(&mut self, node: usize, set: &str, id: i64) {
+        let broker = self.broker_at(set, id).filter(|_| !self.plan.has_doubles);
+        let Some(heard) = broker.map(|broker| self.brokers[broker].heard[node]) else { return };
+        let least = self.plan.heartbeat_timeout_ms * MS * 4 / 5;
+        let is_open = heard.pipe != 0 && self.is_open(heard.pipe, Lane::Down);
+        if is_open && heard.last + least > self.now {
+            let text = format!("to node {node} {id} of {set} is dead, heard at {}", heard.last);
+            self.fail("C10", text);
+        }
+    }
+
+    fn is_just_awake(&self, node: usize) -> bool {
+        let (begin, end) = self.nodes[node].paused;
+        begin + PAUSE < end && (end..end + PAUSE_GRACE).contains(&self.now)
     }
 
     pub(crate) fn is_well(&self, node: usize, since: u64) -> bool {
@@ -68,11 +100,16 @@ impl World<'_> {
 
     /// Since when nothing disturbs the ways between a controller and another place; never, if they are cut.
     pub(super) fn undisturbed_since(&self, node: usize, place: usize) -> u64 {
-        let since = |from, to| {
-            let at = self.disturbances.get(&(from, to)).copied().unwrap_or(0);
-            if self.net.is_hindered(from, to) { u64::MAX } else { at }
-        };
-        since(node, place).max(since(place, node))
+        if self.net.is_hindered(node, place) || self.net.is_hindered(place, node) {
+            return u64::MAX;
+        }
+        self.changed_at(node, place)
+    }
+
+    /// When anything last happened to the ways between a controller and another place.
+    pub(super) fn changed_at(&self, node: usize, place: usize) -> u64 {
+        let at = |from, to| self.disturbances.get(&(from, to)).copied().unwrap_or(0);
+        at(node, place).max(at(place, node))
     }
 
     /// Something happened to the way from one place to another, or to a process.

@@ -7,7 +7,10 @@ use super::content::{Content, Shown, Wanted, content_of_command, shown_by_result
 use super::images::mix;
 use crate::sometimes::Sometimes;
 use consensus::{Entry, EntryKind};
-use replicas::{BrokerId, BrokerSet, Command, ElectMaster, Outcome, Policy, Rejection, Replicas};
+use replicas::{
+    AlterSyncStateSet, BrokerId, BrokerSet, Command, ElectMaster, Outcome, Rejection, Replicas,
+};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 /// After so many commands the shadow begins anew from a snapshot (C12).
@@ -401,20 +404,21 @@ fn judge(
             if !is_alive {
                 return Err(("C5", format!("{} is elected and was not alive", master.id)));
             }
+            if it.policy.never.contains(&master.id) && !it.designate {
+                return Err(("C5", format!("{} is elected and is never to be", master.id)));
+            }
             further(it, set, master.id)
         }
-        (Command::AlterSyncStateSet(it), Some(set), Ok(_)) => {
-            if it.master_epoch != Some(set.master_epoch()) || it.set_epoch != set.set_epoch() {
-                return Err(("C13", "an old epoch is accepted".to_owned()));
+        (Command::AlterSyncStateSet(it), Some(set), Ok(_)) => altered(it, set),
+        (Command::ElectMaster(it), Some(set), Err(Rejection::ElectionFailed))
+        | (Command::ElectMaster(it), Some(set), Ok(Outcome::NoMaster { .. })) => {
+            let is_free = !it.designate && set.was_elected();
+            let stands = |id: &BrokerId| set.is_in_sync(*id) && !it.policy.never.contains(id);
+            let mut alive = it.evidence.alive().iter().map(|alive| alive.id);
+            match alive.find(|id| is_free && stands(id)) {
+                Some(id) => Err(("C5", format!("nobody is elected, though {id} stands"))),
+                None => Ok(()),
             }
-            if it.master != set.master() || it.master.is_none() {
-                return Err(("C13", "somebody else than the master alters the set".to_owned()));
-            }
-            let wanted = it.new_set.as_deref().unwrap_or_default();
-            if set.master().is_none_or(|master| !wanted.contains(&master)) {
-                return Err(("C6", "the master is dropped from its set".to_owned()));
-            }
-            Ok(())
         }
         (Command::AlterSyncStateSet(it), Some(set), Err(rejection)) => {
             let is_true = match rejection {
@@ -446,12 +450,37 @@ fn judge(
     }
 }
 
-/// C7: whoever hears that it has an id has it.
+/// C6, C13: whether a sync-state set may have been replaced.
+fn altered(it: &AlterSyncStateSet, set: &BrokerSet) -> Result<(), Broken> {
+    if it.master_epoch != Some(set.master_epoch()) || it.set_epoch != set.set_epoch() {
+        return Err(("C13", "an old epoch is accepted".to_owned()));
+    }
+    if it.master != set.master() || it.master.is_none() {
+        return Err(("C13", "somebody else than the master alters the set".to_owned()));
+    }
+    let wanted = it.new_set.as_deref().unwrap_or_default();
+    if set.master().is_none_or(|master| !wanted.contains(&master)) {
+        return Err(("C6", "the master is dropped from its set".to_owned()));
+    }
+    match wanted.iter().find(|id| !it.evidence.is_alive(**id)) {
+        Some(id) => Err(("C6", format!("{id} is taken in sync and was not alive"))),
+        None => Ok(()),
+    }
+}
+
+/// C7, C8: whoever hears that it has an id has it, and is known where it says it is.
 fn granted(
     command: &Command,
     after: Option<&BrokerSet>,
     result: &Result<Outcome, Rejection>,
 ) -> Result<(), Broken> {
+    if let (Command::RegisterBroker(it), Ok(_)) = (command, result) {
+        let known = it.id.and_then(|id| after?.replica(id)).map(|replica| &*replica.address);
+        let is_known = it.address.is_none() || known == it.address.as_deref();
+        let text =
+            || format!("{:?} registers at {:?} and is known at {known:?}", it.id, it.address);
+        return if is_known { Ok(()) } else { Err(("C8", text())) };
+    }
     let (Command::ApplyBrokerId(it), Ok(_)) = (command, result) else { return Ok(()) };
     let owner = it.id.and_then(|id| after?.replica(id)).map(|replica| &*replica.check_code);
     if owner == it.check_code.as_deref() {
@@ -460,19 +489,27 @@ fn granted(
     Err(("C7", format!("{:?} is granted to {:?}, but {owner:?} has it", it.id, it.check_code)))
 }
 
-/// C5: of those who stand nobody is further, in epoch and then in offset. Not looked at: elections that an operator
-/// or the configuration steers, and the first one, which takes whoever asks.
+/// C5: of those who stand nobody goes before the chosen one: by epoch, preference, offset, priority, id; in an unclean
+/// choice by offset before preference. Not looked at: elections that an operator steers, and the first one, which takes
+/// whoever asks.
 fn further(it: &ElectMaster, set: &BrokerSet, chosen: BrokerId) -> Result<(), Broken> {
-    if it.designate || !set.was_elected() || it.policy != Policy::default() {
+    if it.designate || !set.was_elected() {
         return Ok(());
     }
     let is_clean = set.is_in_sync(chosen);
     let stands = |id: BrokerId| set.replica(id).is_some() && (!is_clean || set.is_in_sync(id));
-    let reached = |id: BrokerId| it.evidence.get(id).map(|alive| (alive.epoch, alive.max_offset));
-    let others = it.evidence.alive().iter().map(|alive| alive.id).filter(|id| stands(*id));
-    let further = others.into_iter().find(|id| reached(*id) > reached(chosen));
-    match further {
-        Some(other) => Err(("C5", format!("{chosen} is elected, but {other} is further"))),
+    let rank = |id: BrokerId| {
+        let seen = it.evidence.get(id);
+        let (epoch, offset) = seen.map_or((-1, -1), |alive| (alive.epoch, alive.max_offset));
+        let priority = seen.map_or(i32::MAX, |alive| alive.priority);
+        let preferred = it.policy.preferred.contains(&id);
+        let (before, after) = (is_clean && preferred, !is_clean && preferred);
+        (epoch, before, offset, after, Reverse(priority), Reverse(id))
+    };
+    let others = it.evidence.alive().iter().map(|alive| alive.id);
+    let mut others = others.filter(|id| stands(*id) && !it.policy.never.contains(id));
+    match others.find(|id| rank(*id) > rank(chosen)) {
+        Some(other) => Err(("C5", format!("{chosen} is elected, but {other} goes before it"))),
         None => Ok(()),
     }
 }

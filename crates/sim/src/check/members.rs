@@ -36,6 +36,11 @@ impl Members {
         recent.any(is_enough)
     }
 
+    /// Whether a change of the membership is under way, as far as anybody applied it.
+    pub(super) fn is_joint(&self) -> bool {
+        self.changes.values().next_back().is_some_and(|(newest, _)| newest.is_joint())
+    }
+
     fn change(
         &mut self,
         (index, term): (u64, u64),

@@ -2,6 +2,7 @@
 
 use super::{Fault, Kind};
 use crate::agenda::MS;
+use crate::network::Lane;
 use crate::world::World;
 
 impl World<'_> {
@@ -45,7 +46,16 @@ impl World<'_> {
                 let owner = self.brokers[broker].connections_of;
                 let place = self.brokers[owner].place;
                 self.drop_connections(place);
-                self.brokers[owner].forget_all_connections();
+                let now = self.now;
+                self.brokers[owner].forget_all_connections(now);
+            }
+            // Where nobody else can hear it, it is dead as far as anybody can tell.
+            Kind::BrokerShut(broker) if self.nodes.len() > 1 => {
+                let pipe = self.leader().and_then(|leader| self.hang_up_on(broker, leader));
+                self.brokers[broker].shut_until = self.now + fault.for_ms * MS;
+                if let Some(pipe) = pipe {
+                    self.close(pipe, Lane::Up);
+                }
             }
             Kind::BrokerReconnects(broker) => {
                 let owner = self.brokers[broker].connections_of;

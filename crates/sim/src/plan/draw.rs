@@ -8,6 +8,9 @@ use crate::random::Random;
 use controller::{LeaderNaming, ReadMode, Retention};
 use journal::Options;
 
+/// With tides faults begin in the first so many ms of each so many, and last no longer: what is owed afterwards has time.
+const TIDE_MS: (u64, u64) = (15_000, 60_000);
+
 /// Which classes of faults a seed has.
 #[expect(clippy::struct_excessive_bools, reason = "one coin for each class")]
 #[derive(Debug, Clone, Copy, Default)]
@@ -22,6 +25,8 @@ struct Classes {
     brokers: bool,
     clocks: bool,
     settings: bool,
+    /// Faults come together, and then none for a while.
+    tides: bool,
 }
 
 impl Classes {
@@ -40,7 +45,9 @@ impl Classes {
             brokers: coin(),
             clocks: coin(),
             settings: coin(),
+            tides: false,
         };
+        classes.tides = random.chance(300) && !is_calm && !is_reads;
         if random.chance(200) && !is_calm && !is_reads {
             // All about brokers: what controllers owe them is seen only while nothing happens to controllers.
             let brokers = Self { brokers: true, ..Self::default() };
@@ -89,10 +96,7 @@ pub(super) fn plan(seed: u64, preset: Preset) -> Plan {
         heartbeat_timeout_ms,
         naming: if random.chance(300) { LeaderNaming::Spread } else { LeaderNaming::Leader },
         read_mode: if random.chance(250) { ReadMode::Lease } else { ReadMode::Index },
-        retention: Retention {
-            snapshot_commands: random.magnitude(10, 10_000),
-            catch_up_entries: random.magnitude(4, 8_192),
-        },
+        retention: retention(random),
         journal: Options {
             segment_bytes: 4_096 << random.between(1, 5),
             first_segment_bytes: 4_096 << random.between(1, 5),
@@ -113,6 +117,15 @@ pub(super) fn plan(seed: u64, preset: Preset) -> Plan {
         Storm { random, nodes, brokers: sets * replicas, replicas, until: safety_ms }.draw(classes);
     plan.has_doubles = plan.faults.iter().any(|it| matches!(it.kind, Kind::BrokerDoubles(_)));
     plan
+}
+
+/// Often so little that whoever was away for some seconds needs a snapshot.
+fn retention(random: &mut Random) -> Retention {
+    let (commands, entries) = if random.chance(300) { (50, 16) } else { (10_000, 8_192) };
+    Retention {
+        snapshot_commands: random.magnitude(10, commands),
+        catch_up_entries: random.magnitude(4, entries),
+    }
 }
 
 /// Nowhere, everywhere, or here and there.
@@ -137,6 +150,7 @@ fn weather(random: &mut Random, classes: Classes, preset: Preset) -> Weather {
         twice: if is_bad { rate(random, most_twice) } else { 0 },
         overtaking: if is_bad { rate(random, 200) } else { 0 },
         garbage: if is_bad { rate(random, 300) } else { 0 },
+        unanswered: if classes.brokers { rate(random, 300) } else { 0 },
     }
 }
 
@@ -208,7 +222,11 @@ impl Storm<'_> {
         }
         if classes.settings {
             for _ in 0..self.random.below(4) {
-                let kind = Kind::Configure(self.who(), self.random.chance(500));
+                let kind = if self.random.chance(500) {
+                    Kind::Configure(self.who(), self.random.chance(500))
+                } else {
+                    Kind::Prefer(self.who(), self.random.next())
+                };
                 let fault = self.lasting(1, 2, kind);
                 faults.push(Fault { at_ms: self.random.below(self.until), ..fault });
             }
@@ -219,6 +237,10 @@ impl Storm<'_> {
         }
         if classes.damage {
             faults.extend(self.damage());
+        }
+        if classes.tides {
+            faults.retain(|fault| fault.at_ms % TIDE_MS.1 < TIDE_MS.0);
+            faults.iter_mut().for_each(|fault| fault.for_ms = fault.for_ms.min(TIDE_MS.0));
         }
         faults.sort_by_key(|fault| fault.at_ms);
         faults
@@ -253,13 +275,14 @@ impl Storm<'_> {
     fn crash(&mut self) -> Vec<Fault> {
         let (who, power) = (self.who(), self.random.chance(500));
         let operation = 1 + self.random.below(12);
-        let kind = match self.random.below(12) {
+        let kind = match self.random.below(14) {
             0 => Kind::CrashAll(power),
             1 | 2 => Kind::CrashAtOperation(who, operation),
             3 => Kind::CrashInRecovery(who, operation * 3),
             4 => Kind::Stop(who),
-            5 => return self.hand_over(),
-            6 => {
+            5 | 6 => return self.hand_over(),
+            7 => return self.late_follower(power),
+            8 => {
                 // In a loop.
                 let again = |round| Fault {
                     at_ms: round * 700,
@@ -282,7 +305,24 @@ impl Storm<'_> {
         vec![Fault { on, ..deaf }, stop]
     }
 
+    /// A follower is away for long, and something happens as soon as it is offered a snapshot: to the leader's
+    /// connections, or to itself.
+    fn late_follower(&mut self, power: bool) -> Vec<Fault> {
+        let follower = Who::Follower(self.random.index(self.nodes));
+        let away = self.lasting(5_000, 15_000, Kind::Crash(follower, power));
+        let kind = if self.random.chance(500) {
+            Kind::Reset(Who::Leader)
+        } else {
+            Kind::Crash(follower, power)
+        };
+        let on = Some((Moment::Offered, self.random.magnitude(1, 20_000)));
+        vec![away, Fault { on, ..self.lasting(50, 500, kind) }]
+    }
+
     fn pause(&mut self) -> Vec<Fault> {
+        if self.random.chance(100) {
+            return vec![self.lasting(500, 20_000, Kind::PauseAll)];
+        }
         let who = self.who();
         vec![self.lasting(1, 20_000, Kind::Pause(who))]
     }
@@ -348,7 +388,7 @@ impl Storm<'_> {
 
     fn broker(&mut self) -> Vec<Fault> {
         let (broker, power) = (self.random.index(self.brokers), self.random.chance(400));
-        let kind = match self.random.below(22) {
+        let kind = match self.random.below(25) {
             0 | 1 => Kind::BrokerPause(broker),
             2 => Kind::BrokerForgets(broker),
             3 => Kind::BrokerFallsBack(broker),
@@ -365,18 +405,27 @@ impl Storm<'_> {
                 return vec![Fault { at_ms: 0, for_ms, kind, on: None }];
             }
             17 => return self.unheard_by_leader(broker),
+            18 => return vec![self.lasting(500, 20_000, Kind::BrokerShut(broker))],
+            19 | 20 => {
+                return vec![self.lasting(1_000, 60_000, Kind::Partition(Shape::Set(broker)))];
+            }
             _ => Kind::BrokerCrash(broker, power),
         };
         vec![self.lasting(100, 40_000, kind)]
     }
 
-    /// Nobody keeps up with a master, and then it ends.
+    /// Nobody keeps up with a master, and then it ends, or no controller reaches it.
     fn behind_and_alone(&mut self, broker: usize, power: bool) -> Vec<Fault> {
         let first = broker / self.replicas * self.replicas;
         let lag =
             |broker| Fault { at_ms: 0, for_ms: 30_000, kind: Kind::BrokerLags(broker), on: None };
         let mut faults: Vec<Fault> = (first..first + self.replicas).map(lag).collect();
-        let end = self.lasting(5_000, 40_000, Kind::MasterCrash(broker, power));
+        let kind = if self.random.chance(500) {
+            Kind::MasterCrash(broker, power)
+        } else {
+            Kind::Partition(Shape::Set(broker))
+        };
+        let end = self.lasting(5_000, 40_000, kind);
         faults.push(Fault { at_ms: self.random.between(8_000, 20_000), ..end });
         faults
     }
