@@ -2,13 +2,21 @@
 //!
 //! `target/exam/tree` is a copy of the committed files, `target/exam/build` its warm build. Only files that changed
 //! are written again, so a bug costs the build of the crate it lies in and of those above it. Builds are
-//! incremental and lightly optimised: seeds take longer, but most bugs need few, and building is what takes time.
+//! incremental and our own crates lightly optimised: seeds take longer, but most bugs need few, and building is what takes
+//! time. The very first build is short if `target/exam/build` starts as a copy of a target folder that holds a `sim`.
 
 use super::CONTEXT;
 use super::catalogue::{Bug, root};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+/// What is built again for a bug, so it has to be built quickly.
+const OURS: [&str; 7] =
+    ["consensus", "controller", "journal", "protocol", "replicas", "sim", "workload"];
+
+/// What runs seeds, in the folder of a build.
+const SEEDS: &str = "sim/examples/seeds";
 
 /// What the seeds said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +39,6 @@ pub(super) struct Scratch {
     build: PathBuf,
     commit: String,
     jobs: u64,
-    /// Seeds that fail without a bug.
-    failing: Vec<u64>,
 }
 
 impl Scratch {
@@ -57,7 +63,7 @@ impl Scratch {
         let mut git = Command::new("git");
         let commit = succeed(git.current_dir(root()).args(["rev-parse", "--short", "HEAD"]))?;
         let commit = String::from_utf8_lossy(&commit.stdout).trim().to_owned();
-        Ok(Self { tree, build: folder.join("build"), commit, jobs, failing: Vec::new() })
+        Ok(Self { tree, build: folder.join("build"), commit, jobs })
     }
 
     pub(super) fn commit(&self) -> String {
@@ -88,40 +94,33 @@ impl Scratch {
         })
     }
 
-    /// Finds out which seeds fail without a bug; they are left out from now on.
-    pub(super) fn note_failing(&mut self, first: u64, count: u64) -> Result<Vec<u64>, String> {
-        let output = self.run(first, count, &["--all"])?;
-        let seeds = output.lines().filter_map(|line| line.strip_prefix("found "));
-        let seeds: Vec<u64> =
-            seeds.filter_map(|line| line.split(' ').next()?.parse().ok()).collect();
-        self.failing.extend(&seeds);
-        Ok(seeds)
+    /// Builds the simulator without a bug, and keeps it beside the builds with one.
+    pub(super) fn build_sound(&self) -> Result<(), String> {
+        self.build()?;
+        let sound = self.sound();
+        fs::copy(self.build.join(SEEDS), &sound)
+            .map_err(|error| format!("{}: {error}", sound.display()))?;
+        Ok(())
     }
 
-    /// Runs seeds until one fails.
+    fn sound(&self) -> PathBuf {
+        self.build.with_file_name("seeds-sound")
+    }
+
+    /// Runs seeds until one fails that does not fail without the bug, too.
     pub(super) fn seeds(&self, first: u64, count: u64) -> Result<Verdict, String> {
-        let output = self.run(first, count, &[])?;
-        let last = output.lines().last().unwrap_or_default();
-        let words: Vec<&str> = last.splitn(6, ' ').collect();
-        let runs = |word: &str| word.parse().map_err(|_no_number| format!("the seeds say: {last}"));
-        match words[..] {
-            ["found", _, _, count, invariant, ..] => {
-                Ok(Verdict::Found { by: invariant.to_owned(), runs: runs(count)? })
+        let mut from = first;
+        loop {
+            let left = (first + count).saturating_sub(from);
+            let Some((seed, by)) = run(&self.build.join(SEEDS), from, left)? else {
+                return Ok(Verdict::Missed);
+            };
+            if run(&self.sound(), seed, 1)?.is_none() {
+                return Ok(Verdict::Found { by, runs: seed - first + 1 });
             }
-            ["clean", _] => Ok(Verdict::Missed),
-            _ => Err(format!("the seeds say: {last}")),
+            println!("seed {seed} fails without a bug, so it is left out");
+            from = seed + 1;
         }
-    }
-
-    fn run(&self, first: u64, count: u64, more: &[&str]) -> Result<String, String> {
-        let skipped: Vec<String> = self.failing.iter().map(u64::to_string).collect();
-        let mut seeds = Command::new(self.build.join("sim/examples/seeds"));
-        seeds
-            .args([&first.to_string(), &count.to_string(), "any"])
-            .args(more)
-            .arg(skipped.join(","));
-        let output = succeed(&mut seeds)?;
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
     /// Plants a bug, does something, and takes the bug back whatever came of it.
@@ -154,11 +153,29 @@ impl Scratch {
     fn cargo(&self) -> Command {
         let mut cargo = Command::new("cargo");
         cargo.current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.build);
-        // What is not ours is built once, so it may be fast.
-        cargo.args(["--config", "profile.sim.package.\"*\".opt-level=3"]);
         cargo.env("CARGO_PROFILE_SIM_INCREMENTAL", "true");
-        cargo.env("CARGO_PROFILE_SIM_OPT_LEVEL", "1").env("CARGO_PROFILE_SIM_DEBUG", "false");
+        // What is not ours is as in any build of the simulator, and can be taken over from one.
+        for name in OURS {
+            cargo.args(["--config", &format!("profile.sim.package.{name}.opt-level=1")]);
+        }
         cargo
+    }
+}
+
+/// The first of these seeds that fails, and by which invariant.
+fn run(program: &Path, first: u64, count: u64) -> Result<Option<(u64, String)>, String> {
+    let mut seeds = Command::new(program);
+    let output = succeed(seeds.args([&first.to_string(), &count.to_string(), "any"]))?;
+    let output = String::from_utf8_lossy(&output.stdout);
+    let last = output.lines().last().unwrap_or_default();
+    let no_result = || format!("the seeds say: {last}");
+    match last.splitn(6, ' ').collect::<Vec<&str>>()[..] {
+        ["found", seed, _, _, invariant, ..] => {
+            let seed = seed.parse().map_err(|_no_number| no_result())?;
+            Ok(Some((seed, invariant.to_owned())))
+        }
+        ["clean", _] => Ok(None),
+        _ => Err(no_result()),
     }
 }
 

@@ -85,20 +85,19 @@ pub(super) fn median(counts: &mut [u64]) -> u64 {
     counts.get(counts.len() / 2).copied().unwrap_or(0)
 }
 
-/// The table: new rows where there are some, else those of `page`, which were found out at other commits.
-pub(super) fn text(page: &str, rows: &[Row], commit: &str) -> String {
+/// The table with a new row; the others are those of `page`, which were found out at other commits.
+pub(super) fn text(page: &str, row: &Row, commit: &str) -> String {
     let old = page.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END));
     let mut lines: BTreeMap<String, String> = BTreeMap::new();
     for line in old.map_or("", |(old, _)| old).lines().filter(|line| line.starts_with("| P")) {
         let name = line.split(' ').nth(1).unwrap_or_default();
         lines.insert(name.to_owned(), line.to_owned());
     }
-    for Row { name, what, expected, found, seeds, .. } in rows {
-        let is_planted = !found.starts_with("not planted");
-        let commit = if is_planted { commit } else { "–" };
-        let line = format!("| {name} | {what} | {expected} | {found} | {seeds} | {commit} |");
-        lines.insert(name.clone(), line);
-    }
+    let Row { name, what, expected, found, seeds, .. } = row;
+    let is_planted = !found.starts_with("not planted");
+    let commit = if is_planted { commit } else { "–" };
+    let line = format!("| {name} | {what} | {expected} | {found} | {seeds} | {commit} |");
+    lines.insert(name.clone(), line);
     let count = |word: &str| lines.values().filter(|line| line.contains(word)).count();
     let not_planted = count("| not planted");
     let (missed, open) = (count("**not found**"), count("| not examined yet |"));
@@ -153,7 +152,7 @@ mod tests {
             seeds: "none of 60".to_owned(),
             is_missed: true,
         };
-        let table = text(&page, &[row], "new");
+        let table = text(&page, &row, "new");
         assert!(
             table.starts_with("2 of 2 are planted: 1 found, 1 not found, 0 not examined"),
             "{table}"
