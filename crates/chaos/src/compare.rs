@@ -122,7 +122,7 @@ fn summary(sides: &[Side]) -> Table {
     };
     let mut rows = vec![
         row("verdicts", &|side| side.verdicts.join(", ")),
-        row("seconds under faults", &|side| side.seconds.to_string()),
+        row("seconds, the start among them", &|side| side.seconds.to_string()),
         row("faults", &|side| side.faults.to_string()),
         row("of these not confirmed", &|side| side.unconfirmed.to_string()),
     ];
@@ -268,7 +268,7 @@ mod tests {
         for line in [
             "|  | ours | theirs |",
             "| verdicts | PASSED, PASSED | FAILED |",
-            "| seconds under faults | 120 | 60 |",
+            "| seconds, the start among them | 120 | 60 |",
             "| of these not confirmed | 2 | 1 |",
             "| operations carried out | 20 | 10 |",
             "| healthy masters that were replaced | 0 | 4 |",
