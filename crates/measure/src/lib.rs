@@ -16,6 +16,7 @@ pub mod histogram;
 pub mod judged;
 pub mod ramp;
 pub mod statistics;
+pub mod tables;
 
 pub use cells::{Cells, Quantile};
 pub use histogram::{Encoded, Histogram, NotAHistogram, Quantiles};

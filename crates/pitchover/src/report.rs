@@ -9,6 +9,7 @@ use clap::{Parser, ValueEnum};
 use measure::comparison::{self, Comparison};
 use measure::folder::{self, Found};
 use measure::judged::Judged;
+use measure::tables::Table;
 use serde::de::DeserializeOwned;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -52,6 +53,9 @@ pub(crate) struct Arguments {
     /// Judged objectives, as JSON.
     #[arg(long, value_name = "FILE")]
     judged: Option<PathBuf>,
+    /// Tables that were computed beside the runs, as JSON; they stand before all others.
+    #[arg(long, value_name = "FILE")]
+    tables: Option<PathBuf>,
     /// What `bench compare` found, as JSON.
     #[arg(long, value_name = "FILE")]
     comparison: Option<PathBuf>,
@@ -90,6 +94,10 @@ fn write(arguments: &Arguments) -> Result<(), Problem> {
         Some(path) => parse(path)?,
         None => Vec::new(),
     };
+    let tables: Vec<Table> = match &arguments.tables {
+        Some(path) => parse(path)?,
+        None => Vec::new(),
+    };
     let comparison: Option<Comparison> = arguments.comparison.as_deref().map(parse).transpose()?;
     let wrong = comparison.as_ref().filter(|found| found.schema != comparison::SCHEMA);
     if let (Some(found), Some(path)) = (wrong, &arguments.comparison) {
@@ -101,6 +109,7 @@ fn write(arguments: &Arguments) -> Result<(), Problem> {
         vs: &vs,
         judged: &judged,
         comparison: comparison.as_ref(),
+        tables: &tables,
         across_durability: arguments.across_durability,
     };
     let text = match arguments.form {

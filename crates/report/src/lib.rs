@@ -26,6 +26,7 @@ pub use page::html;
 use measure::comparison::Comparison;
 use measure::folder::Found;
 use measure::judged::Judged;
+use measure::tables::Table;
 
 /// What a report says besides its runs.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,6 +39,8 @@ pub struct Options<'a> {
     pub judged: &'a [Judged],
     /// What `bench compare` found.
     pub comparison: Option<&'a Comparison>,
+    /// Tables that were computed beside the runs.
+    pub tables: &'a [Table],
     /// Compare arms that do not promise the same; every such ratio is marked.
     pub across_durability: bool,
 }

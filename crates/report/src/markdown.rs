@@ -11,6 +11,7 @@ use crate::{Options, ReportError, arms};
 use measure::comparison::{Change, Comparison};
 use measure::folder::Found;
 use measure::judged::Judged;
+use measure::tables::{Cell, Mood, Table};
 use std::fmt::Write as _;
 
 /// Markdown (GitHub's and GitLab's tables) about the runs.
@@ -25,6 +26,7 @@ pub fn markdown(runs: &[Found], options: &Options<'_>) -> Result<String, ReportE
     out.line(format_args!("# {}\n", options.title.map_or_else(|| names.join(", "), str::to_owned)));
     doubts(&mut out, &summary, options);
     legend(&mut out, &model);
+    options.tables.iter().for_each(|table| given(&mut out, table));
     objectives(&mut out, options.judged);
     if let Some(comparison) = options.comparison {
         compared(&mut out, comparison);
@@ -121,6 +123,26 @@ fn legend(out: &mut Text, model: &Model<'_>) {
         out.row(&[Arm::letter(number), &arm.name, &target, durability(arm.durability)]);
     }
     out.line(format_args!(""));
+}
+
+/// A table that came with the runs.
+fn given(out: &mut Text, table: &Table) {
+    out.line(format_args!("## {}\n", table.title));
+    if !table.question.is_empty() {
+        out.line(format_args!("{}\n", table.question));
+    }
+    if !table.columns.is_empty() {
+        out.head(&table.columns, table.words);
+    }
+    for row in &table.rows {
+        let bold = |cell: &Cell| match cell.mood {
+            Mood::Plain => cell.text.clone(),
+            Mood::Good | Mood::Bad | Mood::Open => format!("**{}**", cell.text),
+        };
+        out.row(&row.iter().map(bold).collect::<Vec<_>>());
+    }
+    out.line(format_args!(""));
+    table.notes.iter().for_each(|note| out.line(format_args!("{note}\n")));
 }
 
 fn objectives(out: &mut Text, judged: &[Judged]) {

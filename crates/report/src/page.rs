@@ -3,6 +3,7 @@
 //! | Section | Question |
 //! |---|---|
 //! | verdict | what now? |
+//! | tables | what did others compute beside the runs? |
 //! | what was run | can I repeat it? |
 //! | validity | can I believe it? |
 //! | objectives | where do we stand? |
@@ -29,6 +30,7 @@ mod percentiles;
 mod raw;
 mod slices;
 mod slowest;
+mod tables;
 mod verdict;
 mod waterfall;
 
@@ -192,11 +194,18 @@ fn body(context: &Context<'_>) -> Markup {
         .into_iter()
         .filter_map(|(id, title, ask, body)| Some((id, title, ask, body?)))
         .collect();
+    let tables = context.options.tables;
     html! {
         (verdict::banners(context))
         (verdict::tiles(context))
         (arms_key(context.model))
-        nav { @for (id, title, ..) in &shown { a href={ "#" (id) } { (title) } } }
+        nav {
+            @for (number, table) in tables.iter().enumerate() { a href={ "#table-" (number) } { (table.title) } }
+            @for (id, title, ..) in &shown { a href={ "#" (id) } { (title) } }
+        }
+        @for (number, table) in tables.iter().enumerate() {
+            (section(&format!("table-{number}"), &table.title, &table.question, &tables::draw(table)))
+        }
         @if context.detail.ops < DETAILS[0].ops {
             p.note {
                 "So many runs share this page that of each workload "

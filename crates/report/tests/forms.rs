@@ -4,6 +4,7 @@
 mod synthetic;
 
 use expect_test::expect_file;
+use measure::tables::{Cell, Mood, Table};
 use report::Options;
 use synthetic::{Shape, invalid, run};
 
@@ -18,6 +19,35 @@ fn markdown_of_three_arms() {
 fn markdown_of_an_invalid_run() {
     let page = report::markdown(&[invalid()], &Options::default()).unwrap();
     expect_file!["golden/invalid.md"].assert_eq(&page);
+}
+
+#[test]
+fn given_tables_stand_in_markdown_and_page_with_their_words_escaped() {
+    let cell = |text: &str, mood| Cell { text: text.to_owned(), mood };
+    let table = Table {
+        title: "Goals".to_owned(),
+        question: "Reached?".to_owned(),
+        notes: vec!["By the <figures> below.".to_owned()],
+        columns: ["What", "Ratio"].map(str::to_owned).to_vec(),
+        words: 1,
+        rows: vec![vec![cell("a|b", Mood::Plain), cell("reached", Mood::Good)]],
+    };
+    let (runs, tables) = ([run(&Shape::ours().brief())], [table]);
+    let options = Options { tables: &tables, ..Options::default() };
+    let text = report::markdown(&runs, &options).unwrap();
+    let expected = "## Goals\n\nReached?\n\n| What | Ratio |\n|---|---:|\n| a\\|b | **reached** |\n\n\
+                    By the <figures> below.\n";
+    assert!(text.contains(expected), "{text}");
+    let page = report::html(&runs, &options).unwrap();
+    for part in [
+        "id=\"table-0\"",
+        "By the &lt;figures&gt; below.",
+        "<td class=\"n\"><span class=\"word good\">",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    let (goals, own) = (page.find("id=\"table-0\""), page.find("id=\"run\""));
+    assert!(goals < own, "given tables come first");
 }
 
 #[test]
