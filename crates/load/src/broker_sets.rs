@@ -21,6 +21,7 @@ use protocol::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use crate::answer::BadAnswer;
 use crate::generator::slot::OPAQUE_FIRST;
@@ -39,6 +40,11 @@ const HEARTBEAT_TIMEOUT_MS: i64 = 600_000;
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
 
 const CALL: Duration = Duration::from_secs(10);
+
+/// Attempts of one request, and the pause between two: controllers that were started a moment ago
+/// listen before they can do anything.
+const ATTEMPTS_MAX: u32 = 50;
+const RETRY: Duration = Duration::from_millis(200);
 
 /// Why the sets could not be made ready.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +72,14 @@ pub enum PrepareError {
     /// Our own request cannot be patched in place.
     #[error(transparent)]
     NotPatchable(#[from] NotPatchable),
+}
+
+impl PrepareError {
+    /// Upstream's followers refuse heartbeats in its jRaft mode, where each is an entry of the log.
+    fn is_of_follower(&self) -> bool {
+        let not_leader = response_code::CONTROLLER_NOT_LEADER;
+        matches!(self, Self::Refused { answer: BadAnswer::Code { code, .. }, .. } if *code == not_leader)
+    }
 }
 
 /// One broker set of the run.
@@ -98,7 +112,10 @@ impl BrokerSet {
                 self.ask(leader, step, &request).await?;
             }
             for controller in all {
-                self.ask(controller, "heartbeat", &self.heartbeat(broker)).await?;
+                let heard = self.ask(controller, "heartbeat", &self.heartbeat(broker)).await;
+                if !heard.as_ref().is_err_and(PrepareError::is_of_follower) {
+                    heard?;
+                }
             }
         }
         let elected = self.ask(leader, "election", &self.election()).await?;
@@ -236,7 +253,23 @@ impl BrokerSet {
         })
     }
 
+    /// Asks until the answer is good, or a follower says that it is one.
     async fn ask(
+        &self,
+        controller: &Connection,
+        step: &'static str,
+        request: &Request,
+    ) -> Result<Response, PrepareError> {
+        for _attempt in 1..ATTEMPTS_MAX {
+            match self.ask_once(controller, step, request).await {
+                Err(error) if !error.is_of_follower() => sleep(RETRY).await,
+                answered => return answered,
+            }
+        }
+        self.ask_once(controller, step, request).await
+    }
+
+    async fn ask_once(
         &self,
         controller: &Connection,
         step: &'static str,
@@ -275,7 +308,7 @@ pub(crate) async fn keep_alive(sets: Vec<BrokerSet>, controllers: Vec<Connection
     let of_set = |set: &BrokerSet| (1..=REPLICAS).map(|id| set.heartbeat(id)).collect::<Vec<_>>();
     let heartbeats: Vec<Request> = sets.iter().flat_map(of_set).collect();
     loop {
-        tokio::time::sleep(HEARTBEAT_EVERY).await;
+        sleep(HEARTBEAT_EVERY).await;
         for controller in &controllers {
             for heartbeat in &heartbeats {
                 let sent = controller.send_one_way(heartbeat, Deadline::after(CALL)).await;

@@ -17,7 +17,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
+use measure::Histogram;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -35,11 +35,11 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 const READ_BYTES: usize = 4096;
 
-/// Three digits hold every quantile to 0.1 %.
-const SIGNIFICANT_DIGITS: u8 = 3;
+/// Answers are counted apart for each so long, so that a run's error can be told from its windows.
+pub(crate) const WINDOW: Duration = Duration::from_millis(250);
 
-/// A minute; slower answers count as this slow.
-const LATENCY_NS_MAX: u64 = 60_000_000_000;
+/// Most windows, of some 200 kB each: four minutes. Answers after them count in the last one.
+const WINDOWS_MAX: usize = 960;
 
 /// Why a phase has no result.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +76,8 @@ pub(crate) struct Gauge {
 #[derive(Debug)]
 struct Tally {
     stage: Stage,
-    latency_ns: Histogram<u64>,
+    /// By windows of [`WINDOW`].
+    windows: Vec<Histogram>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -89,17 +90,23 @@ enum Stage {
 /// What was measured between [`Gauge::start_measuring`] and [`Gauge::stop`].
 #[derive(Clone, Debug)]
 pub(crate) struct Measured {
-    pub(crate) latency_ns: Histogram<u64>,
+    /// Latencies by windows of [`WINDOW`]; the last one may be shorter.
+    pub(crate) windows: Vec<Histogram>,
     pub(crate) time: Duration,
 }
 
+impl Measured {
+    /// The latencies of all windows.
+    pub(crate) fn latency(&self) -> Histogram {
+        let mut all = Histogram::default();
+        self.windows.iter().for_each(|window| all.add(window));
+        all
+    }
+}
+
 impl Gauge {
-    /// # Panics
-    /// If the bounds of the histogram are not valid, which they are.
     pub(crate) fn new() -> Self {
-        let latency_ns = Histogram::new_with_bounds(1, LATENCY_NS_MAX, SIGNIFICANT_DIGITS);
-        let latency_ns = latency_ns.expect("1 ns to a minute with 3 digits is a valid histogram");
-        let tally = Tally { stage: Stage::Warming, latency_ns };
+        let tally = Tally { stage: Stage::Warming, windows: Vec::new() };
         Self { tally: Arc::new(Mutex::new(tally)) }
     }
 
@@ -123,7 +130,7 @@ impl Gauge {
     /// Latencies recorded so far.
     #[cfg(test)]
     fn recorded(&self) -> u64 {
-        self.with(|tally| tally.latency_ns.len())
+        self.with(|tally| tally.windows.iter().map(Histogram::count).sum())
     }
 
     /// The latencies and the length of the window; empty before [`Gauge::stop`].
@@ -133,7 +140,7 @@ impl Gauge {
                 Stage::Warming | Stage::Measuring { .. } => Duration::ZERO,
                 Stage::Stopped { measured } => measured,
             };
-            Measured { latency_ns: tally.latency_ns.clone(), time }
+            Measured { windows: tally.windows.clone(), time }
         })
     }
 
@@ -141,9 +148,14 @@ impl Gauge {
     fn answered(&self, sent: Instant, done: Instant) -> bool {
         self.with(|tally| match tally.stage {
             Stage::Warming => true,
-            Stage::Measuring { .. } => {
+            Stage::Measuring { since } => {
                 let latency = done.saturating_duration_since(sent).as_nanos();
-                tally.latency_ns.saturating_record(u64::try_from(latency).unwrap_or(u64::MAX));
+                let number = done.saturating_duration_since(since).as_nanos() / WINDOW.as_nanos();
+                let number = usize::try_from(number).unwrap_or(usize::MAX).min(WINDOWS_MAX - 1);
+                while tally.windows.len() <= number {
+                    tally.windows.push(Histogram::default());
+                }
+                tally.windows[number].record(u64::try_from(latency).unwrap_or(u64::MAX));
                 true
             }
             Stage::Stopped { .. } => false,

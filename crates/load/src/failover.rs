@@ -10,7 +10,8 @@
 //! server is seen as long as it lasts. Every run checks correctness, too: one new master, its epoch
 //! raised by exactly one, all survivors of one mind; and no epoch raised where nobody died.
 //!
-//! Targets may be any controllers of the protocol on this host; then none of them is killed.
+//! Targets may be any controllers of the protocol on this host; none of them is killed unless that is
+//! asked for.
 
 use std::fmt;
 use std::io;
@@ -31,8 +32,10 @@ use crate::{clock, host};
 
 pub mod leader;
 pub mod masters;
+mod record;
 mod report;
 pub mod steady;
+mod victim;
 
 pub use report::{Distribution, Generator, Goal, Report};
 
@@ -78,6 +81,9 @@ pub enum FailoverError {
     /// The fleet could not be brought to life.
     #[error(transparent)]
     Fleet(#[from] CrewError),
+    /// The run folder cannot be written.
+    #[error(transparent)]
+    Folder(#[from] measure::folder::FolderError),
     /// The controllers did not say what a set looks like.
     #[error(transparent)]
     Views(#[from] FoundingError),

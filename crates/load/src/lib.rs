@@ -48,6 +48,7 @@ mod report;
 mod requester;
 pub mod run;
 pub mod selftest;
+mod subject;
 pub mod workload;
 
 pub use answer::BadAnswer;
@@ -56,3 +57,4 @@ pub use closed_loop::LaneError;
 pub use own_cluster::{OwnCluster, Setup, free_ports};
 pub use report::{Figures, Node, Reads, Report, Row, Workload};
 pub use requester::NotPatchable;
+pub use subject::Subject;

@@ -20,19 +20,24 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use client::{CallError, Cluster, Connection, Deadline};
+use measure::folder::{Durability, FolderError, Server};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::broker_sets::{BrokerSet, PrepareError, accept_notices, keep_alive};
 use crate::canned::{CannedServer, Stalls};
-use crate::closed_loop::{self, Gauge, Lane, LaneError};
+use crate::closed_loop::{self, Gauge, Lane, LaneError, Measured};
 use crate::inspect::Status;
 use crate::own_cluster::{OwnCluster, Setup, free_ports};
 use crate::process::Process;
 use crate::report::{CpuUsed, Figures, Node, Reads, Report, Row, Workload};
 use crate::requester::{NotPatchable, Requester};
+use crate::subject::{Said, Subject};
 use crate::{clock, host};
+
+mod record;
+use record::Counters;
 
 /// Most connections of one run; each is a broker set with three brokers.
 pub const CONNECTIONS_MAX: usize = 4096;
@@ -64,6 +69,20 @@ pub struct Options {
     pub program: Option<PathBuf>,
     /// Where the folder of started controllers is made; none: the folder for temporary files.
     pub folder: Option<PathBuf>,
+    /// What is measured; nothing named: everything.
+    pub rows: Vec<Workload>,
+    /// Measure the same bytes against a canned-answer server, too.
+    pub has_ceiling: bool,
+    /// Folder in which each row becomes a run folder, that of follower reads for the first follower.
+    pub record: Option<PathBuf>,
+    /// What the caller knows of the target, for the record.
+    pub subject: Subject,
+}
+
+impl Options {
+    fn wants(&self, workload: Workload) -> bool {
+        self.rows.is_empty() || self.rows.contains(&workload)
+    }
 }
 
 impl Default for Options {
@@ -75,6 +94,10 @@ impl Default for Options {
             measure: Duration::from_secs(3),
             program: None,
             folder: None,
+            rows: Vec::new(),
+            has_ceiling: true,
+            record: None,
+            subject: Subject::default(),
         }
     }
 }
@@ -104,6 +127,9 @@ pub enum QuickError {
     /// The broker sets could not be made ready.
     #[error("preparing the broker sets: {0}")]
     Prepare(#[from] PrepareError),
+    /// A run folder cannot be written.
+    #[error(transparent)]
+    Record(#[from] FolderError),
     /// A workload ended early.
     #[error("{}: {error}", workload.name())]
     Workload {
@@ -163,33 +189,26 @@ async fn measure_all(options: &Options) -> Result<Report, QuickError> {
     let nodes = nodes(addresses, leader.address());
     let processes: Vec<Process> = nodes.iter().filter_map(|(_, process)| *process).collect();
 
-    let mut run = Run { options, processes: &processes, background: None };
+    let said = Said::by(Status::of(leader.address()).await.as_ref());
+    let data = own.as_ref().map(OwnCluster::folder);
+    let began = options.subject.begin("row", &said, addresses, data);
+    let mut run = Run { options, processes: &processes, background: None, began };
     run.background = run.idle_cores().await;
     let mut found = Found::new(&nodes);
-    let mut streams = connect(&[leader.address()], sets.len()).await?;
-    for workload in Workload::OF_LEADER {
-        let requesters = requesters(workload, &sets)?;
-        let before = counts(addresses).await;
-        let measuring = run.measure(workload, streams, requesters.clone());
-        let (lanes, figures) = Box::pin(measuring).await?;
-        if workload == Workload::GetReplicaInfo {
-            let counts = [before, counts(addresses).await];
-            found.add_reads(leader.address(), &counts, &figures);
-        }
-        move_on(&mut sets, &lanes);
-        streams = lanes.into_iter().map(|lane| lane.stream).collect();
-        let ceiling = Box::pin(ceiling(workload, options, requesters)).await?;
-        found.rows.push(Row::new(workload, figures, ceiling));
+    Box::pin(ask_leader(&run, (&leader, addresses), &mut sets, &mut found)).await?;
+    if options.wants(Workload::FollowerRead) {
+        Box::pin(read_followers(&run, addresses, &sets, &mut found)).await?;
     }
-    drop(streams);
-    Box::pin(read_followers(&run, addresses, &sets, &mut found)).await?;
-    let everywhere: Vec<&str> = addresses.iter().map(String::as_str).collect();
-    let streams = connect(&everywhere, sets.len()).await?;
-    let mixing = run.measure(Workload::Mix, streams, requesters(Workload::Mix, &sets)?);
-    let mixed = Box::pin(mixing).await;
-    if let Some((lanes, figures)) = found.unless_refused(Workload::Mix, mixed)? {
-        move_on(&mut sets, &lanes);
-        found.rows.push(Row::alone(Workload::Mix, None, figures));
+    if options.wants(Workload::Mix) {
+        let everywhere: Vec<&str> = addresses.iter().map(String::as_str).collect();
+        let streams = connect(&everywhere, sets.len()).await?;
+        let mixing = run.measure(Workload::Mix, streams, requesters(Workload::Mix, &sets)?);
+        let mixed = Box::pin(mixing).await;
+        if let Some(seen) = found.unless_refused(Workload::Mix, mixed)? {
+            run.record(Workload::Mix, &seen)?;
+            move_on(&mut sets, &seen.lanes);
+            found.rows.push(Row::alone(Workload::Mix, None, seen.figures));
+        }
     }
     let report = report(&run, own.as_ref(), nodes, found);
     if own.is_none() {
@@ -198,6 +217,37 @@ async fn measure_all(options: &Options) -> Result<Report, QuickError> {
         }
     }
     Ok(report)
+}
+
+/// The workloads that the leader alone serves, each beside its ceiling.
+async fn ask_leader(
+    run: &Run<'_>,
+    (leader, addresses): (&Connection, &[String]),
+    sets: &mut [BrokerSet],
+    found: &mut Found,
+) -> Result<(), QuickError> {
+    let options = run.options;
+    let mut streams = connect(&[leader.address()], sets.len()).await?;
+    for workload in Workload::OF_LEADER.into_iter().filter(|it| options.wants(*it)) {
+        let requesters = requesters(workload, sets)?;
+        let before = counts(addresses).await;
+        let measuring = run.measure(workload, streams, requesters.clone());
+        let seen = Box::pin(measuring).await?;
+        run.record(workload, &seen)?;
+        if workload == Workload::GetReplicaInfo {
+            let counts = [before, counts(addresses).await];
+            found.add_reads(leader.address(), &counts, &seen.figures);
+        }
+        move_on(sets, &seen.lanes);
+        streams = seen.lanes.into_iter().map(|lane| lane.stream).collect();
+        found.rows.push(if options.has_ceiling {
+            let ceiling = Box::pin(ceiling(workload, options, requesters)).await?;
+            Row::new(workload, seen.figures, ceiling)
+        } else {
+            Row::alone(workload, None, seen.figures)
+        });
+    }
+    Ok(())
 }
 
 /// Reads at one follower after the other.
@@ -210,14 +260,20 @@ async fn read_followers(
     let workload = Workload::FollowerRead;
     let leads: Vec<bool> = found.nodes.iter().map(|node| node.is_leader).collect();
     let followers = addresses.iter().zip(leads).filter(|(_, leads)| !leads);
-    for (follower, _) in followers {
+    for (number, (follower, _)) in followers.enumerate() {
         let streams = connect(&[follower], sets.len()).await?;
         let before = counts(addresses).await;
         let read = run.measure(workload, streams, requesters(workload, sets)?).await;
-        let Some((_lanes, figures)) = found.unless_refused(workload, read)? else { continue };
-        let counts = [before, counts(addresses).await];
-        found.add_reads(follower, &counts, &figures);
-        found.rows.push(Row::alone(workload, Some(follower.clone()), figures));
+        let Some(seen) = found.unless_refused(workload, read)? else { continue };
+        // Followers differ by chance only; two runs of one name would be taken for a ramp.
+        if number == 0 {
+            run.record(workload, &seen)?;
+        }
+        if run.options.wants(Workload::GetReplicaInfo) {
+            let counts = [before, counts(addresses).await];
+            found.add_reads(follower, &counts, &seen.figures);
+        }
+        found.rows.push(Row::alone(workload, Some(follower.clone()), seen.figures));
     }
     Ok(())
 }
@@ -405,8 +461,16 @@ async fn ceiling(
         }
     };
     let processes = [Process { pid: server.child.id() }];
-    let run = Run { options, processes: &processes, background: None };
-    run.measure(workload, streams, requesters).await.map(|(_, figures)| figures)
+    let run = Run { options, processes: &processes, background: None, began: Default::default() };
+    run.measure(workload, streams, requesters).await.map(|seen| seen.figures)
+}
+
+/// One workload against one server, measured.
+struct Seen {
+    lanes: Vec<Lane>,
+    figures: Figures,
+    measured: Measured,
+    servers: Vec<Server>,
 }
 
 /// One server, and how it is measured.
@@ -416,6 +480,8 @@ struct Run<'a> {
     processes: &'a [Process],
     /// Processors that it keeps busy without the workload.
     background: Option<f64>,
+    /// What is known of it before the first request.
+    began: measure::folder::Run,
 }
 
 impl Run<'_> {
@@ -433,7 +499,7 @@ impl Run<'_> {
         workload: Workload,
         streams: Vec<TcpStream>,
         requesters: Vec<Vec<Requester>>,
-    ) -> Result<(Vec<Lane>, Figures), QuickError> {
+    ) -> Result<Seen, QuickError> {
         let lanes = streams.into_iter().zip(requesters).enumerate();
         let lanes = lanes
             .map(|(number, (stream, requesters))| Lane { number, stream, requesters })
@@ -441,13 +507,14 @@ impl Run<'_> {
         let gauge = Gauge::new();
         let director = async {
             sleep(self.options.warm_up).await;
-            let before = self.cpu();
+            let before = (self.cpu(), Counters::now(self.processes));
             gauge.start_measuring();
             sleep(self.options.measure).await;
             gauge.stop();
-            (before, self.cpu())
+            let servers = Counters::now(self.processes).since(&before.1, self.processes);
+            (before.0, self.cpu(), servers)
         };
-        let (lanes, (before, after)) = closed_loop::run(lanes, &gauge, director)
+        let (lanes, (before, after, servers)) = closed_loop::run(lanes, &gauge, director)
             .await
             .map_err(|error| QuickError::Workload { workload, error })?;
         let measured = gauge.measured();
@@ -459,7 +526,16 @@ impl Run<'_> {
             generator: used(|cpu| cpu.generator),
             host: used(|cpu| cpu.host),
         };
-        Ok((lanes, Figures::new(&measured.latency_ns, measured.time, used)))
+        let figures = Figures::new(&measured.latency(), measured.time, used);
+        Ok(Seen { lanes, figures, measured, servers })
+    }
+
+    /// Makes a run folder of a row, if that is wanted.
+    fn record(&self, workload: Workload, seen: &Seen) -> Result<(), FolderError> {
+        let Some(folder) = &self.options.record else { return Ok(()) };
+        let run = (self.began.clone(), seen.lanes.len());
+        let parts = (&seen.measured, seen.servers.clone());
+        record::write(folder, run, (workload, &seen.figures), parts)
     }
 
     /// CPU time used so far.
@@ -488,7 +564,11 @@ fn report(
         connections: options.connections,
         warm_up_seconds: options.warm_up.as_secs_f64(),
         cores: host::cores(),
-        durability: own.map(|_| "fsync"),
+        durability: match run.began.durability {
+            Durability::Fsync => Some("fsync"),
+            Durability::Async => Some("async"),
+            Durability::Unknown => None,
+        },
         file_system: own.map(|own| host::file_system(own.folder())),
         nodes: nodes.into_iter().map(node).collect(),
         background_cores: run.background,

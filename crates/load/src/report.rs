@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
+use measure::Histogram;
+use measure::histogram::micros;
 use serde::Serialize;
 
 /// A machine on which others use less than this is quiet; the kernel itself uses some of it.
@@ -82,12 +83,12 @@ pub(crate) struct CpuUsed {
 }
 
 impl Figures {
-    /// `latency_ns` of all requests that were answered within `time`, and the CPU `used` in it.
-    pub(crate) fn new(latency_ns: &Histogram<u64>, time: Duration, used: CpuUsed) -> Self {
+    /// `latency` of all requests that were answered within `time`, and the CPU `used` in it.
+    pub(crate) fn new(latency: &Histogram, time: Duration, used: CpuUsed) -> Self {
         let seconds = time.as_secs_f64().max(f64::MIN_POSITIVE);
         let ours = used.servers.unwrap_or_default() + used.generator.unwrap_or_default();
-        let requests = latency_ns.len();
-        let quantile_us = |quantile| micros(latency_ns.value_at_quantile(quantile));
+        let requests = latency.count();
+        let quantile_us = |quantile| micros(latency.quantile_ns(quantile));
         let per_request = |cpu: Duration| cpu.as_secs_f64() * 1e6 / count(requests).max(1.0);
         Self {
             requests,
@@ -96,7 +97,7 @@ impl Figures {
             p50_us: quantile_us(0.5),
             p99_us: quantile_us(0.99),
             p999_us: quantile_us(0.999),
-            max_us: micros(latency_ns.max()),
+            max_us: micros(latency.max_ns()),
             server_cpu_us_per_request: used.servers.map(per_request),
             generator_cpu_us_per_request: used.generator.map(per_request),
             other_cores: used.host.map(|all| all.saturating_sub(ours).as_secs_f64() / seconds),
@@ -186,7 +187,7 @@ pub struct Report {
     pub warm_up_seconds: f64,
     /// Processors of this host, which servers and generator share if the servers are on it.
     pub cores: usize,
-    /// `fsync` for controllers that the run started; absent for others, whose class it cannot see.
+    /// `fsync` or `async`, as the controllers say or the caller claims; absent if nobody does.
     pub durability: Option<&'static str>,
     /// File system under the journals of controllers that the run started.
     pub file_system: Option<String>,
@@ -342,26 +343,22 @@ fn figures(f: &mut fmt::Formatter<'_>, name: &str, server: &str, figures: &Figur
 
 /// A count as a float: exact up to 2^53, far above any number of requests here.
 #[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
-fn count(count: u64) -> f64 {
+pub(crate) fn count(count: u64) -> f64 {
     count as f64
-}
-
-fn micros(nanos: u64) -> f64 {
-    count(nanos) / 1e3
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use hdrhistogram::Histogram;
+    use measure::Histogram;
 
     use super::{CpuUsed, Figures, Node, Reads, Report, Row, Workload};
 
     fn report() -> Report {
-        let mut latency = Histogram::<u64>::new(3).unwrap();
-        latency.record_n(1_000, 999).unwrap();
-        latency.record(50_000).unwrap();
+        let mut latency = Histogram::default();
+        latency.record_n(1_000, 999);
+        latency.record(50_000);
         let second = Duration::from_secs(1);
         let used = |servers| CpuUsed {
             servers: Some(Duration::from_micros(servers)),

@@ -23,15 +23,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use measure::folder::{
-    Calibration, FolderError, Happening, Run, SCHEMA, TargetKind, Time, Window, Writer,
-};
+use measure::folder::{Calibration, FolderError, Happening, Run, Time, Window, Writer};
 
-use crate::clock::{self, mono_ns};
+use crate::clock::mono_ns;
 use crate::generator::crew::{Crew, CrewError};
 use crate::generator::measures::Tally;
 use crate::generator::plan::{self, Command, Plan, Times};
-use crate::host;
+use crate::subject::Subject;
 use crate::workload::{FaultKind, Workload};
 
 mod faults;
@@ -66,14 +64,8 @@ pub struct Setup {
     pub program: Option<PathBuf>,
     /// Where controllers that are started keep their data; none: a temporary folder.
     pub data: Option<PathBuf>,
-    /// What tables call the target; by default its kind and its durability.
-    pub arm: Option<String>,
-    /// The target's kind, where the caller knows more than the target says.
-    pub kind: Option<TargetKind>,
-    /// The command that repeats the run.
-    pub command: Vec<String>,
-    /// Commit of the program under measurement.
-    pub commit: Option<String>,
+    /// What the caller knows of the target.
+    pub subject: Subject,
     /// What the host can do at best.
     pub calibration: Option<Calibration>,
     /// Set from elsewhere to end the run early; what it has is kept.
@@ -89,10 +81,7 @@ impl Setup {
             folder: folder.to_owned(),
             program: None,
             data: None,
-            arm: None,
-            kind: None,
-            command: Vec::new(),
-            commit: None,
+            subject: Subject::default(),
             calibration: None,
             stop: Arc::new(AtomicBool::new(false)),
         }
@@ -191,39 +180,19 @@ pub fn run_with(
 
 /// What is known before the first request.
 fn describe(workload: &Workload, setup: &Setup, stage: &Stage) -> Run {
-    let started_unix_ms = clock::unix_ms();
-    let durability = stage.durability;
-    let kind = setup.kind.unwrap_or(stage.kind);
-    let name = &workload.name;
-    let mut host = host::card(stage.data_folder());
-    host.calibration = setup.calibration.clone();
-    Run {
-        schema: SCHEMA.to_owned(),
-        id: format!("{name}-{started_unix_ms}-{}", std::process::id()),
-        name: name.clone(),
-        description: workload.description.clone(),
-        arm: setup.arm.clone().unwrap_or_else(|| target::arm(kind, durability)),
-        seed: workload.seed,
-        finished: false,
-        started_unix_ms,
-        commit: setup.commit.clone(),
-        command: setup.command.clone(),
-        durability,
-        target: measure::folder::Target {
-            kind,
-            version: stage.version.clone(),
-            controllers: stage.addresses.clone(),
-            reads: workload.target.reads.name(),
-        },
-        host,
-        time: Time {
-            warmup_ms: workload.warm_up().millis(),
-            measure_ms: workload.time.measure.millis(),
-            window_ms: workload.time.window.millis(),
-        },
-        workload: workload.text.clone(),
-        ..Run::default()
-    }
+    let (nodes, data) = (&stage.addresses, stage.data_folder());
+    let mut run = setup.subject.begin(&workload.name, &stage.said, nodes, data);
+    run.description.clone_from(&workload.description);
+    run.seed = workload.seed;
+    run.target.reads = workload.target.reads.name();
+    run.host.calibration.clone_from(&setup.calibration);
+    run.time = Time {
+        warmup_ms: workload.warm_up().millis(),
+        measure_ms: workload.time.measure.millis(),
+        window_ms: workload.time.window.millis(),
+    };
+    run.workload.clone_from(&workload.text);
+    run
 }
 
 /// A run while it goes on.

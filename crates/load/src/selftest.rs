@@ -282,9 +282,8 @@ impl Served {
                 gauge.stop();
             };
             closed_loop::run(lanes, &gauge, director).await?;
-            let times = gauge.measured().latency_ns;
-            let ms = |quantile| measure::histogram::micros(times.value_at_quantile(quantile)) / 1e3;
-            Ok(Tail { p99_ms: ms(0.99), p999_ms: ms(0.999) })
+            let times = gauge.measured().latency();
+            Ok(Tail { p99_ms: times.quantile_ms(0.99), p999_ms: times.quantile_ms(0.999) })
         })
     }
 }

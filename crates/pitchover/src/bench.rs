@@ -7,8 +7,9 @@ mod hot;
 mod ramp;
 pub(crate) mod run;
 mod selftest;
+mod subject;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use load::quick::{self, Options};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -47,12 +48,53 @@ pub(crate) struct QuickArguments {
     /// Measured seconds of each workload.
     #[arg(long, default_value_t = 3)]
     seconds: u64,
+    /// Milliseconds of the same load before each measurement.
+    #[arg(long, default_value_t = 1_000)]
+    warm_up_ms: u64,
+    /// What is measured; everything by default.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    rows: Vec<QuickRow>,
+    /// Leave out the same bytes against a canned-answer server.
+    #[arg(long)]
+    no_ceiling: bool,
+    /// Folder in which each row becomes a run folder, that of follower reads for the first follower.
+    #[arg(long)]
+    out: Option<std::path::PathBuf>,
     /// Folder in which the started controllers keep their data; a temporary one by default.
     #[arg(long)]
     data: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    subject: subject::Arguments,
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// Rows of `bench quick`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum QuickRow {
+    /// alterSyncStateSet on the leader.
+    Writes,
+    /// getReplicaInfo on the leader.
+    Reads,
+    /// Two-way heartbeats on the leader.
+    Heartbeats,
+    /// getReplicaInfo on each follower.
+    FollowerReads,
+    /// What brokers send, on all nodes.
+    Mix,
+}
+
+impl From<QuickRow> for load::Workload {
+    fn from(row: QuickRow) -> Self {
+        match row {
+            QuickRow::Writes => Self::AlterSyncStateSet,
+            QuickRow::Reads => Self::GetReplicaInfo,
+            QuickRow::Heartbeats => Self::Heartbeat,
+            QuickRow::FollowerReads => Self::FollowerRead,
+            QuickRow::Mix => Self::Mix,
+        }
+    }
 }
 
 /// Options of the hidden canned-answer server.
@@ -91,7 +133,12 @@ fn run_quick(arguments: QuickArguments) -> ExitCode {
     let options = Options {
         targets: arguments.target,
         connections: arguments.connections,
+        warm_up: Duration::from_millis(arguments.warm_up_ms),
         measure: Duration::from_secs(arguments.seconds),
+        rows: arguments.rows.into_iter().map(Into::into).collect(),
+        has_ceiling: !arguments.no_ceiling,
+        record: arguments.out,
+        subject: arguments.subject.subject(),
         folder: arguments.data,
         ..Options::default()
     };

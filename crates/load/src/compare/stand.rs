@@ -12,8 +12,9 @@ use crate::generator::measures::Tally;
 use crate::generator::plan::{Command, Report, Times};
 use crate::process::Process;
 use crate::run::planning;
-use crate::run::target::{self, Stage};
+use crate::run::target::Stage;
 use crate::run::{Setup, Target};
+use crate::subject::arm;
 use crate::workload::Workload;
 
 pub(super) struct Stand {
@@ -62,12 +63,12 @@ impl Stand {
 
     /// What tables call it.
     pub(super) fn name(&self) -> String {
-        let version = self.stage.version.as_deref().map(|version| format!(" {version}"));
-        target::arm(self.stage.kind, self.stage.durability) + &version.unwrap_or_default()
+        let version = self.stage.said.version.as_deref().map(|version| format!(" {version}"));
+        arm(self.stage.said.kind, self.stage.said.durability) + &version.unwrap_or_default()
     }
 
     pub(super) fn durability(&self) -> Durability {
-        self.stage.durability
+        self.stage.said.durability
     }
 
     pub(super) fn measure(&mut self, times: Times, end_ns: u64) -> Result<(), CompareError> {

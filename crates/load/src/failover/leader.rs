@@ -7,21 +7,27 @@
 //! Attempts follow an absolute plan and do not wait for each other. Each controller has a set of its
 //! own to write to, and all attempts of a round ask for the same change: the first that is taken
 //! fences the others, so a late one can do no harm.
+//!
+//! Targets that somebody else started are only struck if that is asked for. They are found by their
+//! ports; a killed one is started again by whoever started it, which is waited for.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use client::{Connection, Deadline};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::report::{Distribution, Generator, Goal, Report};
+use super::record::Record;
+use super::report::{Generator, Goal, Report};
+use super::victim::Victim;
 use super::{FailoverError, Ground, Stage, pause, progress};
 use crate::clock;
 use crate::generator::broker::Identity;
 use crate::generator::crew::Crew;
 use crate::generator::plan::{Command, Plan, Times, View};
 use crate::load_seen::Load;
-use measure::Histogram;
+use crate::subject::Subject;
 
 /// Pause between two attempts to one controller.
 const ATTEMPT_EVERY: Duration = Duration::from_millis(5);
@@ -30,10 +36,10 @@ const ATTEMPT_EVERY: Duration = Duration::from_millis(5);
 const ATTEMPT: Duration = Duration::from_secs(3);
 
 /// How long a round may take before the run gives up.
-const ROUND: Duration = Duration::from_secs(30);
+const ROUND: Duration = Duration::from_secs(60);
 
 /// How long a cluster may take to be whole again.
-const WHOLE: Duration = Duration::from_secs(60);
+const WHOLE: Duration = Duration::from_secs(120);
 
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -51,18 +57,25 @@ const FROZEN_P99_MS: f64 = 2_000.0;
 /// How a run is to be made.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Folders; there must be no targets, since other people's controllers are not killed.
+    /// Controllers and folders.
     pub ground: Ground,
+    /// Strike targets, too: other people's controllers are not killed unless they say so.
+    pub strikes_targets: bool,
     /// Broker sets of a fleet that lives through all of it.
     pub sets: usize,
     /// How often the leader is killed.
     pub kills: usize,
     /// How often it is frozen.
     pub freezes: usize,
+    /// Folder of the run; none: it is not recorded.
+    pub record: Option<PathBuf>,
+    /// What the caller knows of the target, for the record.
+    pub subject: Subject,
 }
 
+/// What happens to the leader.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Fault {
+pub(super) enum Fault {
     Kill,
     Freeze,
 }
@@ -72,8 +85,8 @@ enum Fault {
 /// # Errors
 /// - [`FailoverError`]: what could not be done.
 pub fn run(options: &Options) -> Result<Report, FailoverError> {
-    if !options.ground.targets.is_empty() {
-        let text = "only controllers that the run started itself are killed: leave --target out";
+    if !options.ground.targets.is_empty() && !options.strikes_targets {
+        let text = "controllers that others started are killed only with --strike-targets";
         return Err(FailoverError::Options(text.to_owned()));
     }
     let mut stage = Stage::begin(&options.ground)?;
@@ -86,7 +99,7 @@ pub fn run(options: &Options) -> Result<Report, FailoverError> {
     let (mut crew, before) = Crew::start(&stage.program, &plan, |text| progress(text))?;
     crew.tell(&Command::Measure { has_load: false, times: Times::from_now() })?;
     let load = Load::begin(&crew.processes(), &[]);
-    let (mut killed, mut frozen) = (Histogram::default(), Histogram::default());
+    let mut record = Record::begin(&stage, options)?;
     let kills = std::iter::repeat_n(Fault::Kill, options.kills);
     let freezes = std::iter::repeat_n(Fault::Freeze, options.freezes);
     for (round, fault) in kills.chain(freezes).enumerate() {
@@ -97,19 +110,14 @@ pub fn run(options: &Options) -> Result<Report, FailoverError> {
         progress(format_args!(
             "round {round}: {fault:?}, first write accepted after {millis:.1} ms"
         ));
-        let times = match fault {
-            Fault::Kill => &mut killed,
-            Fault::Freeze => &mut frozen,
-        };
-        times.record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        record.struck(fault, took)?;
     }
     await_whole(&mut stage)?;
     let load = load.end();
     let mut generator = Generator::of(&crew.report()?);
     load.fill(&mut generator);
     let violations = lost_masters(&before, &stage.views(&plan)?);
-    let killed = Distribution::of("leader killed to first accepted write", &killed);
-    let frozen = Distribution::of("leader frozen to first accepted write", &frozen);
+    let [killed, frozen] = record.distributions();
     let mut goals = Vec::new();
     for (times, limit) in [(&killed, KILLED_P99_MS), (&frozen, FROZEN_P99_MS)] {
         if times.samples > 0 {
@@ -120,7 +128,10 @@ pub fn run(options: &Options) -> Result<Report, FailoverError> {
     let what = format!("the leader is killed {kills} times and frozen {freezes} times");
     let headline = stage.headline(&format!("{what} under {} brokers", plan.brokers()));
     let distributions = vec![killed, frozen];
-    Ok(Report { headline, goals, violations, distributions, figures: Vec::new(), generator })
+    let report =
+        Report { headline, goals, violations, distributions, figures: Vec::new(), generator };
+    record.finish(&report)?;
+    Ok(report)
 }
 
 /// Strikes the leader and waits for the first accepted write.
@@ -131,15 +142,9 @@ fn strike(stage: &mut Stage, plan: &Plan, fault: Fault) -> Result<Duration, Fail
     let views = stage.views(plan)?;
     let others = (0..stage.addresses.len()).filter(|node| *node != leader);
     let writers: Vec<Writer> = others.map(|node| Writer::new(stage, plan, &views, node)).collect();
-    let Some(own) = stage.own.as_mut() else {
-        return Err(FailoverError::Options("there is nobody to kill".to_owned()));
-    };
-    let signal = |error| FailoverError::Io { doing: "freezing the leader", error };
+    let victim = Victim::of(stage, leader)?;
     let began = clock::now();
-    match fault {
-        Fault::Kill => own.kill(leader),
-        Fault::Freeze => own.freeze(leader).map_err(signal)?,
-    }
+    victim.strike(stage, fault)?;
     let accepted = stage.runtime.block_on(async {
         let mut writing = JoinSet::new();
         for writer in writers {
@@ -149,15 +154,13 @@ fn strike(stage: &mut Stage, plan: &Plan, fault: Fault) -> Result<Duration, Fail
         accepted.is_ok_and(|joined| joined.is_some_and(|joined| joined.is_ok()))
     });
     let took = clock::now().saturating_duration_since(began);
-    match fault {
-        Fault::Kill => own.restart(leader).map_err(signal)?,
-        Fault::Freeze => {
-            pause(FROZEN);
-            own.thaw(leader).map_err(signal)?;
-        }
+    if fault == Fault::Freeze {
+        pause(FROZEN);
     }
+    victim.bring_back(stage, fault)?;
     if !accepted {
-        let text = format!("no write was accepted within {} s\n{}", ROUND.as_secs(), own.logs());
+        let logs = stage.own.as_ref().map(crate::OwnCluster::logs).unwrap_or_default();
+        let text = format!("no write was accepted within {} s\n{logs}", ROUND.as_secs());
         return Err(FailoverError::Options(text));
     }
     Ok(took)
@@ -215,6 +218,9 @@ impl Writer {
 /// The node that takes itself for the leader, if all follow it.
 fn leader(stage: &Stage) -> Option<usize> {
     let statuses = stage.statuses();
+    if statuses.iter().all(Option::is_none) {
+        return leader_by_metadata(stage);
+    }
     let names: Option<Vec<&str>> =
         statuses.iter().map(|status| status.as_ref().map(|status| status.text("leader"))).collect();
     let names = names?;
@@ -224,6 +230,17 @@ fn leader(stage: &Stage) -> Option<usize> {
         status.as_ref().is_some_and(|status| status.text("role") == "leader")
     };
     statuses.iter().position(leads).filter(|_| agree && ready)
+}
+
+/// The same of controllers that are not ours: all answer, all name one, and it alone says it leads.
+fn leader_by_metadata(stage: &Stage) -> Option<usize> {
+    let told = stage.runtime.block_on(stage.cluster.metadata(Deadline::after(ATTEMPT)));
+    let told: Vec<_> = told.into_iter().collect::<Result<_, _>>().ok()?;
+    let named = told.first()?.leader_address.clone()?;
+    let agree = told.iter().all(|it| it.leader_address.as_ref() == Some(&named));
+    let leading: Vec<usize> = (0..told.len()).filter(|node| told[*node].is_leader).collect();
+    let place = stage.addresses.iter().position(|address| *address == named)?;
+    (agree && leading == [place]).then_some(place)
 }
 
 fn await_whole(stage: &mut Stage) -> Result<(), FailoverError> {

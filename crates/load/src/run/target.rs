@@ -22,6 +22,7 @@ use crate::generator::{FoundingError, founding};
 use crate::inspect::{self, Status};
 use crate::own_cluster::{self, OwnCluster};
 use crate::process::Process;
+use crate::subject::Said;
 use crate::workload::{Class, Wire, Workload};
 
 /// How long an address may take to answer.
@@ -63,9 +64,8 @@ pub(crate) struct Stage {
     pub(crate) own: Option<OwnCluster>,
     pub(crate) addresses: Vec<String>,
     pub(crate) wire: Wire,
-    pub(crate) kind: TargetKind,
-    pub(crate) version: Option<String>,
-    pub(crate) durability: Durability,
+    /// What the target says of itself, and what the workload claims of it.
+    pub(crate) said: Said,
     pub(crate) runtime: tokio::runtime::Runtime,
 }
 
@@ -106,13 +106,11 @@ impl Stage {
             own,
             addresses,
             wire,
-            kind: kind_of(wire),
-            version: None,
-            durability: Durability::Unknown,
+            said: Said { kind: kind_of(wire), ..Said::default() },
             runtime: runtime.map_err(io("building a runtime"))?,
         };
         stage.look()?;
-        stage.judge_durability(workload)?;
+        stage.judge_durability(workload, setup.subject.durability)?;
         Ok(stage)
     }
 
@@ -129,13 +127,7 @@ impl Stage {
                 RunError::Options(format!("no leader: {error}\n{logs}"))
             })?;
             if let Some(status) = self.statuses().into_iter().flatten().next() {
-                self.kind = TargetKind::Pitchover;
-                self.version = Some(status.text("version").to_owned());
-                self.durability = match status.text("durability") {
-                    "fsync" => Durability::Fsync,
-                    "async" => Durability::Async,
-                    _ => Durability::Unknown,
-                };
+                self.said = Said::by(Some(&status));
             }
             return Ok(());
         }
@@ -143,19 +135,27 @@ impl Stage {
         Ok(())
     }
 
-    /// What the target says wins; where it says nothing the file may; they must not differ.
-    fn judge_durability(&mut self, workload: &Workload) -> Result<(), RunError> {
+    /// What the target says wins; where it says nothing the file or the caller may; they must not
+    /// differ.
+    fn judge_durability(
+        &mut self,
+        workload: &Workload,
+        told: Option<Durability>,
+    ) -> Result<(), RunError> {
         let claimed = match workload.target.durability {
-            Some(Class::Fsync) => Durability::Fsync,
-            Some(Class::Async) => Durability::Async,
-            None => return Ok(()),
+            Some(Class::Fsync) => Some(Durability::Fsync),
+            Some(Class::Async) => Some(Durability::Async),
+            None => None,
         };
-        if self.durability == Durability::Unknown {
-            self.durability = claimed;
-        }
-        if self.durability != claimed {
-            let reported = self.durability;
-            let why = format!("the workload says durability {claimed:?}, the target {reported:?}");
+        for claimed in claimed.into_iter().chain(told) {
+            let reported = &mut self.said.durability;
+            if *reported == Durability::Unknown {
+                *reported = claimed;
+            }
+            if *reported == claimed {
+                continue;
+            }
+            let why = format!("durability is said to be {claimed:?}, but also {reported:?}");
             return Err(RunError::Options(why));
         }
         Ok(())
@@ -174,7 +174,7 @@ impl Stage {
 
     /// Each node's name with its metrics page, as far as it has one.
     pub(crate) fn metrics(&self) -> Vec<(String, String)> {
-        if self.kind != TargetKind::Pitchover {
+        if self.said.kind != TargetKind::Pitchover {
             return Vec::new();
         }
         let statuses = self.statuses();
@@ -237,25 +237,6 @@ fn kind_of(wire: Wire) -> TargetKind {
         Wire::Redis => TargetKind::Redis,
         Wire::Memcached | Wire::MemcachedMeta => TargetKind::Memcached,
         Wire::Etcd => TargetKind::Etcd,
-    }
-}
-
-/// What tables call a target.
-pub(crate) fn arm(kind: TargetKind, durability: Durability) -> String {
-    let kind = match kind {
-        TargetKind::Pitchover => "pitchover",
-        TargetKind::JavaDledger => "java-dledger",
-        TargetKind::JavaJraft => "java-jraft",
-        TargetKind::Redis => "redis",
-        TargetKind::Memcached => "memcached",
-        TargetKind::Etcd => "etcd",
-        TargetKind::SelfTest => "self-test",
-        TargetKind::Unknown => "controller",
-    };
-    match durability {
-        Durability::Fsync => format!("{kind}-fsync"),
-        Durability::Async => format!("{kind}-async"),
-        Durability::Unknown => kind.to_owned(),
     }
 }
 

@@ -52,6 +52,12 @@ pub(crate) struct MastersArguments {
 /// Options of `leader`.
 #[derive(Debug, Args)]
 pub(crate) struct LeaderArguments {
+    /// Running controllers on this host, also Java's: `host:port,host:port,...`. Three are started if there are none.
+    #[arg(long, value_delimiter = ',')]
+    target: Vec<String>,
+    /// Kill and freeze targets, too. Whoever started a killed one must start it again; that is waited for.
+    #[arg(long, requires = "target")]
+    strike_targets: bool,
     /// Broker sets of the fleet that lives through it.
     #[arg(long, default_value_t = 100)]
     sets: usize,
@@ -61,6 +67,11 @@ pub(crate) struct LeaderArguments {
     /// How often the leader is frozen (SIGSTOP).
     #[arg(long, default_value_t = 5)]
     freezes: usize,
+    /// Folder of this run; it is not recorded by default.
+    #[arg(long)]
+    out: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    subject: super::subject::Arguments,
     #[command(flatten)]
     common: Common,
 }
@@ -97,9 +108,17 @@ pub(crate) fn run(command: Command) -> ExitCode {
             let at_once = at_once.unwrap_or(sets);
             (masters::run(&masters::Options { ground, sets, at_once, pause }), common)
         }
-        Command::Leader(LeaderArguments { sets, kills, freezes, common }) => {
-            let ground = ground(Vec::new(), &common);
-            (leader::run(&leader::Options { ground, sets, kills, freezes }), common)
+        Command::Leader(it) => {
+            let options = leader::Options {
+                ground: ground(it.target, &it.common),
+                strikes_targets: it.strike_targets,
+                sets: it.sets,
+                kills: it.kills,
+                freezes: it.freezes,
+                record: it.out,
+                subject: it.subject.subject(),
+            };
+            (leader::run(&options), it.common)
         }
         Command::Steady(SteadyArguments { target, brokers, share, duration, common }) => {
             let ground = ground(target, &common);

@@ -39,12 +39,8 @@ pub(crate) struct Common {
     /// Everything random comes from it; the file's by default.
     #[arg(long)]
     pub(crate) seed: Option<u64>,
-    /// What tables call the target; by default its kind and durability.
-    #[arg(long)]
-    pub(crate) arm: Option<String>,
-    /// Commit of the program under measurement, for the record.
-    #[arg(long)]
-    pub(crate) commit: Option<String>,
+    #[command(flatten)]
+    pub(crate) subject: super::subject::Arguments,
     /// Host card of `bench calibrate`; the one in this folder by default, if there is one.
     #[arg(long, value_name = "FILE")]
     pub(crate) calibration: Option<PathBuf>,
@@ -152,9 +148,7 @@ impl Common {
         let folder = out.unwrap_or_else(|| default_folder(&workload.name));
         let mut setup = Setup::new(target, &folder);
         setup.data = self.data.clone();
-        setup.arm = self.arm.clone();
-        setup.commit = self.commit.clone();
-        setup.command = std::env::args().collect();
+        setup.subject = self.subject.subject();
         setup.calibration = super::calibrate::card(self.calibration.as_deref())?;
         stop_on_signals(&setup.stop);
         Ok(setup)
