@@ -112,10 +112,7 @@ impl BrokerSet {
                 self.ask(leader, step, &request).await?;
             }
             for controller in all {
-                let heard = self.ask(controller, "heartbeat", &self.heartbeat(broker)).await;
-                if !heard.as_ref().is_err_and(PrepareError::is_of_follower) {
-                    heard?;
-                }
+                self.beat(controller, broker).await?;
             }
         }
         let elected = self.ask(leader, "election", &self.election()).await?;
@@ -253,7 +250,20 @@ impl BrokerSet {
         })
     }
 
-    /// Asks until the answer is good, or a follower says that it is one.
+    /// Heartbeats until a controller takes it, or says that it is a follower.
+    async fn beat(&self, controller: &Connection, broker: i64) -> Result<(), PrepareError> {
+        let heartbeat = self.heartbeat(broker);
+        for _attempt in 1..ATTEMPTS_MAX {
+            match self.ask_once(controller, "heartbeat", &heartbeat).await {
+                Err(error) if error.is_of_follower() => return Ok(()),
+                Err(_) => sleep(RETRY).await,
+                Ok(_) => return Ok(()),
+            }
+        }
+        self.ask_once(controller, "heartbeat", &heartbeat).await.map(drop)
+    }
+
+    /// Asks until the answer is good.
     async fn ask(
         &self,
         controller: &Connection,
@@ -261,10 +271,10 @@ impl BrokerSet {
         request: &Request,
     ) -> Result<Response, PrepareError> {
         for _attempt in 1..ATTEMPTS_MAX {
-            match self.ask_once(controller, step, request).await {
-                Err(error) if !error.is_of_follower() => sleep(RETRY).await,
-                answered => return answered,
+            if let Ok(answer) = self.ask_once(controller, step, request).await {
+                return Ok(answer);
             }
+            sleep(RETRY).await;
         }
         self.ask_once(controller, step, request).await
     }

@@ -43,6 +43,11 @@ impl Process {
         Ok(Self { name: name.to_owned(), child, log: log.to_owned() })
     }
 
+    /// Its id, which is also that of its group if it was started in one of its own.
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     /// Ends it as a crash would, at once and without a chance to say goodbye, and reaps it.
     pub(super) fn kill(mut self) {
         self.end();
