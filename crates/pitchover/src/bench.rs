@@ -64,7 +64,7 @@ pub(crate) struct QuickArguments {
     #[arg(long)]
     data: Option<std::path::PathBuf>,
     #[command(flatten)]
-    subject: subject::Arguments,
+    subject: subject::SubjectArguments,
     /// Print JSON.
     #[arg(long)]
     json: bool,

@@ -71,7 +71,7 @@ pub(crate) struct LeaderArguments {
     #[arg(long)]
     out: Option<std::path::PathBuf>,
     #[command(flatten)]
-    subject: super::subject::Arguments,
+    subject: super::subject::SubjectArguments,
     #[command(flatten)]
     common: Common,
 }

@@ -40,7 +40,7 @@ pub(crate) struct Common {
     #[arg(long)]
     pub(crate) seed: Option<u64>,
     #[command(flatten)]
-    pub(crate) subject: super::subject::Arguments,
+    pub(crate) subject: super::subject::SubjectArguments,
     /// Host card of `bench calibrate`; the one in this folder by default, if there is one.
     #[arg(long, value_name = "FILE")]
     pub(crate) calibration: Option<PathBuf>,

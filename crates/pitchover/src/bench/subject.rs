@@ -4,9 +4,9 @@ use clap::{Args, ValueEnum};
 use load::Subject;
 use measure::folder::{Durability, TargetKind};
 
-/// Options about the target, for the record.
+/// Options about the target, for the record. The name is unlike those of the commands, since clap names a group by it.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct SubjectArguments {
     /// What tables call the target; by default its kind and durability.
     #[arg(long)]
     arm: Option<String>,
@@ -44,7 +44,7 @@ enum Class {
     Async,
 }
 
-impl Arguments {
+impl SubjectArguments {
     /// The same for the crate that measures.
     pub(crate) fn subject(&self) -> Subject {
         Subject {
