@@ -45,7 +45,7 @@ pub enum Outcome {
 pub const KINDS: [&str; 5] = [
     "broker sets whose answers no order explains",
     "two masters in one epoch",
-    "acknowledged changes that are lost",
+    "acknowledged changes that are lost, or that nobody tells of",
     "healthy masters that were replaced",
     "accidents",
 ];
