@@ -190,11 +190,8 @@ impl Broker {
         self.store.lose();
     }
 
-    pub(crate) fn forget_all_connections(&mut self, now: u64) {
+    pub(crate) fn forget_all_connections(&mut self) {
         self.pipes.fill(None);
-        if self.shut_until > now {
-            self.well_since = now;
-        }
     }
 
     /// Takes the identity file of another.
@@ -248,6 +245,7 @@ impl World<'_> {
             self.host(place, false);
         }
         self.drop_connections(place);
+        self.connections_break(broker);
         self.report_soon(siblings);
     }
 
@@ -345,15 +343,16 @@ impl World<'_> {
         self.brokers[owner].pipes[node].take()
     }
 
+    /// A port that refuses and connections that break: nobody can tell that from the end of those who use them.
+    pub(crate) fn connections_break(&mut self, owner: usize) {
+        let now = self.now;
+        let users = self.brokers.iter_mut().filter(|it| it.connections_of == owner);
+        users.filter(|it| it.shut_until > now).for_each(|it| it.well_since = now);
+    }
+
     pub(crate) fn forget_connection(&mut self, broker: usize, pipe: PipeId) {
         let owner = self.brokers[broker].connections_of;
-        let now = self.now;
-        for it in self.brokers.iter_mut().filter(|it| it.connections_of == owner) {
-            // A port that refuses and connections that break: nobody can tell that from its end.
-            if it.shut_until > now {
-                it.well_since = now;
-            }
-        }
+        self.connections_break(owner);
         for known in &mut self.brokers[owner].pipes {
             if *known == Some(pipe) {
                 *known = None;

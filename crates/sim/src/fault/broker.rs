@@ -46,8 +46,8 @@ impl World<'_> {
                 let owner = self.brokers[broker].connections_of;
                 let place = self.brokers[owner].place;
                 self.drop_connections(place);
-                let now = self.now;
-                self.brokers[owner].forget_all_connections(now);
+                self.brokers[owner].forget_all_connections();
+                self.connections_break(owner);
             }
             // Where nobody else can hear it, it is dead as far as anybody can tell.
             Kind::BrokerShut(broker) if self.nodes.len() > 1 => {
