@@ -118,9 +118,12 @@ impl Core {
     fn take_done(&mut self, done: Done, events: &mut Vec<Event>) -> Option<End> {
         match done {
             Done::Event(event) => events.push(event),
-            Done::Synced { micros, groups, bytes_on_disk } => {
+            Done::Synced { micros, bytes, groups, bytes_on_disk } => {
                 self.orders.done(groups);
-                self.shared.metrics.journal_sync(micros);
+                // A commit index alone rides along with a later write.
+                if bytes > 0 {
+                    self.shared.metrics.journal_sync(micros, bytes);
+                }
                 self.gauges.journal_bytes = bytes_on_disk;
             }
             Done::Failed(error) => return Some(End::Journal(error)),

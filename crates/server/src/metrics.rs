@@ -309,9 +309,16 @@ impl Metrics {
         self.records().elections.add(Election { cluster, broker_set, result, reason });
     }
 
-    /// One sync of the journal took `micros`.
-    pub fn journal_sync(&self, micros: u64) {
+    /// One write of the journal with its sync took `micros`, for so many bytes.
+    pub fn journal_sync(&self, micros: u64, bytes: u64) {
         self.records().journal_syncs.observe(micros);
+        self.records().journal_written.add_many(bytes);
+    }
+
+    /// One frame of so many bytes was handed to the link to another controller.
+    pub fn peer_frame(&self, bytes: u64) {
+        self.records().peer_frames.add();
+        self.records().peer_bytes.add_many(bytes);
     }
 
     /// Something was refused; `limit` is the name of the constant.

@@ -114,8 +114,11 @@ impl PeerLink {
         };
         let body = batch.split().freeze();
         let header = own_request(private::PEER_BATCH, FLAG_ONE_WAY);
-        Frame { header, body }.encode(&mut self.out.borrow_mut());
-        drop(batch);
+        let mut out = self.out.borrow_mut();
+        let before = out.len();
+        Frame { header, body }.encode(&mut out);
+        shared.metrics.peer_frame(u64::try_from(out.len() - before).unwrap_or(u64::MAX));
+        drop((batch, out));
         if self.is_flushing.get() {
             return;
         }

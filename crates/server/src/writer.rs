@@ -51,6 +51,8 @@ pub(crate) enum Done {
     Synced {
         /// Microseconds.
         micros: u64,
+        /// Bytes written to segments; 0 if nothing needed to be durable, and nothing was synced.
+        bytes: u64,
         /// Groups that became durable.
         groups: usize,
         /// Bytes that the journal's files hold.
@@ -117,7 +119,9 @@ fn write<D: Disk>(
     done: &Sender<Done>,
 ) -> Result<(), JournalError> {
     let began = clock.now();
+    let before = journal.counters().bytes;
     journal.write(groups)?;
+    let bytes = journal.counters().bytes.saturating_sub(before);
     let micros = clock.now().as_micros().saturating_sub(began.as_micros());
     let number = groups.iter().map(|group| group.number).max();
     let count = groups.len();
@@ -125,7 +129,8 @@ fn write<D: Disk>(
     if let Some(number) = number {
         say(done, Done::Event(Event::Persisted { number }));
     }
-    say(done, Done::Synced { micros, groups: count, bytes_on_disk: journal.bytes_on_disk() });
+    let bytes_on_disk = journal.bytes_on_disk();
+    say(done, Done::Synced { micros, bytes, groups: count, bytes_on_disk });
     Ok(())
 }
 

@@ -64,7 +64,9 @@ fn everything_happens(metrics: &Metrics) {
     metrics.election("c", "broker-a", ElectionResult::Elected, ElectionReason::MasterLost);
     metrics.election("c", "broker-a", ElectionResult::Elected, ElectionReason::MasterLost);
     metrics.election("", "broker-a", ElectionResult::Nobody, ElectionReason::Broker);
-    metrics.journal_sync(1_200);
+    metrics.journal_sync(1_200, 4_096);
+    metrics.peer_frame(300);
+    metrics.peer_frame(200);
     metrics.refused("CONNECTIONS_MAX");
     for result in [
         NoticeResult::Sent,
@@ -178,6 +180,9 @@ fn our_numbers() {
         ("pitchover_raft_applied_index", vec![], 19.0),
         ("pitchover_peer_lag_entries", vec![("peer", "n0")], 4.0),
         ("pitchover_journal_bytes", vec![], 4096.0),
+        ("pitchover_journal_written_bytes_total", vec![], 4096.0),
+        ("pitchover_peer_frames_total", vec![], 2.0),
+        ("pitchover_peer_bytes_total", vec![], 500.0),
         ("pitchover_brokers_alive", vec![("broker_set", "broker-a")], 2.0),
         ("pitchover_sync_state_set_size", vec![("broker_set", "broker-a")], 1.0),
         ("pitchover_queue_depth", vec![("queue", "core")], 5.0),

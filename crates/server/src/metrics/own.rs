@@ -91,7 +91,20 @@ impl Own {
         for (names, value) in single {
             gauges(encoder, names, vec![(vec![], value)])?;
         }
-        let syncs = vec![(vec![], self.0.records.journal_syncs.read())];
+        let records = &self.0.records;
+        let counted = [
+            (
+                "pitchover_journal_written_bytes",
+                "Bytes written to segments",
+                &records.journal_written,
+            ),
+            ("pitchover_peer_frames", "Frames sent to other controllers", &records.peer_frames),
+            ("pitchover_peer_bytes", "Bytes of those frames", &records.peer_bytes),
+        ];
+        for (name, help, count) in counted {
+            counters(encoder, (name, help), vec![(vec![], count.get())])?;
+        }
+        let syncs = vec![(vec![], records.journal_syncs.read())];
         let names = ("pitchover_journal_sync_seconds", "Time of a journal's sync");
         histograms(encoder, names, Unit::Seconds, syncs)?;
         let lags = snapshot.peer_lag_entries.iter();

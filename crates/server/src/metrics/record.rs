@@ -48,6 +48,11 @@ pub(super) struct Records {
     pub(super) appends: [Count; 2],
     pub(super) append_latencies: Latencies,
     pub(super) journal_syncs: Latencies,
+    /// Bytes that the journal wrote to its segments, in whole blocks.
+    pub(super) journal_written: Count,
+    /// Frames to other controllers, and their bytes.
+    pub(super) peer_frames: Count,
+    pub(super) peer_bytes: Count,
     pub(super) refusals: Named,
     pub(super) notices: [Count; 4],
     pub(super) expiries: [Count; 2],
@@ -65,6 +70,9 @@ impl Records {
             appends: Default::default(),
             append_latencies: Latencies::default(),
             journal_syncs: Latencies::default(),
+            journal_written: Count::default(),
+            peer_frames: Count::default(),
+            peer_bytes: Count::default(),
             refusals: Named::new(),
             notices: Default::default(),
             expiries: Default::default(),
@@ -88,7 +96,11 @@ pub(super) struct Count(AtomicU64);
 
 impl Count {
     pub(super) fn add(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add_many(1);
+    }
+
+    pub(super) fn add_many(&self, many: u64) {
+        self.0.fetch_add(many, Ordering::Relaxed);
     }
 
     pub(super) fn get(&self) -> u64 {
