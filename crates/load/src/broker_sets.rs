@@ -125,6 +125,25 @@ impl BrokerSet {
         Ok(())
     }
 
+    /// An ALTER to the other one of `{1,2}` and `{1,2,3}`.
+    ///
+    /// # Errors
+    /// - [`PrepareError`]: no answer, or refused.
+    pub(crate) async fn toggle(&mut self, controller: &Connection) -> Result<(), PrepareError> {
+        let (set_epoch, is_full) = self.position;
+        let members = if is_full { vec![1, 2] } else { vec![1, 2, 3] };
+        let set_epoch = i32::try_from(set_epoch).unwrap_or(i32::MAX);
+        let answer = self.ask(controller, "alter", &self.alter(members, set_epoch)).await?;
+        let new_epoch = answer.ext.get("newSyncStateSetEpoch").and_then(|text| text.parse().ok());
+        self.position = (new_epoch.unwrap_or_default(), !is_full);
+        Ok(())
+    }
+
+    /// `GET_REPLICA_INFO` of this set.
+    pub(crate) fn poll(&self) -> Request {
+        Request::GetReplicaInfo(GetReplicaInfo { broker_name: Some(self.text()) })
+    }
+
     /// Where a lane left the set; `None` from one that did not change it.
     pub(crate) fn moved_to(&mut self, position: Option<(u32, bool)>) {
         self.position = position.unwrap_or(self.position);
@@ -159,8 +178,7 @@ impl BrokerSet {
     /// # Errors
     /// - [`NotPatchable`]: the encoder writes another layout than this crate patches.
     pub(crate) fn reading(&self) -> Result<Requester, NotPatchable> {
-        let request = GetReplicaInfo { broker_name: Some(self.text()) };
-        Requester::fixed(frame(&Request::GetReplicaInfo(request)))
+        Requester::fixed(frame(&self.poll()))
     }
 
     /// Two-way heartbeats of the master.
@@ -263,8 +281,11 @@ impl BrokerSet {
         self.ask_once(controller, "heartbeat", &heartbeat).await.map(drop)
     }
 
-    /// Asks until the answer is good.
-    async fn ask(
+    /// Asks until the answer is good; `step` names the request in the error.
+    ///
+    /// # Errors
+    /// - [`PrepareError`]: no answer, or refused, at the last attempt.
+    pub(crate) async fn ask(
         &self,
         controller: &Connection,
         step: &'static str,

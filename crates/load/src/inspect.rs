@@ -67,9 +67,16 @@ pub(crate) async fn metrics(status: &Status) -> Option<String> {
 
 /// Syncs of a controller's journal since it began, as its metrics page counts them.
 pub(crate) fn syncs_in(page: &str) -> Option<u64> {
-    let line =
-        page.lines().find(|line| line.starts_with("pitchover_journal_sync_seconds_count"))?;
-    line.rsplit(' ').next()?.parse().ok()
+    counter_in(page, "pitchover_journal_sync_seconds_count")
+}
+
+/// A counter of a metrics page, all its labels added up; `None` if the page has no such series.
+pub(crate) fn counter_in(page: &str, name: &str) -> Option<u64> {
+    let is_it =
+        |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
+    let mut counts = page.lines().filter(is_it).peekable();
+    counts.peek()?;
+    counts.map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
 }
 
 async fn page(address: &str) -> Option<String> {
@@ -98,7 +105,7 @@ fn expired_in(page: &str) -> BTreeMap<String, u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{expired_in, syncs_in};
+    use super::{counter_in, expired_in, syncs_in};
 
     #[test]
     fn expiries_are_read_from_the_page() {
@@ -108,6 +115,8 @@ mod tests {
                     pitchover_journal_sync_seconds_count{peer=\"n0\"} 77\n\
                     pitchover_requests_total{type=\"x\"} 9\n";
         assert_eq!((syncs_in(page), syncs_in("")), (Some(77), None));
+        assert_eq!(counter_in(page, "pitchover_brokers_expired_total"), Some(15));
+        assert_eq!(counter_in(page, "pitchover_brokers_expired"), None, "another name");
         let expired = expired_in(page);
         assert_eq!(
             expired.into_iter().collect::<Vec<_>>(),

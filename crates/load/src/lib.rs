@@ -16,6 +16,8 @@
 //!          ──► generator                the same, by that plan
 //!          ──► measure::folder          everything it found
 //!
+//! counted  ──► own_cluster, broker_sets, inspect   one request at a time, by the nodes' own counters
+//!
 //! compare  ──► run::target, generator   two arms, each with its own fleet, in turns
 //!          ──► measure::statistics      what their blocks come to
 //! ```
@@ -35,6 +37,7 @@ pub mod canned;
 mod clock;
 mod closed_loop;
 pub mod compare;
+pub mod counted;
 pub mod failover;
 pub mod generator;
 mod host;

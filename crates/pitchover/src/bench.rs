@@ -1,5 +1,6 @@
 //! `pitchover bench`: the measuring commands of the crate `load`.
 
+mod budget;
 mod calibrate;
 mod compare;
 mod failover;
@@ -23,6 +24,8 @@ pub(crate) enum Command {
     Ramp(ramp::Arguments),
     /// Two builds in turns on one host, blocks A B B A: faster, slower, equivalent, or unknown.
     Compare(compare::Arguments),
+    /// Instructions, syncs, bytes and frames of an operation beside what they may be: fails beyond a budget.
+    Budget(budget::Arguments),
     /// What the straight line costs: four loops with fixed counts, by instructions where the machine counts them.
     Hot(hot::Arguments),
     /// Proves the harness: a server that stalls by plan is seen as it is, and equal servers are found equal.
@@ -119,6 +122,7 @@ pub(crate) fn preset_names() -> Vec<&'static str> {
 pub(crate) fn run(command: Command) -> ExitCode {
     match command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Budget(arguments) => budget::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Hot(arguments) => hot::run(&arguments),
         Command::Ramp(arguments) => ramp::run(&arguments),

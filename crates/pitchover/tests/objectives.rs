@@ -26,7 +26,8 @@ fn page() -> String {
         metrics.request(kind, 0, 1);
     }
     metrics.election("c", "s", ElectionResult::Elected, ElectionReason::Broker);
-    metrics.journal_sync(1);
+    metrics.journal_sync(1, 1);
+    metrics.peer_frame(1);
     metrics.refused("LIMIT_MAX");
     metrics.notice(NoticeResult::Sent);
     metrics.broker_expired(ExpiryReason::Silent);

@@ -199,6 +199,19 @@ fn consensus() -> Vec<Panel> {
             "ops",
             &[("rate(pitchover_journal_sync_seconds_count[1m])", "{{instance}}")],
         ),
+        lines(
+            "Bytes written to the journal and to other controllers",
+            "Bps",
+            &[
+                ("rate(pitchover_journal_written_bytes_total[1m])", "{{instance}} journal"),
+                ("rate(pitchover_peer_bytes_total[1m])", "{{instance}} peers"),
+            ],
+        ),
+        lines(
+            "Frames to other controllers",
+            "ops",
+            &[("rate(pitchover_peer_frames_total[1m])", "{{instance}}")],
+        ),
         lines("Journal", "bytes", &[("pitchover_journal_bytes", "{{instance}}")]),
     ]
 }

@@ -295,16 +295,21 @@ pub struct FileError {
     pub why: String,
 }
 
+impl FileError {
+    /// At this byte of the text.
+    pub(crate) fn at(file: &str, text: &str, at: usize, why: String) -> Self {
+        let line = text.get(..at).map_or(1, |before| before.matches('\n').count() + 1);
+        Self { file: file.to_owned(), line, why }
+    }
+}
+
 impl Objectives {
     /// Reads the text of `file`.
     ///
     /// # Errors
     /// - [`FileError`]: what is wrong, where, and what is allowed.
     pub fn read(file: &str, text: &str) -> Result<Self, FileError> {
-        let failed = |at: usize, why: String| {
-            let line = text.get(..at).map_or(1, |before| before.matches('\n').count() + 1);
-            FileError { file: file.to_owned(), line, why }
-        };
+        let failed = |at: usize, why: String| FileError::at(file, text, at, why);
         let read: Self = toml::from_str(text).map_err(|error| {
             failed(error.span().map_or(0, |span| span.start), error.message().to_owned())
         })?;

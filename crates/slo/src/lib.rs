@@ -14,6 +14,7 @@
 //! What is *absent*: making runs, a clock (the day is an argument), processes, and the network.
 #![forbid(unsafe_code)]
 
+mod budgets;
 mod dashboard;
 mod explain;
 mod file;
@@ -23,6 +24,7 @@ mod ratchet;
 mod rules;
 mod sli;
 
+pub use budgets::{BUDGETS_SCHEMA, Budget, BudgetVerdict, Budgets, Counted};
 pub use dashboard::{DASHBOARD_UID, dashboard, expressions};
 pub use explain::{explain, sign};
 pub use file::{

@@ -21,6 +21,9 @@ pub(crate) struct Arguments {
     /// Turns of each loop, instead of its own number.
     #[arg(long)]
     turns: Option<u32>,
+    /// Do only the turns of this loop, once, and measure nothing: for somebody else's counter.
+    #[arg(long, value_name = "LOOP", requires = "turns")]
+    only: Option<String>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -48,6 +51,9 @@ struct Report {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    if let (Some(only), Some(turns)) = (&arguments.only, arguments.turns) {
+        return once(only, turns);
+    }
     let missing = count(|| 0).1.err();
     let costs = loops().into_iter().map(|it| cost(it, arguments.turns)).collect();
     let report = Report { costs, missing };
@@ -73,6 +79,37 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     if let Some(why) = &report.missing {
         println!("\nthis machine counts no instructions: {why}");
     }
+    ExitCode::SUCCESS
+}
+
+/// Names of all loops.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    loops().into_iter().map(|it| it.name)
+}
+
+/// Instructions of a turn of each loop, or why this machine does not count them.
+///
+/// # Errors
+/// What the kernel said.
+pub(crate) fn instructions() -> Result<Vec<(&'static str, f64)>, String> {
+    count(|| 0).1?;
+    let counted = |it: Loop| {
+        let name = it.name;
+        let count = cost(it, None).instructions_per_turn;
+        Ok((name, count.ok_or("it stopped to count")?))
+    };
+    loops().into_iter().map(counted).collect()
+}
+
+fn once(only: &str, turns: u32) -> ExitCode {
+    let Some(mut it) = loops().into_iter().find(|it| it.name == only) else {
+        let names: Vec<&str> = names().collect();
+        return super::run::usage(
+            "bench hot",
+            &format!("no loop {only:?}; there are {}", names.join(", ")),
+        );
+    };
+    std::hint::black_box((it.run)(turns));
     ExitCode::SUCCESS
 }
 
