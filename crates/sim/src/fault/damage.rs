@@ -18,8 +18,9 @@ impl World<'_> {
         let state = &mut self.nodes[node];
         state.disk = MemoryDisk::new();
         let lost = state.image.forget_disk();
-        state.lost.push((state.member, lost));
+        // While nobody is founded nobody has voted: who comes back may be the same member.
         if is_founded {
+            state.lost.push((state.member, lost));
             state.fate = Fate::Wiped;
         }
     }
