@@ -10,22 +10,19 @@
 //! for reading only: they depend on the machine.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use client::{CallError, Cluster, Connection, Deadline};
+use client::Connection;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
 use crate::broker_sets::{BrokerSet, PrepareError, accept_notices};
 use crate::clock;
+use crate::ground::{self, GroundError};
 use crate::inspect::{self, Status, counter_in};
 use crate::own_cluster::{OwnCluster, Setup};
 use crate::process::Process;
-
-/// How long a group may take to have a leader.
-const LEADER: Duration = Duration::from_secs(30);
 
 /// How long is looked at what goes on anyway.
 const IDLE: Duration = Duration::from_secs(3);
@@ -64,22 +61,9 @@ pub struct Options {
 /// Why nothing was counted.
 #[derive(Debug, thiserror::Error)]
 pub enum CountError {
-    /// A process, file or socket of our own could not be had.
-    #[error("{doing}: {error}")]
-    Io {
-        /// What was being done.
-        doing: &'static str,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// The group named no leader, or a controller is not reachable.
-    #[error("{error}\n{logs}")]
-    Unreachable {
-        /// Why.
-        error: CallError,
-        /// The last lines that the controllers printed.
-        logs: String,
-    },
+    /// A program, file, socket or controller could not be had.
+    #[error(transparent)]
+    Ground(#[from] GroundError),
     /// A request was refused, or had no answer.
     #[error(transparent)]
     Request(#[from] PrepareError),
@@ -105,23 +89,19 @@ pub struct Counted {
 /// # Errors
 /// - [`CountError`]: what could not be done.
 pub fn run(options: &Options) -> Result<Counted, CountError> {
-    let io = |doing| move |error| CountError::Io { doing, error };
-    let program = options.program.clone().map_or_else(std::env::current_exe, Ok);
-    let setup = Setup::temporary(program.map_err(io("finding this program's file"))?);
-    let cluster = OwnCluster::start(&setup).map_err(io("starting controllers"))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(io("building a runtime"))?;
-    runtime.block_on(Box::pin(count(options, &cluster)))
+    let setup = Setup::temporary(ground::program(options.program.as_deref())?);
+    let cluster = ground::start(&setup)?;
+    ground::runtime()?.block_on(Box::pin(count(options, &cluster)))
 }
 
 async fn count(options: &Options, cluster: &OwnCluster) -> Result<Counted, CountError> {
-    let io = |error| CountError::Io { doing: "listening for role notices", error };
+    let io = ground::io("listening for role notices");
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(io)?;
     let broker = listener.local_addr().map_err(io)?.to_string();
     // Its task ends with the count.
     let mut helpers = JoinSet::new();
     helpers.spawn(accept_notices(listener));
-    let (leader, all) = Box::pin(connect(cluster)).await?;
+    let (leader, all) = Box::pin(ground::connect(cluster.addresses(), Some(cluster))).await?;
     let now_ms = i64::try_from(clock::unix_ms()).unwrap_or(i64::MAX);
     let mut set = BrokerSet::new("counted".to_owned(), broker, now_ms);
     Box::pin(set.prepare(&leader, &all)).await?;
@@ -147,20 +127,6 @@ async fn count(options: &Options, cluster: &OwnCluster) -> Result<Counted, Count
         counted.add(name, &before.to(&after), options.reads, &idle);
     }
     Ok(counted)
-}
-
-/// The leader, and all controllers.
-async fn connect(cluster: &OwnCluster) -> Result<(Connection, Vec<Connection>), CountError> {
-    let addresses = cluster.addresses();
-    let unreachable = |error| CountError::Unreachable { error, logs: cluster.logs() };
-    let found = Cluster::new(addresses.iter().cloned()).leader(Deadline::after(LEADER)).await;
-    let leader = found.map_err(unreachable)?;
-    let mut all = Vec::new();
-    for address in addresses {
-        let connection = Connection::connect(address, Deadline::after(LEADER)).await;
-        all.push(connection.map_err(unreachable)?);
-    }
-    Ok((leader, all))
 }
 
 async fn writes(set: &mut BrokerSet, leader: &Connection, many: u32) -> Result<(), CountError> {

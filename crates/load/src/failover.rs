@@ -14,17 +14,17 @@
 //! asked for.
 
 use std::fmt;
-use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{CallError, Cluster, Deadline};
+use client::{Cluster, Deadline};
 
 use crate::generator::crew::{Crew, CrewError};
 use crate::generator::plan::{self, Command, Plan};
 use crate::generator::{FoundingError, founding};
+use crate::ground::{self, GroundError, LEADER};
 use crate::inspect::Status;
 use crate::own_cluster::{OwnCluster, Setup};
 use crate::process::Process;
@@ -38,9 +38,6 @@ pub mod steady;
 mod victim;
 
 pub use report::{Distribution, Generator, Goal, Report};
-
-/// How long a cluster may take to have a leader.
-const LEADER: Duration = Duration::from_secs(30);
 
 /// Beyond the time-out of the last poll, until its end has been noticed.
 const DRAIN_MARGIN: Duration = Duration::from_millis(200);
@@ -62,22 +59,9 @@ pub enum FailoverError {
     /// The options allow no run.
     #[error("{0}")]
     Options(String),
-    /// A process, file or socket of our own could not be had.
-    #[error("{doing}: {error}")]
-    Io {
-        /// What was being done.
-        doing: &'static str,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// The cluster named no leader in time.
-    #[error("{error}\n{logs}")]
-    Unreachable {
-        /// Why.
-        error: CallError,
-        /// The last lines that controllers of our own printed; empty for targets.
-        logs: String,
-    },
+    /// A program, file, socket or controller could not be had.
+    #[error(transparent)]
+    Ground(#[from] GroundError),
     /// The fleet could not be brought to life.
     #[error(transparent)]
     Fleet(#[from] CrewError),
@@ -124,31 +108,20 @@ struct Stage {
 impl Stage {
     /// Starts controllers, or takes the targets, and waits for a leader.
     fn begin(ground: &Ground) -> Result<Self, FailoverError> {
-        let own = |error| FailoverError::Io { doing: "finding this program's file", error };
-        let program = ground.program.clone().map_or_else(std::env::current_exe, Ok);
-        let program = program.map_err(own)?;
+        let program = ground::program(ground.program.as_deref())?;
         let own = if ground.targets.is_empty() {
             progress("starting three controllers");
             let mut setup = Setup::temporary(program.clone());
             setup.parent = ground.folder.clone().unwrap_or(setup.parent);
-            let started = OwnCluster::start(&setup);
-            Some(
-                started
-                    .map_err(|error| FailoverError::Io { doing: "starting controllers", error })?,
-            )
+            Some(ground::start(&setup)?)
         } else {
             None
         };
         let addresses = own.as_ref().map_or(&ground.targets[..], OwnCluster::addresses).to_vec();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime =
-            runtime.map_err(|error| FailoverError::Io { doing: "building a runtime", error })?;
+        let runtime = ground::runtime()?;
         let cluster = Arc::new(Cluster::new(addresses.iter().cloned()));
         let leader = runtime.block_on(cluster.leader(Deadline::after(LEADER)));
-        if let Err(error) = leader {
-            let logs = own.as_ref().map(OwnCluster::logs).unwrap_or_default();
-            return Err(FailoverError::Unreachable { error, logs });
-        }
+        drop(leader.map_err(ground::unreachable(own.as_ref()))?);
         let port =
             |address: &String| address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
         let servers = addresses.iter().filter_map(port).filter_map(Process::listening_on).collect();

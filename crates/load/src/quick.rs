@@ -15,11 +15,10 @@
 //! Any controller that speaks the protocol can be the target, Java's too. What this is not: a load
 //! test. A closed loop waits when the server stalls, so its tail is too kind.
 
-use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use client::{CallError, Cluster, Connection, Deadline};
+use client::{Connection, Deadline};
 use measure::folder::{Durability, FolderError, Server};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -28,6 +27,7 @@ use tokio::time::sleep;
 use crate::broker_sets::{BrokerSet, PrepareError, accept_notices, keep_alive};
 use crate::canned::{CannedServer, Stalls};
 use crate::closed_loop::{self, Gauge, Lane, LaneError, Measured};
+use crate::ground::{self, GroundError};
 use crate::inspect::Status;
 use crate::own_cluster::{OwnCluster, Setup, free_ports};
 use crate::process::Process;
@@ -41,9 +41,6 @@ use record::Counters;
 
 /// Most connections of one run; each is a broker set with three brokers.
 pub const CONNECTIONS_MAX: usize = 4096;
-
-/// How long a cluster may take to name its leader.
-const LEADER: Duration = Duration::from_secs(30);
 
 /// How long the canned-answer server may take to listen.
 const CANNED: Duration = Duration::from_secs(5);
@@ -108,22 +105,9 @@ pub enum QuickError {
     /// The options allow no run.
     #[error("{0} connections: must be 1 to {CONNECTIONS_MAX} (CONNECTIONS_MAX)")]
     Connections(usize),
-    /// A process, file or socket of our own could not be had.
-    #[error("{doing}: {error}")]
-    Io {
-        /// What was being done.
-        doing: &'static str,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// The cluster named no leader, or a controller is not reachable.
-    #[error("{error}\n{logs}")]
-    Unreachable {
-        /// Why.
-        error: CallError,
-        /// The last lines that controllers of our own printed; empty for targets.
-        logs: String,
-    },
+    /// A program, file, socket or controller could not be had.
+    #[error(transparent)]
+    Ground(#[from] GroundError),
     /// The broker sets could not be made ready.
     #[error("preparing the broker sets: {0}")]
     Prepare(#[from] PrepareError),
@@ -159,30 +143,16 @@ pub fn run(options: Options) -> Result<Report, QuickError> {
     if !(1..=CONNECTIONS_MAX).contains(&options.connections) {
         return Err(QuickError::Connections(options.connections));
     }
-    let generator = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| io_error("building a runtime", error))?;
-        runtime.block_on(Box::pin(measure_all(&options)))
-    };
+    let generator = move || ground::runtime()?.block_on(Box::pin(measure_all(&options)));
     let thread = std::thread::Builder::new().name("generator".to_owned()).spawn(generator);
-    let thread = thread.map_err(|error| io_error("starting the generator's thread", error))?;
+    let thread = thread.map_err(ground::io("starting the generator's thread"))?;
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 async fn measure_all(options: &Options) -> Result<Report, QuickError> {
     let own = if options.targets.is_empty() { Some(start_own(options)?) } else { None };
     let addresses = own.as_ref().map_or(&options.targets[..], OwnCluster::addresses);
-    let unreachable = |error| {
-        let logs = own.as_ref().map(OwnCluster::logs).unwrap_or_default();
-        QuickError::Unreachable { error, logs }
-    };
-    let leader = Cluster::new(addresses.iter().cloned()).leader(Deadline::after(LEADER)).await;
-    let leader = leader.map_err(unreachable)?;
-    let mut all = Vec::new();
-    for address in addresses {
-        let connection = Connection::connect(address, Deadline::after(LEADER)).await;
-        all.push(connection.map_err(unreachable)?);
-    }
+    let (leader, all) = Box::pin(ground::connect(addresses, own.as_ref())).await?;
     // Its tasks end with the run.
     let mut helpers = JoinSet::new();
     let mut sets = Box::pin(prepare(options, &leader, &all, &mut helpers)).await?;
@@ -364,15 +334,10 @@ impl Found {
     }
 }
 
-fn start_own(options: &Options) -> Result<OwnCluster, QuickError> {
-    let mut setup = Setup::temporary(program(options)?);
+fn start_own(options: &Options) -> Result<OwnCluster, GroundError> {
+    let mut setup = Setup::temporary(ground::program(options.program.as_deref())?);
     setup.parent = options.folder.clone().unwrap_or(setup.parent);
-    OwnCluster::start(&setup).map_err(|error| io_error("starting controllers", error))
-}
-
-fn program(options: &Options) -> Result<PathBuf, QuickError> {
-    let own = |error| io_error("finding this program's file", error);
-    options.program.clone().map_or_else(std::env::current_exe, Ok).map_err(own)
+    ground::start(&setup)
 }
 
 /// Registers a broker set for each connection and starts what keeps their brokers alive.
@@ -383,8 +348,8 @@ async fn prepare(
     helpers: &mut JoinSet<()>,
 ) -> Result<Vec<BrokerSet>, QuickError> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
-    let listener = listener.map_err(|error| io_error("listening for role notices", error))?;
-    let address = listener.local_addr().map_err(|error| io_error("own address", error))?;
+    let listener = listener.map_err(ground::io("listening for role notices"))?;
+    let address = listener.local_addr().map_err(ground::io("own address"))?;
     helpers.spawn(accept_notices(listener));
     let now_ms = clock::unix_ms();
     let mut preparing = JoinSet::new();
@@ -437,7 +402,7 @@ pub(crate) async fn connect(
     for address in addresses.iter().cycle().take(count) {
         let stream = TcpStream::connect(address).await;
         let stream = stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
-        streams.push(stream.map_err(|error| io_error("connecting the workload", error))?);
+        streams.push(stream.map_err(ground::io("connecting the workload"))?);
     }
     Ok(streams)
 }
@@ -448,9 +413,13 @@ async fn ceiling(
     options: &Options,
     requesters: Vec<Vec<Requester>>,
 ) -> Result<Figures, QuickError> {
-    let ports = free_ports(1).map_err(|error| io_error("finding a free port", error))?;
-    let server = CannedServer::start(&program(options)?, ports[0], Stalls::default());
-    let server = server.map_err(|error| io_error("starting the ceiling", error))?;
+    let ports = free_ports(1).map_err(ground::io("finding a free port"))?;
+    let server = CannedServer::start(
+        &ground::program(options.program.as_deref())?,
+        ports[0],
+        Stalls::default(),
+    );
+    let server = server.map_err(ground::io("starting the ceiling"))?;
     let address = format!("127.0.0.1:{}", ports[0]);
     let deadline = Deadline::after(CANNED);
     // No connection is made for trying: the server would take it for its last client.
@@ -576,8 +545,4 @@ fn report(
         reads: found.reads,
         notes: found.notes,
     }
-}
-
-fn io_error(doing: &'static str, error: io::Error) -> QuickError {
-    QuickError::Io { doing, error }
 }

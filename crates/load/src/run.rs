@@ -17,7 +17,6 @@
 //! says so and is invalid: it says nothing about the server.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,6 +28,7 @@ use crate::clock::mono_ns;
 use crate::generator::crew::{Crew, CrewError};
 use crate::generator::measures::Tally;
 use crate::generator::plan::{self, Command, Plan, Times};
+use crate::ground::GroundError;
 use crate::subject::Subject;
 use crate::workload::{FaultKind, Workload};
 
@@ -97,14 +97,9 @@ pub enum RunError {
     /// Nobody answers there, or not as it should.
     #[error(transparent)]
     Target(#[from] NotATarget),
-    /// A process, file or socket of our own could not be had.
-    #[error("{doing}: {error}")]
-    Io {
-        /// What was being done.
-        doing: &'static str,
-        /// What the system said.
-        error: io::Error,
-    },
+    /// A program, file, socket or controller could not be had.
+    #[error(transparent)]
+    Ground(#[from] GroundError),
     /// The generator could not begin, or gave up.
     #[error(transparent)]
     Generator(#[from] CrewError),

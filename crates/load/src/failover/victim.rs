@@ -6,6 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::leader::Fault;
 use super::{FailoverError, Stage};
+use crate::ground;
 use crate::process::Process;
 
 /// Who is struck.
@@ -46,7 +47,7 @@ impl Victim {
             (Self::Other(pid), Fault::Freeze, _) => signal(pid, Signal::STOP),
             (Self::Own(_), _, None) => Err(io::ErrorKind::NotFound.into()),
         };
-        struck.map_err(|error| FailoverError::Io { doing: "striking the leader", error })
+        Ok(struck.map_err(ground::io("striking the leader"))?)
     }
 
     /// Starts our own again, or lets the frozen one go on; a killed target is left to who started it.
@@ -57,7 +58,7 @@ impl Victim {
             (Self::Other(pid), Fault::Freeze, _) => signal(pid, Signal::CONT),
             (Self::Other(_), Fault::Kill, _) | (Self::Own(_), _, None) => Ok(()),
         };
-        back.map_err(|error| FailoverError::Io { doing: "bringing the leader back", error })
+        Ok(back.map_err(ground::io("bringing the leader back"))?)
     }
 }
 

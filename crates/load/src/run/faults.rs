@@ -11,6 +11,7 @@ use super::watch::Watch;
 use super::{LEAD_NS, RunError};
 use crate::generator::crew::Crew;
 use crate::generator::plan::{Plan, REPLICAS, Report};
+use crate::ground;
 use crate::workload::{Fault, FaultKind, Select, Workload};
 
 /// A controller that is to be brought back.
@@ -70,7 +71,7 @@ impl Faults {
         self.returns = later;
         for Return { node, is_frozen, .. } in back {
             let Some(own) = &mut stage.own else { continue };
-            let failed = |error| RunError::Io { doing: "bringing a controller back", error };
+            let failed = ground::io("bringing a controller back");
             if is_frozen {
                 own.thaw(node).map_err(failed)?;
             } else {
@@ -111,7 +112,7 @@ impl Faults {
         };
         let is_frozen = fault.kind == FaultKind::ControllerStop;
         if is_frozen {
-            let failed = |error| RunError::Io { doing: "freezing a controller", error };
+            let failed = ground::io("freezing a controller");
             own.freeze(node).map_err(failed)?;
         } else {
             own.kill(node);

@@ -19,6 +19,7 @@ use crate::generator::plan::Plan;
 use crate::generator::slot::OPAQUE_FIRST;
 use crate::generator::wire::{answer_bytes, append_get};
 use crate::generator::{FoundingError, founding};
+use crate::ground::{self, LEADER};
 use crate::inspect::{self, Status};
 use crate::own_cluster::{self, OwnCluster};
 use crate::process::Process;
@@ -27,9 +28,6 @@ use crate::workload::{Class, Wire, Workload};
 
 /// How long an address may take to answer.
 const ANSWER: Duration = Duration::from_secs(3);
-
-/// How long a cluster may take to have a leader.
-const LEADER: Duration = Duration::from_secs(30);
 
 /// How much of an answer is read, and how much of it is repeated.
 const ANSWER_BYTES: usize = 4_096;
@@ -75,17 +73,16 @@ impl Stage {
         setup: &Setup,
         progress: &mut impl FnMut(Progress<'_>),
     ) -> Result<Self, RunError> {
-        let io = |doing| move |error| RunError::Io { doing, error };
-        let program = setup.program.clone().map_or_else(std::env::current_exe, Ok);
-        let program = program.map_err(io("finding this program's file"))?;
+        let program = ground::program(setup.program.as_deref())?;
         let own = spawned(workload, &setup.target).map(|peers| {
             progress(Progress::Doing(format!("starting {peers} controllers")));
             let mut own = own_cluster::Setup::temporary(program.clone());
             own.data = setup.data.clone();
-            own.ports = own_cluster::free_ports(peers)?;
-            OwnCluster::start(&own)
+            own.ports =
+                own_cluster::free_ports(peers).map_err(ground::io("starting controllers"))?;
+            ground::start(&own)
         });
-        let own = own.transpose().map_err(io("starting controllers"))?;
+        let own = own.transpose()?;
         if own.is_none() && kills_controllers(workload) {
             let why = "only controllers that the run started itself are killed: use --spawn";
             return Err(RunError::Options(why.to_owned()));
@@ -100,14 +97,13 @@ impl Stage {
             let why = format!("a workload for {} needs --target host:port", wire.name());
             return Err(RunError::Options(why));
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let mut stage = Self {
             program,
             own,
             addresses,
             wire,
             said: Said { kind: kind_of(wire), ..Said::default() },
-            runtime: runtime.map_err(io("building a runtime"))?,
+            runtime: ground::runtime()?,
         };
         stage.look()?;
         stage.judge_durability(workload, setup.subject.durability)?;
