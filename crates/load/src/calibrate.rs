@@ -28,6 +28,7 @@ use crate::generator::pacer::{sharpen_timers, sleep_until};
 use crate::host;
 use crate::load_seen::Load;
 use crate::run::Sleeper;
+use measure::histogram::as_f64;
 
 /// What one journal write comes to at least.
 const BLOCK_BYTES: usize = 512;
@@ -178,11 +179,6 @@ fn clock_read_ns() -> f64 {
 
 fn end(each: Duration) -> u64 {
     mono_ns() + u64::try_from(each.as_nanos()).unwrap_or(u64::MAX)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "nanoseconds of a measurement are below 2^53")]
-fn as_f64(count: u64) -> f64 {
-    count as f64
 }
 
 /// A host card as a table.

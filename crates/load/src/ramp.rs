@@ -23,6 +23,7 @@ use serde::Serialize;
 
 use crate::run::{self, Progress, RunError, Setup};
 use crate::workload::{Workload, WorkloadError};
+use measure::histogram::as_f64;
 
 /// Most points of a ramp.
 pub const POINTS_MAX: usize = 50;
@@ -343,11 +344,6 @@ impl fmt::Display for Ramp {
         }
         Ok(())
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
-fn as_f64(count: u64) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

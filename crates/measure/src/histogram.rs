@@ -242,8 +242,10 @@ pub fn whole(value: f64) -> u64 {
     value.round() as u64
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a minute in nanoseconds is far below 2^53")]
-pub(crate) fn as_f64(count: u64) -> f64 {
+/// A count, or nanoseconds, as the number that figures are computed with: exact below 2^53.
+#[expect(clippy::cast_precision_loss, reason = "counts and times of a run are far below 2^53")]
+#[must_use]
+pub fn as_f64(count: u64) -> f64 {
     count as f64
 }
 

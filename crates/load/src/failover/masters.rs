@@ -18,6 +18,7 @@ use crate::generator::measures::Kind;
 use crate::generator::plan::{self, Closing, Command, REPLICAS, Times, Told, View};
 use crate::load_seen::Load;
 use measure::Histogram;
+use measure::histogram::as_f64;
 
 /// Most sets: nine descriptors each, over several processes.
 pub const SETS_MAX: usize = 10_000;
@@ -182,11 +183,6 @@ impl Findings {
             generator,
         }
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
-fn as_f64(count: u64) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::generator::measures::{Kind, Measures};
 use crate::generator::plan::{self, BROKERS_MAX, Command, Listening, REPLICAS, Times, View};
 use crate::inspect::Status;
 use crate::load_seen::Load;
+use measure::histogram::as_f64;
 
 /// How often a run says how far it is.
 const SAY_EVERY: Duration = Duration::from_secs(30);
@@ -177,11 +178,6 @@ fn missing(statuses: &[Option<Status>], brokers: usize) -> Vec<String> {
         (alive < wanted).then(|| format!("{name} believes {alive} brokers of {wanted} to be alive"))
     };
     statuses.iter().flatten().filter_map(wrong).collect()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
-fn as_f64(count: u64) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

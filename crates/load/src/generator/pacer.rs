@@ -31,6 +31,7 @@ use super::shared::{Broker, Shared};
 use super::wire::{append_get, append_set};
 use crate::clock::mono_ns;
 use crate::workload::{Reads, Wire};
+use measure::histogram::as_f64;
 
 /// Longest sleep, so that orders are taken soon.
 const SLEEP_NS: u64 = 5_000_000;
@@ -420,12 +421,4 @@ pub(crate) fn sleep_until(moment_ns: u64) {
 /// This thread, since priorities are of threads.
 fn thread_id() -> Option<Pid> {
     Some(rustix::thread::gettid())
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "moments of a run are far below 2^53 ns, or nobody's"
-)]
-fn as_f64(nanos: u64) -> f64 {
-    nanos as f64
 }

@@ -1,5 +1,6 @@
 //! A run as text: one row while it goes on, a table when it is over.
 
+use measure::histogram::as_f64;
 use std::fmt::{self, Write};
 
 use measure::Quantiles;
@@ -130,11 +131,6 @@ impl Summary<'_> {
         }
         Ok(())
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
-fn as_f64(count: u64) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use measure::folder::{Correctness, Cost, Operation, Run, Server, Window, WindowOperation};
-use measure::histogram::micros;
+use measure::histogram::{as_f64, micros};
 
 use super::watch::{Sample, Watched};
 use crate::generator::measures::{Kind, Measures, Tally};
@@ -149,11 +149,6 @@ fn cost(servers: &[Server], operations: &[Operation]) -> Cost {
         bytes_per_op: per_operation(|server| server.written_bytes),
         syncs_per_op: per_operation(|server| server.syncs),
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
-fn as_f64(count: u64) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

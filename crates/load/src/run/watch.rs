@@ -23,6 +23,7 @@ use crate::load_seen::Load;
 use crate::process::Process;
 use crate::workload::Wire;
 use crate::{host, inspect};
+use measure::histogram::as_f64;
 
 /// Pause between two questions for the leader.
 const LEADER_EVERY: Duration = Duration::from_millis(500);
@@ -331,9 +332,4 @@ fn syncs(stage: &Stage) -> Vec<Option<u64>> {
 fn civil_less_mono_us() -> i64 {
     let mono_us = i64::try_from(mono_ns() / 1_000).unwrap_or(i64::MAX);
     i64::try_from(unix_us()).unwrap_or(i64::MAX) - mono_us
-}
-
-#[expect(clippy::cast_precision_loss, reason = "microseconds of a run are far below 2^53")]
-fn as_f64(micros: u64) -> f64 {
-    micros as f64
 }

@@ -6,6 +6,7 @@
 
 use crate::clock::thread_cpu_ns;
 use clap::Args;
+use measure::histogram::as_f64;
 use perf_event::Builder;
 use perf_event::events::Hardware;
 use serde::Serialize;
@@ -152,11 +153,6 @@ fn count(work: impl FnOnce() -> u64) -> (u64, Result<u64, String>) {
         counted.map_err(|error| error.to_string())
     });
     (spent_ns, counted)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
-fn as_f64(count: u64) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]
