@@ -1,11 +1,12 @@
 //! `bench compare` against real processes: that both arms have their turns and that the file says what was done, not who
 //! is faster. On a busy machine it is invalid, and on any machine so few blocks carry no verdict.
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-
 use measure::comparison::{Change, Comparison, SCHEMA};
 use measure::folder::Durability;
+
+#[path = "processes/scene.rs"]
+mod scene;
+use scene::{Scene, said};
 
 const WORKLOAD: &str = "schema = \"pitchover.bench/v1\"\nname = \"turns\"\n\
                         time = { warmup = \"500ms\", measure = \"1s\", drain_timeout = \"1s\" }\n\
@@ -14,63 +15,45 @@ const WORKLOAD: &str = "schema = \"pitchover.bench/v1\"\nname = \"turns\"\n\
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pitchover");
 
-struct Scene(PathBuf);
-
-impl Scene {
-    fn new(name: &str, workload: &str) -> Self {
-        let folder =
-            std::env::temp_dir().join(format!("bench-compare-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
-        std::fs::write(folder.join("w.toml"), workload).expect("as can this one");
-        Self(folder)
-    }
-
-    fn compare(&self, words: &[&str]) -> (Option<i32>, String) {
-        let ran = Command::new(PROGRAM)
-            .args(["bench", "compare"])
-            .args(if words.contains(&"-f") { &[][..] } else { &["-f", "w.toml"] })
-            .args(words)
-            .current_dir(&self.0)
-            .stdin(Stdio::null())
-            .output()
-            .expect("the program can be started");
-        let said = String::from_utf8_lossy(&ran.stdout).into_owned()
-            + &String::from_utf8_lossy(&ran.stderr);
-        (ran.status.code(), said)
-    }
+fn scene(name: &str) -> Scene {
+    let scene = Scene::new(&format!("bench-compare-{name}"));
+    scene.write("w.toml", WORKLOAD);
+    scene
 }
 
-impl Drop for Scene {
-    fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&self.0));
-    }
+fn compare(scene: &Scene, words: &[&str]) -> (Option<i32>, String) {
+    let workload: &[&str] = if words.contains(&"-f") { &[] } else { &["-f", "w.toml"] };
+    said(&scene.run(&[&["bench", "compare"], workload, words].concat()))
 }
 
 #[test]
 fn both_arms_and_a_copy_have_their_turns() {
-    let scene = Scene::new("turns", WORKLOAD);
-    let (code, said) = scene.compare(&[
-        "--a",
-        PROGRAM,
-        "--b",
-        PROGRAM,
-        "--quads",
-        "2",
-        "--restarts",
-        "2",
-        "--aa",
-        "1",
-        "--block",
-        "500ms",
-        "--settle",
-        "500ms",
-        "--pressure",
-        "100",
-        "--one-look",
-    ]);
+    let scene = scene("turns");
+    let (code, said) = compare(
+        &scene,
+        &[
+            "--a",
+            PROGRAM,
+            "--b",
+            PROGRAM,
+            "--quads",
+            "2",
+            "--restarts",
+            "2",
+            "--aa",
+            "1",
+            "--block",
+            "500ms",
+            "--settle",
+            "500ms",
+            "--pressure",
+            "100",
+            "--one-look",
+        ],
+    );
     assert!(matches!(code, Some(2 | 3)), "so few quads are no verdict: {code:?} {said}");
-    let text =
-        std::fs::read_to_string(scene.0.join("pitchover-comparison.json")).expect("it was written");
+    let text = std::fs::read_to_string(scene.folder().join("pitchover-comparison.json"))
+        .expect("it was written");
     let found: Comparison = serde_json::from_str(&text).expect("as it is read by the report");
     assert_eq!((found.schema.as_str(), found.workload.as_str()), (SCHEMA, "turns"));
     assert!(
@@ -95,7 +78,7 @@ fn both_arms_and_a_copy_have_their_turns() {
 
 #[test]
 fn what_cannot_take_turns_is_refused_with_a_remedy() {
-    let scene = Scene::new("refused", WORKLOAD);
+    let scene = scene("refused");
     let own = ["--a", PROGRAM, "--b", PROGRAM];
     let rows: [(&[&str], &str); 6] = [
         (&["--block", "300ms"], "a multiple of 500ms (WINDOW_MS)"),
@@ -107,11 +90,11 @@ fn what_cannot_take_turns_is_refused_with_a_remedy() {
     ];
     for (words, says) in rows {
         let words: Vec<&str> = own.iter().chain(words).copied().collect();
-        let (code, said) = scene.compare(&words);
+        let (code, said) = compare(&scene, &words);
         assert!(matches!(code, Some(2 | 64)) && said.contains(says), "{words:?}: {code:?} {said}");
     }
-    let (code, said) = scene.compare(&["--a", "./nowhere", "--b", PROGRAM]);
+    let (code, said) = compare(&scene, &["--a", "./nowhere", "--b", PROGRAM]);
     assert!(code == Some(64) && said.contains("neither a program's file nor addresses"), "{said}");
-    let (code, said) = scene.compare(&["--a", "127.0.0.1:1", "--b", "127.0.0.1:2"]);
+    let (code, said) = compare(&scene, &["--a", "127.0.0.1:1", "--b", "127.0.0.1:2"]);
     assert!(code == Some(64) && said.contains("--restarts 1"), "{said}");
 }

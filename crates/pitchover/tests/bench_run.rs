@@ -4,55 +4,39 @@
 //! every answer was right must hold on any machine.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use measure::folder::{Found, Operation, read};
 
+#[path = "processes/scene.rs"]
+mod scene;
+use scene::{Scene, said};
+
 const HEAD: &str = "schema = \"pitchover.bench/v1\"\nname = \"test\"\nseed = 7\n";
 
-/// A folder that goes with the test, and the workload in it.
-struct Scene(PathBuf);
-
-impl Scene {
-    fn new(workload: &str) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let folder =
-            std::env::temp_dir().join(format!("bench-run-{}-{number}", std::process::id()));
-        fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
-        fs::write(folder.join("w.toml"), workload).expect("as can this one");
-        Self(folder)
-    }
-
-    fn bench(&self, words: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_pitchover"))
-            .args(["bench", "run", "-f", "w.toml", "--out", "run"])
-            .args(words)
-            .current_dir(&self.0)
-            .stdin(Stdio::null())
-            .output()
-            .expect("the program can be started")
-    }
-
-    /// Makes a run that must leave a folder, valid or not, whose answers must be right.
-    fn run(&self, words: &[&str]) -> Found {
-        let ran = self.bench(words);
-        let said = String::from_utf8_lossy(&ran.stderr);
-        assert!(matches!(ran.status.code(), Some(0 | 3)), "{:?}: {said}", ran.status);
-        let found = read(&self.0.join("run")).unwrap_or_else(|error| panic!("{error}: {said}"));
-        assert!(found.run.finished && found.notes.is_empty(), "{:?}", found.notes);
-        let correctness = &found.run.correctness;
-        assert!(correctness.checked && correctness.violations == 0, "{correctness:?}");
-        found
-    }
+/// A folder with the workload in it.
+fn scene(workload: &str) -> Scene {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let scene = Scene::new(&format!("bench-run-{number}"));
+    scene.write("w.toml", workload);
+    scene
 }
 
-impl Drop for Scene {
-    fn drop(&mut self) {
-        drop(fs::remove_dir_all(&self.0));
-    }
+fn bench(scene: &Scene, words: &[&str]) -> Output {
+    scene.run(&[&["bench", "run", "-f", "w.toml", "--out", "run"], words].concat())
+}
+
+/// Makes a run that must leave a folder, valid or not, whose answers must be right.
+fn run(scene: &Scene, words: &[&str]) -> Found {
+    let (code, said) = said(&bench(scene, words));
+    assert!(matches!(code, Some(0 | 3)), "{code:?}: {said}");
+    let found = read(&scene.folder().join("run")).unwrap_or_else(|error| panic!("{error}: {said}"));
+    assert!(found.run.finished && found.notes.is_empty(), "{:?}", found.notes);
+    let correctness = &found.run.correctness;
+    assert!(correctness.checked && correctness.violations == 0, "{correctness:?}");
+    found
 }
 
 fn operation<'a>(found: &'a Found, op: &str) -> &'a Operation {
@@ -62,7 +46,7 @@ fn operation<'a>(found: &'a Found, op: &str) -> &'a Operation {
 
 #[test]
 fn a_run_leaves_a_folder_that_says_what_was_offered() {
-    let scene = Scene::new(&format!(
+    let scene = scene(&format!(
         "{HEAD}time = {{ warmup = \"500ms\", measure = \"2s\", window = \"500ms\" }}\n\
          load = [{{ op = \"get_replica_info\", rate = 100, conns = 2 }},\n\
            {{ op = \"alter_sync_state_set\", arrival = \"poisson\", rate = 40, conns = 2 }},\n\
@@ -70,7 +54,7 @@ fn a_run_leaves_a_folder_that_says_what_was_offered() {
          [fleet]\nbroker_sets = 4\nget_replica_info = {{ every = \"1s\" }}\n\
          get_metadata = {{ every = \"1s\" }}\nheartbeat = {{ sample_twoway = 0.5 }}\n"
     ));
-    let found = scene.run(&["--arm", "this one"]);
+    let found = run(&scene, &["--arm", "this one"]);
     let run = &found.run;
     assert_eq!((run.arm.as_str(), run.seed, run.target.controllers.len()), ("this one", 7, 3));
     assert_eq!(run.durability, measure::folder::Durability::Fsync);
@@ -96,14 +80,14 @@ fn a_run_leaves_a_folder_that_says_what_was_offered() {
 
 #[test]
 fn masters_that_die_are_told_of_and_reads_go_on() {
-    let scene = Scene::new(&format!(
+    let scene = scene(&format!(
         "{HEAD}time = {{ warmup = \"500ms\", measure = \"4s\" }}\n\
          load = [{{ op = \"get_replica_info\", rate = 50, conns = 2 }},\n\
            {{ op = \"alter_sync_state_set\", rate = 20, conns = 2 }}]\n\
          fault = [{{ at = \"1s\", kind = \"broker-kill\", select = \"masters:50%\" }}]\n\
          [target]\nreads = \"follower\"\n[fleet]\nbroker_sets = 4\n"
     ));
-    let found = scene.run(&["--seed", "9"]);
+    let found = run(&scene, &["--seed", "9"]);
     let failover = found.run.failover.as_ref().expect("masters died");
     assert_eq!(failover.milestones[0].samples_us.len(), 4, "two survivors of two sets");
     assert_eq!((found.broker_sets.len(), found.run.seed), (2, 9));
@@ -113,7 +97,7 @@ fn masters_that_die_are_told_of_and_reads_go_on() {
 #[test]
 fn a_run_of_the_same_folder_and_wrong_words_are_refused() {
     let workload = format!("{HEAD}time = {{ measure = \"1s\" }}\n[fleet]\nbroker_sets = 1\n");
-    let scene = Scene::new(&format!("{workload}speed = 3\n"));
+    let scene = scene(&format!("{workload}speed = 3\n"));
     let fault = "fault = [{ at = \"0s\", kind = \"controller-kill\", select = \"leader\" }]\n";
     let kills = workload.replace("[fleet]", &format!("{fault}[fleet]"));
     let served = std::net::TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
@@ -126,26 +110,26 @@ fn a_run_of_the_same_folder_and_wrong_words_are_refused() {
         (&kills, &target, "only controllers that the run started itself"),
     ];
     for (text, words, part) in rows {
-        fs::write(scene.0.join("w.toml"), text).expect("a file of our own");
-        let ran = scene.bench(words);
+        scene.write("w.toml", text);
+        let ran = bench(&scene, words);
         let said = String::from_utf8_lossy(&ran.stderr);
         assert_eq!(ran.status.code(), Some(64), "{said}");
         assert!(said.contains(part), "{said}");
     }
-    assert!(!scene.0.join("run").exists(), "what is refused leaves nothing");
+    assert!(!scene.folder().join("run").exists(), "what is refused leaves nothing");
 }
 
 /// Starts a run of a minute and waits until it has written a window.
 fn started(scene: &Scene) -> std::process::Child {
     let child = Command::new(env!("CARGO_BIN_EXE_pitchover"))
         .args(["bench", "run", "-f", "w.toml", "--out", "run"])
-        .current_dir(&scene.0)
+        .current_dir(scene.folder())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .expect("the program can be started");
-    let windows = scene.0.join("run/windows.ndjson");
+    let windows = scene.folder().join("run/windows.ndjson");
     let has_lines = |_look| {
         std::thread::park_timeout(std::time::Duration::from_millis(20));
         fs::read_to_string(&windows).is_ok_and(|text| text.lines().count() > 2)
@@ -156,7 +140,7 @@ fn started(scene: &Scene) -> std::process::Child {
 
 #[test]
 fn an_interrupted_run_leaves_what_it_has_and_a_reused_folder_is_refused() {
-    let scene = Scene::new(&format!(
+    let scene = scene(&format!(
         "{HEAD}time = {{ warmup = \"200ms\", measure = \"60s\", window = \"200ms\" }}\n\
          [fleet]\nbroker_sets = 1\nget_replica_info = {{ every = \"100ms\" }}\n"
     ));
@@ -166,26 +150,26 @@ fn an_interrupted_run_leaves_what_it_has_and_a_reused_folder_is_refused() {
     rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
     let status = child.wait().expect("it ends");
     assert_eq!(status.code(), Some(3), "it says nothing about the server");
-    let found = read(&scene.0.join("run")).expect("a run folder");
+    let found = read(&scene.folder().join("run")).expect("a run folder");
     assert!(!found.run.finished && !found.run.validity.valid, "{:?}", found.run.validity);
     let reasons = found.run.validity.reasons.join("; ");
     assert!(reasons.contains("interrupted"), "{reasons}");
     assert!(found.run.operations.iter().any(|it| it.op == "get_replica_info" && it.ok > 0));
-    let again = scene.bench(&[]);
+    let again = bench(&scene, &[]);
     let said = String::from_utf8_lossy(&again.stderr);
     assert!(again.status.code() == Some(64) && said.contains("holds a run already"), "{said}");
 }
 
 #[test]
 fn a_ramp_has_a_run_for_every_size() {
-    let scene = Scene::new(&format!(
+    let scene = scene(&format!(
         "{HEAD}time = {{ warmup = \"500ms\", measure = \"1s\", window = \"500ms\" }}\n\
          load = [{{ op = \"get_replica_info\", rate = 40, conns = 1 }}]\n[fleet]\nbroker_sets = 1\n"
     ));
     let ran = Command::new(env!("CARGO_BIN_EXE_pitchover"))
         .args(["bench", "ramp", "-f", "w.toml", "--scale", "2,0.5", "--out", "ramp", "--json"])
         .args(["--until", "get_replica_info:p50:60000ms"])
-        .current_dir(&scene.0)
+        .current_dir(scene.folder())
         .stdin(Stdio::null())
         .output()
         .expect("the program can be started");
@@ -196,9 +180,9 @@ fn a_ramp_has_a_run_for_every_size() {
     let scales: Vec<_> = points.iter().map(|point| point["scale"].as_f64()).collect();
     assert_eq!(scales, [Some(0.5), Some(2.0)], "by size, whatever the order was");
     for (point, offered) in points.iter().zip([20, 80]) {
-        let folder = scene.0.join("ramp").join(point["folder"].as_str().expect("a name"));
+        let folder = scene.folder().join("ramp").join(point["folder"].as_str().expect("a name"));
         let found = read(&folder).unwrap_or_else(|error| panic!("{error}: {said}"));
         assert_eq!(operation(&found, "get_replica_info").offered, offered);
     }
-    assert!(scene.0.join("ramp/ramp.json").exists());
+    assert!(scene.folder().join("ramp/ramp.json").exists());
 }
