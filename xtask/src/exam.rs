@@ -104,7 +104,7 @@ fn check(bugs: &[Bug]) -> Result<bool, String> {
     let mut rotten = 0;
     for bug in bugs.iter().filter(|bug| bug.is_planted()) {
         let mut command = Command::new("git");
-        command.args(["apply", "--check", CONTEXT]).arg(&bug.path).current_dir(catalogue::root());
+        command.args(["apply", "--check", CONTEXT]).arg(&bug.path).current_dir(crate::tree::root());
         let output = command.output().map_err(|error| format!("git: {error}"))?;
         if !output.status.success() {
             rotten += 1;

@@ -124,15 +124,14 @@ pub(crate) fn run(words: impl Iterator<Item = String>) -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let root = root.canonicalize().unwrap_or(root);
+    let root = crate::tree::root();
     let folder = root.join("target").join("interop");
     if let Err(failure) = prepare(&folder).and_then(|()| maven::check_tools(&folder)) {
         eprintln!("{failure}");
         return ExitCode::from(EXIT_UNAVAILABLE);
     }
     let mut report = Report::new();
-    let played = play_all(&root, &folder, &options, &mut report);
+    let played = play_all(root, &folder, &options, &mut report);
     if played.is_err() {
         println!("\nlogs: {}", folder.display());
     }
@@ -256,6 +255,11 @@ pub(crate) fn prepare(folder: &Path) -> Outcome<()> {
     std::fs::create_dir_all(folder).map_err(Failure::while_doing(folder.display()))
 }
 
+/// The file that a word names, wherever who is given it runs: each process has a folder of its own.
+pub(crate) fn absolute(path: impl AsRef<Path>) -> Result<PathBuf, String> {
+    std::path::absolute(path).map_err(|error| error.to_string())
+}
+
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
     let mut options =
         Options { target: Target::Pitchover, rounds: ROUNDS.to_vec(), pitchover: None };
@@ -277,11 +281,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
                     return Err(format!("there is no round {name}"));
                 }
             }
-            "--pitchover" => {
-                // Each process runs in a folder of its own.
-                let file = std::path::absolute(value()?).map_err(|error| error.to_string())?;
-                options.pitchover = Some(file);
-            }
+            "--pitchover" => options.pitchover = Some(absolute(value()?)?),
             other => return Err(format!("{other} is no option")),
         }
     }

@@ -31,8 +31,8 @@ use self::source::Source;
 use self::table::Row;
 use crate::interop::clock::Stopwatch;
 use crate::interop::report::{Failure, Outcome};
-use crate::interop::{build, maven, prepare};
-use std::path::{Path, PathBuf};
+use crate::interop::{absolute, build, maven, prepare};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
@@ -152,7 +152,7 @@ fn play_all(options: &Options) -> Outcome<bool> {
         }
         // After each fault: a run that is broken off has written what it saw.
         if options.writes_report {
-            table::write(&repository().join(table::REPORT), options, &shown)?;
+            table::write(&crate::tree::root().join(table::REPORT), options, &shown)?;
         }
     }
     for fault in faults::NAMES_ONLY.iter().filter(|_| options.faults.len() == FAULTS.len()) {
@@ -177,26 +177,21 @@ fn play_one(stage: &Stage<'_>, run: u32, fault: Fault) -> Row {
     }
 }
 
-fn repository() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    root.canonicalize().unwrap_or(root)
-}
-
 fn set_up(options: &Options) -> Outcome<Stage<'_>> {
-    let root = repository();
+    let root = crate::tree::root();
     let folder = root.join("target").join("openchaos");
     prepare(&folder)?;
     println!("building OpenChaos ({}), unless it is built, and the driver", ORIGIN.commit);
     let jar = source::jar(&options.source, &folder)?;
-    let driver = source::driver(&root, &jar, &folder)?;
-    let pitchover = options.pitchover.clone().map_or_else(|| build(&root, &folder), Ok)?;
+    let driver = source::driver(root, &jar, &folder)?;
+    let pitchover = options.pitchover.clone().map_or_else(|| build(root, &folder), Ok)?;
     let class_path = match options.target {
         Target::Pitchover => String::new(),
         Target::JavaDledger | Target::JavaJraft => {
             println!("RocketMQ {ROCKETMQ} through Maven");
             let interop = root.join("target").join("interop");
             prepare(&interop)?;
-            maven::class_path(&root, ROCKETMQ, &interop)?
+            maven::class_path(root, ROCKETMQ, &interop)?
         }
     };
     let logback = root.join("interop").join("logback.xml");
@@ -207,7 +202,7 @@ fn set_up(options: &Options) -> Outcome<Stage<'_>> {
 
 /// The driver's check must find what is planted, and nothing where nothing is: `interop/openchaos/exam/`.
 fn exam(stage: &Stage<'_>) -> Outcome<()> {
-    let folder = repository().join("interop").join("openchaos").join("exam");
+    let folder = crate::tree::root().join("interop").join("openchaos").join("exam");
     let mut histories = 0;
     for entry in std::fs::read_dir(&folder).map_err(Failure::while_doing(folder.display()))? {
         let file = entry.map_err(Failure::while_doing(folder.display()))?.path();
@@ -257,11 +252,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
                 options.writes =
                     number.ok_or_else(|| format!("--writes {text}: no number above 0"))?;
             }
-            "--pitchover" => {
-                // Each process runs in a folder of its own.
-                let file = std::path::absolute(value()?).map_err(|error| error.to_string())?;
-                options.pitchover = Some(file);
-            }
+            "--pitchover" => options.pitchover = Some(absolute(value()?)?),
             "--write" => options.writes_report = true,
             other => return Err(format!("{other} is no option")),
         }
@@ -270,7 +261,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
 }
 
 fn source_of(text: &str) -> Result<Source, String> {
-    let path = std::path::absolute(text).map_err(|error| error.to_string())?;
+    let path = absolute(text)?;
     if path.is_dir() {
         return Ok(Source::Folder(path));
     }

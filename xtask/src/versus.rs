@@ -35,7 +35,7 @@ use self::record::Record;
 use self::workloads::{Asked, Capacity, Rates, SHARE, Task, tasks, warm_up};
 use crate::interop::clock::Stopwatch;
 use crate::interop::report::{Failure, Outcome};
-use crate::interop::{build, maven, prepare};
+use crate::interop::{absolute, build, maven, prepare};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -111,8 +111,7 @@ pub(crate) fn run(words: impl Iterator<Item = String>) -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let root = root.canonicalize().unwrap_or(root);
+    let root = crate::tree::root();
     let base = root.join("target").join("versus");
     let has_java = options.arms.iter().any(|arm| arm.is_java()) && !options.is_report_only;
     let ready =
@@ -123,11 +122,11 @@ pub(crate) fn run(words: impl Iterator<Item = String>) -> ExitCode {
     }
     let made = if options.is_report_only {
         Record::read(&options.folder(&base)).and_then(|record| {
-            let pitchover = program(&options, &root, &base)?;
-            publish(&options, &root, &options.folder(&base), &pitchover, &record)
+            let pitchover = program(&options, root, &base)?;
+            publish(&options, root, &options.folder(&base), &pitchover, &record)
         })
     } else {
-        compare(&options, &root, &base)
+        compare(&options, root, &base)
     };
     match made {
         Ok(true) => ExitCode::SUCCESS,
@@ -515,7 +514,6 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
     };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
-        let absolute = |path: String| std::path::absolute(path).map_err(|error| error.to_string());
         match word.as_str() {
             "--quick" => options.size = Size::Quick,
             "--keep" => options.keeps_data = true,

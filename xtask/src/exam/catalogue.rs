@@ -10,6 +10,7 @@
 //! | `Judge` | a `cargo test` instead of the simulator |
 //! | `NotPlanted` | why there is no patch |
 
+use crate::tree::root;
 use std::path::{Path, PathBuf};
 
 /// Who looks for it.
@@ -68,12 +69,6 @@ impl Bug {
             has_patch: text.contains("\n@@ "),
         })
     }
-}
-
-/// The root of the workspace.
-pub(super) fn root() -> &'static Path {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here)
 }
 
 /// All bugs, by number.

@@ -6,7 +6,8 @@
 //! time. The very first build is short if `target/exam/build` starts as a copy of a target folder that holds a `sim`.
 
 use super::CONTEXT;
-use super::catalogue::{Bug, root};
+use super::catalogue::Bug;
+use crate::tree::root;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

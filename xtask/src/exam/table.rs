@@ -1,7 +1,8 @@
 //! The result: a line for each bug, and the table in `docs/RELIABILITY.md`.
 
-use super::catalogue::{Bug, root};
+use super::catalogue::Bug;
 use super::scratch::Verdict;
+use crate::tree::root;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
