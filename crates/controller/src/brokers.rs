@@ -5,6 +5,7 @@
 
 use crate::controller::Controller;
 use crate::effect::{DeathReason, Effect, ElectionReason, ElectionResult, Founding, Note};
+use crate::elections::SETS_PER_LOOK;
 use crate::event::{AttemptId, ConnectionId, ProbeResult};
 use crate::inquiry::{ASK_AGAIN_MS, Finding, Suspect, Why};
 use crate::instant::Instant;
@@ -266,12 +267,10 @@ impl Controller {
             return false;
         }
         self.elections.end_times(now);
-        if self.elections.is_reconcile_due(now) {
-            let names: Vec<Box<str>> =
-                self.replicas.broker_sets().map(|(name, _)| Box::from(name)).collect();
-            for name in names {
-                self.elections.consider(&name);
-            }
+        if self.elections.is_look_due(now) {
+            let next = self.replicas.broker_sets_after(self.elections.looked_until());
+            let names = next.take(SETS_PER_LOOK).map(|(name, _)| Box::from(name)).collect();
+            self.elections.look_at(now, names);
         }
         let mut is_proposed = false;
         for set in self.elections.take_due() {

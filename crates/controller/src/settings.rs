@@ -40,7 +40,7 @@ pub(crate) const PAUSE_BACKLOG_MS: u64 = 1_000;
 /// dead. Source: upstream's default heartbeat time-out.
 pub(crate) const UNHEARD_GRACE_MS: u64 = 10_000;
 
-/// Upper bound for the pause between two looks at all broker sets, in ms. Elections do not wait for it; it is
+/// How often a walk over all broker sets begins, in ms. Elections do not wait for it; it is
 /// the net below them. Source: upstream `scanInactiveMasterInterval`.
 pub(crate) const RECONCILE_MS: u64 = 5_000;
 

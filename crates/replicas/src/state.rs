@@ -7,6 +7,7 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 use crate::broker_set::{BrokerSet, Replica, Tombstone};
 use crate::command::{Command, ElectMaster};
@@ -127,7 +128,17 @@ impl Replicas {
 
     /// All known broker sets with their names, ascending by name.
     pub fn broker_sets(&self) -> impl Iterator<Item = (&str, &BrokerSet)> {
-        self.slots.iter().filter_map(|(name, slot)| match slot {
+        self.broker_sets_after(None)
+    }
+
+    /// Those whose names come after this one, all if none is given, in the order of their names: for a walk that rests
+    /// on its way.
+    pub fn broker_sets_after<'a>(
+        &'a self,
+        after: Option<&str>,
+    ) -> impl Iterator<Item = (&'a str, &'a BrokerSet)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.slots.range::<str, _>((from, Bound::Unbounded)).filter_map(|(name, slot)| match slot {
             Slot::Known(known) => Some((&**name, known)),
             Slot::Cleaned(_) => None,
         })

@@ -23,8 +23,12 @@ const SAY_EVERY: Duration = Duration::from_secs(30);
 /// Longest time without polls, in which the cost of a heartbeat is measured.
 const ALONE_MAX: Duration = Duration::from_secs(20);
 
-/// After the last broker has connected everything may settle so long.
+/// After the last broker has connected everything may settle so long, and as long as the leader takes to ask the address
+/// of each new broker once, whose refusals it will believe from then on.
 const SETTLE: Duration = Duration::from_secs(5);
+
+/// New brokers that the leader asks in a second (`controller::inquiry`).
+const ASKED_PER_SECOND: u64 = 1_000;
 
 /// Most wrong things that a report lists.
 const VIOLATIONS_MAX: usize = 20;
@@ -62,7 +66,8 @@ pub fn run(options: &Options) -> Result<Report, FailoverError> {
     plan.listening = Listening::Shared;
     plan.brokers_per_connection = share;
     let (mut crew, before) = Crew::start(&stage.program, &plan, |text| progress(text))?;
-    pause(SETTLE);
+    let asked = u64::try_from(brokers).unwrap_or(u64::MAX) / ASKED_PER_SECOND;
+    pause(SETTLE + Duration::from_secs(asked));
     let expired = stage.expired();
 
     progress("heartbeats alone");
