@@ -377,11 +377,11 @@ impl Course<'_> {
         self.skipped += everything.skipped;
         let (before, after) = taken.used;
         let spent = before.cpu.zip(after.cpu).map(|(before, after)| after.saturating_sub(before));
-        let written = before.written_bytes.zip(after.written_bytes);
+        let written = before.disk_written_bytes.zip(after.disk_written_bytes);
         Block {
             is_candidate: turn.arm != A,
             cpu_us: spent.and_then(|spent| u64::try_from(spent.as_micros()).ok()),
-            written_bytes: written.map(|(before, after)| after.saturating_sub(before)),
+            disk_written_bytes: written.map(|(before, after)| after.saturating_sub(before)),
             pressure_pct: taken.pressure_pct,
             steal_pct: taken.steal_pct,
             ..Block::of(&all)

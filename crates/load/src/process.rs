@@ -66,12 +66,6 @@ impl Process {
         tasks.filter_map(|task| thread(task.file_name().to_str()?.parse().ok()?)).collect()
     }
 
-    /// Bytes that it made disks write, as the kernel counts them.
-    pub(crate) fn written_bytes(self) -> Option<u64> {
-        let io = fs::read_to_string(format!("/proc/{}/io", self.pid)).ok()?;
-        io.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.trim().parse().ok()
-    }
-
     /// Resident memory in bytes.
     pub(crate) fn rss_bytes(self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
@@ -130,7 +124,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         assert_eq!(Process::listening_on(port), Some(Process::own()));
         assert!(Process::own().rss_bytes().is_some_and(|bytes| bytes > 0));
-        assert!(Process::own().cpu().is_some() && Process::own().written_bytes().is_some());
+        assert!(Process::own().cpu().is_some());
         assert!(!Process::own().cpu_of_threads().is_empty());
     }
 

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use client::{Connection, Deadline};
-use measure::folder::{Durability, FolderError, Server};
+use measure::folder::{Durability, FolderError};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -37,7 +37,7 @@ use crate::subject::{Said, Subject};
 use crate::{clock, host};
 
 mod record;
-use record::Counters;
+use record::{Counters, Used};
 
 /// Most connections of one run; each is a broker set with three brokers.
 pub const CONNECTIONS_MAX: usize = 4096;
@@ -439,7 +439,7 @@ struct Seen {
     lanes: Vec<Lane>,
     figures: Figures,
     measured: Measured,
-    servers: Vec<Server>,
+    used: Used,
 }
 
 /// One server, and how it is measured.
@@ -480,10 +480,10 @@ impl Run<'_> {
             gauge.start_measuring();
             sleep(self.options.measure).await;
             gauge.stop();
-            let servers = Counters::now(self.processes).since(&before.1, self.processes);
-            (before.0, self.cpu(), servers)
+            let used = Counters::now(self.processes).since(&before.1, self.processes);
+            (before.0, self.cpu(), used)
         };
-        let (lanes, (before, after, servers)) = closed_loop::run(lanes, &gauge, director)
+        let (lanes, (before, after, used_meanwhile)) = closed_loop::run(lanes, &gauge, director)
             .await
             .map_err(|error| QuickError::Workload { workload, error })?;
         let measured = gauge.measured();
@@ -496,14 +496,14 @@ impl Run<'_> {
             host: used(|cpu| cpu.host),
         };
         let figures = Figures::new(&measured.latency(), measured.time, used);
-        Ok(Seen { lanes, figures, measured, servers })
+        Ok(Seen { lanes, figures, measured, used: used_meanwhile })
     }
 
     /// Makes a run folder of a row, if that is wanted.
     fn record(&self, workload: Workload, seen: &Seen) -> Result<(), FolderError> {
         let Some(folder) = &self.options.record else { return Ok(()) };
         let run = (self.began.clone(), seen.lanes.len());
-        let parts = (&seen.measured, seen.servers.clone());
+        let parts = (&seen.measured, seen.used.clone());
         record::write(folder, run, (workload, &seen.figures), parts)
     }
 

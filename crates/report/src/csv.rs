@@ -86,7 +86,7 @@ fn rows(arm: &ArmFigures) -> Vec<Row<'_>> {
     }
     let cost = &arm.cost;
     rows.push(plain("servers", "cpu per operation", "us", cost.cpu_us_per_op));
-    rows.push(plain("servers", "bytes per operation", "bytes", cost.bytes_per_op));
+    rows.push(plain("servers", "disk bytes per operation", "bytes", cost.disk_bytes_per_op));
     rows.push(plain("servers", "syncs per operation", "", cost.syncs_per_op));
     rows.push(plain("servers", "memory max", "bytes", cost.rss_max_bytes.map(|it| it as f64)));
     rows

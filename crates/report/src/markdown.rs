@@ -326,7 +326,7 @@ fn costs(out: &mut Text, figures: &WorkloadFigures) {
         &[
             "Cost of an operation",
             "CPU, all nodes",
-            "Bytes written",
+            "Bytes on disks",
             "Syncs",
             "Memory, most of a node",
         ],
@@ -337,7 +337,7 @@ fn costs(out: &mut Text, figures: &WorkloadFigures) {
         out.row(&[
             format!("{} {}", Arm::letter(arm.number), arm.arm),
             show(cost.cpu_us_per_op, |us| format!("{} µs", numbers::three_digits(us))),
-            show(cost.bytes_per_op, numbers::bytes),
+            show(cost.disk_bytes_per_op, numbers::bytes),
             show(cost.syncs_per_op, numbers::three_digits),
             show(cost.rss_max_bytes.map(|bytes| bytes as f64), numbers::bytes),
         ]);

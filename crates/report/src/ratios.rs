@@ -189,7 +189,7 @@ fn of_failover(failover: &Failover) -> Vec<Metric> {
 fn of_cost(cost: &CostFigures) -> Vec<Metric> {
     let rows = [
         ("CPU per operation", Unit::Microseconds, COST_MARGIN, cost.cpu_us_per_op),
-        ("bytes per operation", Unit::Bytes, COST_MARGIN, cost.bytes_per_op),
+        ("disk bytes per operation", Unit::Bytes, COST_MARGIN, cost.disk_bytes_per_op),
         ("syncs per operation", Unit::Count, COST_MARGIN, cost.syncs_per_op),
         (
             "memory, most of a node",

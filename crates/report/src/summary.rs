@@ -119,7 +119,7 @@ pub(crate) struct OpFigures {
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct CostFigures {
     pub(crate) cpu_us_per_op: Option<f64>,
-    pub(crate) bytes_per_op: Option<f64>,
+    pub(crate) disk_bytes_per_op: Option<f64>,
     pub(crate) syncs_per_op: Option<f64>,
     /// The most of any node.
     pub(crate) rss_max_bytes: Option<u64>,
@@ -241,7 +241,7 @@ fn cost(step: &Step<'_>) -> CostFigures {
     };
     CostFigures {
         cpu_us_per_op: over(|cost| cost.cpu_us_per_op),
-        bytes_per_op: over(|cost| cost.bytes_per_op),
+        disk_bytes_per_op: over(|cost| cost.disk_bytes_per_op),
         syncs_per_op: over(|cost| cost.syncs_per_op),
         rss_max_bytes,
     }

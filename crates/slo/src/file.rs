@@ -157,7 +157,7 @@ impl Sli {
             SliKind::Milestone => "after the fault",
             SliKind::Untold => "survivors never told",
             SliKind::Cpu => "CPU per operation",
-            SliKind::Bytes => "bytes written per operation",
+            SliKind::Bytes => "bytes on disks per operation",
             SliKind::Memory => "memory of a node",
             SliKind::MemoryGrowth => "growth of memory",
             SliKind::Violations => "wrong answers",

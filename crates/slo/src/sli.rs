@@ -132,13 +132,17 @@ fn cpu(runs: &[&Found]) -> Measured {
 }
 
 fn bytes(runs: &[&Found]) -> Measured {
-    let written: Option<u64> =
-        runs.iter().flat_map(|run| &run.run.servers).map(|server| server.written_bytes).sum();
-    let ok: u64 = runs.iter().flat_map(|run| &run.run.operations).map(|op| op.ok).sum();
-    let is_known = runs.iter().any(|run| !run.run.servers.is_empty()) && ok > 0;
-    match written.filter(|_| is_known) {
-        Some(written) => Measured::exactly(float(written) / float(ok)),
-        None => Measured::missing("nobody measured the servers' processes"),
+    let mut all = (0, 0.0);
+    for run in runs.iter().map(|run| &run.run) {
+        let ok: u64 = run.operations.iter().map(|op| op.ok).sum();
+        let Some(each) = run.cost.disk_bytes_per_op else {
+            return Measured::missing("nobody measured what the disks wrote");
+        };
+        all = (all.0 + ok, all.1 + each * float(ok));
+    }
+    match all {
+        (0, _) => Measured::missing("no request was answered"),
+        (ok, bytes) => Measured::exactly(bytes / float(ok)),
     }
 }
 

@@ -355,7 +355,7 @@ mod tests {
     fn figures() -> Figures {
         let arms = [(Arm::OursFsync, 36_000.0, 6_000.0), (Arm::JavaDledger, 180.0, 560_000.0)];
         let mut one = workload("writes-saturated", "alter_sync_state_set", &arms);
-        let better = json!({ "arm": "java-dledger", "of": "servers", "metric": "bytes per operation",
+        let better = json!({ "arm": "java-dledger", "of": "servers", "metric": "disk bytes per operation",
             "unit": "bytes", "better": "lower", "base": 512.0, "value": 256.0, "ratio": 0.5,
             "interval": null, "change": null });
         one["ratios"].as_array_mut().expect("it is a list").push(better);
@@ -384,7 +384,7 @@ mod tests {
         let rows = titled(&all(&figures(), &Facts::default(), &Arm::ALL), "Where Java is better");
         let rows: Value = serde_json::from_str(&rows).expect("it is JSON");
         assert_eq!(rows.as_array().map(Vec::len), Some(1));
-        assert_eq!(rows[0][1]["text"], "servers bytes per operation");
+        assert_eq!(rows[0][1]["text"], "servers disk bytes per operation");
         assert_eq!(rows[0][6]["text"], "2.00×");
     }
 

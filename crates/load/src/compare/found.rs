@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | p50, p99 of each operation | log of the quantiles of B's blocks less that of A's | a block holds 100 / (1 − q) requests or more |
 //! | p99.9 | histograms of all drawn blocks merged, since tails of blocks are biased | the same |
-//! | CPU for each operation, bytes written for each | log of the costs | the host counts them |
+//! | CPU for each operation, bytes on disks for each | log of the costs | the host counts them |
 //!
 //! What is measured and not judged is `reported_only`. Quads are dropped for what the host did, never for what they say.
 
@@ -44,7 +44,7 @@ pub(super) struct Block {
     /// Requests that succeeded, heartbeats included.
     pub(super) ok: u64,
     pub(super) cpu_us: Option<u64>,
-    pub(super) written_bytes: Option<u64>,
+    pub(super) disk_written_bytes: Option<u64>,
     pub(super) pressure_pct: f64,
     pub(super) steal_pct: f64,
 }
@@ -194,7 +194,7 @@ fn judged(quads: &[&Quad], cluster: impl Fn(&Quad) -> usize, terms: &Terms) -> V
     };
     for (metric, unit, of) in [
         ("cpu_us_per_op", "us", (|block| block.cpu_us) as fn(&Block) -> Option<u64>),
-        ("bytes_per_op", "bytes", |block| block.written_bytes),
+        ("disk_bytes_per_op", "bytes", |block| block.disk_written_bytes),
     ] {
         let figure = cost(of);
         let Some(estimate) = estimate(&clusters, &figure, terms) else { continue };

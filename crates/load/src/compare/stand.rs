@@ -10,6 +10,7 @@ use super::{Arm, CompareError};
 use crate::generator::crew::Crew;
 use crate::generator::measures::Tally;
 use crate::generator::plan::{Command, Report, Times};
+use crate::host;
 use crate::process::Process;
 use crate::run::planning;
 use crate::run::target::Stage;
@@ -30,7 +31,7 @@ pub(super) struct Stand {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Used {
     pub(super) cpu: Option<Duration>,
-    pub(super) written_bytes: Option<u64>,
+    pub(super) disk_written_bytes: Option<u64>,
 }
 
 impl Stand {
@@ -90,7 +91,7 @@ impl Stand {
         }
         Used {
             cpu: self.processes.iter().map(|process| process.cpu()).sum(),
-            written_bytes: self.processes.iter().map(|process| process.written_bytes()).sum(),
+            disk_written_bytes: host::disk_written_bytes(),
         }
     }
 

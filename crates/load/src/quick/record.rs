@@ -13,36 +13,47 @@ use measure::folder::{
 };
 
 use crate::closed_loop::{Measured, WINDOW};
+use crate::host;
 use crate::process::Process;
 use crate::report::{self, Figures, Workload};
 
 /// Counters of the servers' processes at one moment, in the order of the nodes.
 #[derive(Clone, Debug)]
-pub(super) struct Counters(Vec<(Option<Duration>, Option<u64>)>);
+pub(super) struct Counters {
+    cpu: Vec<Option<Duration>>,
+    disk_written_bytes: Option<u64>,
+}
 
 impl Counters {
     pub(super) fn now(processes: &[Process]) -> Self {
-        let of = |process: &Process| (process.cpu(), process.written_bytes());
-        Self(processes.iter().map(of).collect())
+        let cpu = processes.iter().map(|process| process.cpu()).collect();
+        Self { cpu, disk_written_bytes: host::disk_written_bytes() }
     }
 
-    /// What each of the same processes used since `before`.
-    pub(super) fn since(&self, before: &Self, processes: &[Process]) -> Vec<Server> {
-        let moments = self.0.iter().zip(&before.0);
+    /// What each of the same processes used since `before`, and what disks wrote.
+    pub(super) fn since(&self, before: &Self, processes: &[Process]) -> Used {
+        let moments = self.cpu.iter().zip(&before.cpu);
         let mut servers = Vec::with_capacity(processes.len());
         for (node, (process, (now, before))) in processes.iter().zip(moments).enumerate() {
-            let spent = now.0.zip(before.0).map(|(now, before)| now.saturating_sub(before));
-            let written = now.1.zip(before.1).map(|(now, before)| now.saturating_sub(before));
+            let spent = now.zip(*before).map(|(now, before)| now.saturating_sub(before));
             servers.push(Server {
                 node: format!("n{node}"),
                 cpu_us: spent.and_then(|spent| u64::try_from(spent.as_micros()).ok()),
                 rss_max_bytes: process.rss_bytes(),
-                written_bytes: written,
                 syncs: None,
             });
         }
-        servers
+        let written = self.disk_written_bytes.zip(before.disk_written_bytes);
+        let disk_written_bytes = written.map(|(now, before)| now.saturating_sub(before));
+        Used { servers, disk_written_bytes }
     }
+}
+
+/// What a row of the table cost.
+#[derive(Clone, Debug)]
+pub(super) struct Used {
+    servers: Vec<Server>,
+    disk_written_bytes: Option<u64>,
 }
 
 /// The name of a row's run, the operation in it, and where it is asked.
@@ -64,7 +75,7 @@ pub(super) fn write(
     folder: &Path,
     (run, connections): (Run, usize),
     (workload, figures): (Workload, &Figures),
-    (measured, servers): (&Measured, Vec<Server>),
+    (measured, used): (&Measured, Used),
 ) -> Result<(), FolderError> {
     let (name, op, reads) = name(workload);
     let window_ms = u64::try_from(WINDOW.as_millis()).unwrap_or(u64::MAX);
@@ -85,7 +96,6 @@ pub(super) fn write(
     }
     let (count, latency_us) = (all.count(), all.quantiles());
     let per_request = |bytes: u64| report::count(bytes) / report::count(figures.requests.max(1));
-    let written: Option<u64> = servers.iter().map(|server| server.written_bytes).sum();
     let mut run = Run {
         id: run.id.replacen(&run.name, name, 1),
         name: name.to_owned(),
@@ -115,10 +125,13 @@ pub(super) fn write(
         cost: Cost {
             // Nothing is left where the brokers' own heartbeats alone took as much.
             cpu_us_per_op: figures.server_cpu_us_per_request.filter(|us| *us > 0.0),
-            bytes_per_op: written.filter(|_| !servers.is_empty()).map(per_request),
+            disk_bytes_per_op: used
+                .disk_written_bytes
+                .filter(|_| !used.servers.is_empty())
+                .map(per_request),
             syncs_per_op: None,
         },
-        servers,
+        servers: used.servers,
         ..run
     };
     run.target.reads = reads.to_owned();

@@ -115,7 +115,7 @@ impl Summary<'_> {
         let cost = &run.cost;
         let figures = [
             ("us of server CPU", cost.cpu_us_per_op),
-            ("bytes written", cost.bytes_per_op),
+            ("bytes on disks", cost.disk_bytes_per_op),
             ("syncs", cost.syncs_per_op),
         ];
         let known: Vec<String> = figures

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use measure::folder::{Correctness, Cost, Operation, Run, Server, Window, WindowOperation};
+use measure::folder::{Correctness, Cost, Operation, Run, Window, WindowOperation};
 use measure::histogram::{as_f64, micros};
 
 use super::watch::{Sample, Watched};
@@ -33,7 +33,7 @@ impl Totals {
     ) {
         run.operations = self.tally.0.iter().map(|(kind, it)| operation(*kind, it)).collect();
         run.servers = watched.servers.clone();
-        run.cost = cost(&run.servers, &run.operations);
+        run.cost = cost(watched, &run.operations);
         run.correctness = Correctness {
             checked: workload.fleet.is_some(),
             violations: seen.violations,
@@ -137,17 +137,17 @@ pub(crate) fn succeeded(kind: Kind, it: &Measures) -> u64 {
 }
 
 /// What all servers used for each request that succeeded, heartbeats included.
-fn cost(servers: &[Server], operations: &[Operation]) -> Cost {
+fn cost(watched: &Watched, operations: &[Operation]) -> Cost {
+    let servers = &watched.servers;
     let succeeded: u64 = operations.iter().map(|operation| operation.ok).sum();
-    let per_operation = |of: fn(&Server) -> Option<u64>| {
-        let all: Option<u64> = servers.iter().map(of).sum();
+    let per_operation = |all: Option<u64>| {
         all.filter(|_| succeeded > 0 && !servers.is_empty())
             .map(|all| as_f64(all) / as_f64(succeeded))
     };
     Cost {
-        cpu_us_per_op: per_operation(|server| server.cpu_us),
-        bytes_per_op: per_operation(|server| server.written_bytes),
-        syncs_per_op: per_operation(|server| server.syncs),
+        cpu_us_per_op: per_operation(servers.iter().map(|server| server.cpu_us).sum()),
+        disk_bytes_per_op: per_operation(watched.disk_written_bytes),
+        syncs_per_op: per_operation(servers.iter().map(|server| server.syncs).sum()),
     }
 }
 

@@ -50,13 +50,14 @@ pub(super) struct Watched {
     /// Part of one core that the busiest thread of the generator used.
     pub(super) generator_cpu: Option<f64>,
     pub(super) others_cores: Option<f64>,
+    /// What disks of this host wrote, for whomever.
+    pub(super) disk_written_bytes: Option<u64>,
 }
 
 /// Counters at one moment.
 #[derive(Clone, Debug, Default)]
 struct Counters {
     cpu: Vec<Option<Duration>>,
-    written: Vec<Option<u64>>,
     psi_us: Option<u64>,
     steal_us: Option<u64>,
 }
@@ -68,6 +69,7 @@ struct Beginning {
     threads: BTreeMap<u32, Duration>,
     psi_us: Option<u64>,
     civil_less_mono_us: i64,
+    disk_written_bytes: Option<u64>,
     syncs: Vec<Option<u64>>,
     load: Load,
 }
@@ -145,10 +147,8 @@ impl Watch {
 
     fn counters(&self) -> Counters {
         let each = |process: &Option<Process>| process.and_then(Process::cpu);
-        let written = |process: &Option<Process>| process.and_then(Process::written_bytes);
         Counters {
             cpu: self.processes.iter().map(each).collect(),
-            written: self.processes.iter().map(written).collect(),
             psi_us: host::psi_cpu_some_us(),
             steal_us: host::steal_us(),
         }
@@ -167,12 +167,6 @@ impl Watch {
             let server = &mut self.watched.servers[node];
             if is_measured {
                 server.cpu_us = Some(server.cpu_us.unwrap_or_default() + cpu_us);
-                let before = self.last.written.get(node).copied().flatten();
-                let written = now.written[node].zip(before);
-                if let Some((now, before)) = written {
-                    let written = now.saturating_sub(before);
-                    server.written_bytes = Some(server.written_bytes.unwrap_or(0) + written);
-                }
             }
             server.rss_max_bytes = server.rss_max_bytes.max(Some(rss_bytes));
             servers.push(WindowServer { node: server.node.clone(), cpu_us, rss_bytes });
@@ -195,6 +189,7 @@ impl Watch {
             threads: self.threads(),
             psi_us: host::psi_cpu_some_us(),
             civil_less_mono_us: civil_less_mono_us(),
+            disk_written_bytes: host::disk_written_bytes(),
             syncs: syncs(stage),
             load: Load::begin(&self.generators, &servers),
         }
@@ -214,6 +209,8 @@ impl Watch {
         self.watched.psi_cpu_some_pct = waited;
         self.watched.clock_step_us = Some(civil_less_mono_us() - beginning.civil_less_mono_us);
         self.watched.others_cores = beginning.load.clone().end().other_cores();
+        let written = host::disk_written_bytes().zip(beginning.disk_written_bytes);
+        self.watched.disk_written_bytes = written.map(|(now, before)| now.saturating_sub(before));
         for (server, (before, now)) in
             self.watched.servers.iter_mut().zip(beginning.syncs.iter().zip(syncs(stage)))
         {

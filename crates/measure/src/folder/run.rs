@@ -218,8 +218,6 @@ pub struct Server {
     pub cpu_us: Option<u64>,
     /// The most resident memory that was seen.
     pub rss_max_bytes: Option<u64>,
-    /// Bytes that it made the disk write.
-    pub written_bytes: Option<u64>,
     /// Syncs, as it counts them itself.
     pub syncs: Option<u64>,
 }
@@ -230,8 +228,8 @@ pub struct Server {
 pub struct Cost {
     /// CPU time in microseconds.
     pub cpu_us_per_op: Option<f64>,
-    /// Bytes written to disks.
-    pub bytes_per_op: Option<f64>,
+    /// Bytes that this host's disks were made to write, by whomever.
+    pub disk_bytes_per_op: Option<f64>,
     /// Syncs.
     pub syncs_per_op: Option<f64>,
 }

@@ -10,7 +10,7 @@ type Kind = (&'static str, fn(&CostFigures) -> Option<f64>, fn(f64) -> String);
 
 const KINDS: [Kind; 4] = [
     ("CPU, all nodes", |cost| cost.cpu_us_per_op, |us| format!("{} µs", numbers::three_digits(us))),
-    ("bytes written", |cost| cost.bytes_per_op, numbers::bytes),
+    ("bytes on disks", |cost| cost.disk_bytes_per_op, numbers::bytes),
     ("syncs", |cost| cost.syncs_per_op, numbers::three_digits),
     ("memory, most of a node", |cost| cost.rss_max_bytes.map(|bytes| bytes as f64), numbers::bytes),
 ];

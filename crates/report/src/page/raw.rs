@@ -79,14 +79,13 @@ fn servers(context: &Context<'_>) -> Markup {
                 summary { "Servers" }
                 div.scroll {
                     table {
-                        tr { th { "" } th { "Run" } th { "Node" } th.n { "CPU" } th.n { "Memory, most" } th.n { "Written" } th.n { "Syncs" } }
+                        tr { th { "" } th { "Run" } th { "Node" } th.n { "CPU" } th.n { "Memory, most" } th.n { "Syncs" } }
                         @for (arm, found) in found(context) {
                             @for server in &found.run.servers {
                                 tr {
                                     td { (chip(arm)) } td { (found.run.id) } td { (server.node) }
                                     td.n { (show(server.cpu_us, |us| numbers::latency(us as f64))) }
                                     td.n { (show(server.rss_max_bytes, |bytes| numbers::bytes(bytes as f64))) }
-                                    td.n { (show(server.written_bytes, |bytes| numbers::bytes(bytes as f64))) }
                                     td.n { (show(server.syncs, numbers::count)) }
                                 }
                             }

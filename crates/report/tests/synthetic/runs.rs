@@ -207,7 +207,6 @@ fn summary(shape: &Shape, operations: Vec<Operation>) -> Run {
         } else {
             612_000_000
         }),
-        written_bytes: Some(48_000_000),
         syncs: Some(24_000),
     };
     Run {
@@ -253,7 +252,7 @@ fn summary(shape: &Shape, operations: Vec<Operation>) -> Run {
         servers: ["n0", "n1", "n2"].map(server).to_vec(),
         cost: Cost {
             cpu_us_per_op: Some(shape.cpu_us_per_op),
-            bytes_per_op: Some(420.0),
+            disk_bytes_per_op: Some(420.0),
             syncs_per_op: None,
         },
         correctness: Correctness { checked: true, ..Correctness::default() },

@@ -1,8 +1,8 @@
 //! Runs whose figures are known, for all suites of this crate.
 
 use measure::folder::{
-    Calibration, Correctness, Failover, Found, Goal, Milestone, Operation, Run, SCHEMA, Server,
-    Time, Window, WindowOperation, WindowServer,
+    Calibration, Correctness, Cost, Failover, Found, Goal, Milestone, Operation, Run, SCHEMA,
+    Server, Time, Window, WindowOperation, WindowServer,
 };
 use measure::{Histogram, Quantiles};
 
@@ -31,9 +31,9 @@ pub(crate) fn run(day: u64, writes_ms: &[f64]) -> Found {
         servers: vec![Server {
             node: "n0".into(),
             rss_max_bytes: Some(50 << 20),
-            written_bytes: Some(ok * 300),
             ..Server::default()
         }],
+        cost: Cost { disk_bytes_per_op: Some(300.0), ..Cost::default() },
         correctness: Correctness { checked: true, ..Correctness::default() },
         failover: Some(Failover {
             what: "masters".into(),

@@ -24,7 +24,7 @@ fn block(random: &mut Random, is_candidate: bool, factor: f64) -> Block {
         ops: [("get_replica_info", Cells::of(&histogram))].into(),
         ok: REQUESTS,
         cpu_us: Some(measure::histogram::whole(240_000.0 * factor * (0.99 + 0.02 * random.unit()))),
-        written_bytes: Some(0),
+        disk_written_bytes: Some(0),
         pressure_pct: 5.0,
         steal_pct: 0.0,
     }
@@ -71,7 +71,7 @@ fn quantiles_that_blocks_are_too_short_for_are_shown_and_not_judged() {
     let tail = effect(&all, "p99.9");
     assert!(tail.reported_only && tail.low.is_some(), "{tail:?}");
     assert!(
-        !all.effects.iter().any(|effect| effect.metric == "bytes_per_op"),
+        !all.effects.iter().any(|effect| effect.metric == "disk_bytes_per_op"),
         "nothing was written"
     );
 }
