@@ -10,13 +10,13 @@
 //! | `P01 ...` | these bugs; all without |
 //! | `--seeds N` | give up after so many seeds (60) |
 //! | `--repeats R` | so many times, each with other seeds (1); the table has median and worst |
-//! | `--jobs J` | processes of one build (1) |
+//! | `--jobs J` | so many bugs at a time (1), each in a tree and a build of its own |
 //! | `--write` | puts the rows of these bugs into the table in `docs/RELIABILITY.md`; the others stay as they are |
 //! | `--check` | only whether every patch still applies, which CI asks of every change |
 //!
 //! A bug is a file of `exam/`: a head that says what it is and who is expected to find it, and a patch. Product code
 //! never holds any of it: `scratch.rs` copies the committed tree, plants, builds the simulator alone, runs seeds until
-//! an invariant fires, and takes the patch back. A seed that fails runs once more without any patch, and is left out if
+//! an invariant fires, and takes the patch back. All repetitions are of one build. A seed that fails runs once more without any patch, and is left out if
 //! it fails then, too: so a bug is never "found" by another one. Exit code 0: all that were planted were found.
 
 mod catalogue;
@@ -26,6 +26,7 @@ mod table;
 use catalogue::{Bug, Judge};
 use scratch::{Scratch, Verdict};
 use std::process::{Command, ExitCode};
+use std::sync::Mutex;
 use table::Row;
 
 const USAGE: &str =
@@ -118,48 +119,65 @@ fn check(bugs: &[Bug]) -> Result<bool, String> {
 
 fn examine(bugs: Vec<Bug>, arguments: &Arguments) -> Result<bool, String> {
     let numbers = &arguments.numbers;
-    let is_asked = |bug: &Bug| numbers.is_empty() || numbers.contains(&bug.number);
-    let bugs: Vec<Bug> = bugs.into_iter().filter(is_asked).collect();
-    let scratch = Scratch::prepare(arguments.jobs)?;
-    println!("{}: building without a bug", scratch.commit());
-    scratch.build_sound()?;
-    let ranges: Vec<u64> = (0..arguments.repeats).map(|at| at * SEEDS_APART + 1).collect();
-    let mut missed = 0;
-    for bug in &bugs {
-        let verdicts = if bug.is_planted() {
-            scratch
-                .with(bug, |scratch| judge(scratch, bug, &ranges, arguments))
-                .unwrap_or_else(|problem| vec![Verdict::NotBuilt { problem }])
-        } else {
-            Vec::new()
-        };
-        let row = Row::of(bug, &verdicts, arguments.seeds);
-        println!("{}", row.line());
-        // One at a time: a run of all takes hours, and what was found out is not to be lost with it.
-        let page = table::page()?;
-        let text = table::text(&page, &row, &scratch.commit());
-        scratch.keep(&text)?;
-        if arguments.writes {
-            table::write(&page, &text)?;
-        }
-        missed += usize::from(row.is_missed());
-    }
+    let is_asked = |bug: &&Bug| numbers.is_empty() || numbers.contains(&bug.number);
+    let bugs: Vec<&Bug> = bugs.iter().filter(is_asked).collect();
+    let list = &List { waiting: Mutex::new(bugs.iter()), page: Mutex::new(()) };
+    let missed: Result<usize, String> = std::thread::scope(|scope| {
+        let worker = |number| scope.spawn(move || list.work_off(number, arguments));
+        let workers: Vec<_> = (0..arguments.jobs).map(worker).collect();
+        let panicked = |_| Err("a worker panicked".to_owned());
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(panicked)).sum()
+    });
+    let missed = missed?;
     let planted = bugs.iter().filter(|bug| bug.is_planted()).count();
     println!("{} of {planted} planted bugs found", planted - missed);
     Ok(missed == 0)
 }
 
-fn judge(
-    scratch: &Scratch,
-    bug: &Bug,
-    ranges: &[u64],
-    arguments: &Arguments,
-) -> Result<Vec<Verdict>, String> {
+/// The bugs that nobody examines yet, and the page that takes the rows.
+struct List<'a> {
+    waiting: Mutex<std::slice::Iter<'a, &'a Bug>>,
+    page: Mutex<()>,
+}
+
+impl List<'_> {
+    /// Examines one bug after the other until none is left. Returns how many were missed.
+    fn work_off(&self, worker: u64, arguments: &Arguments) -> Result<usize, String> {
+        let scratch = Scratch::prepare(worker, arguments.jobs)?;
+        println!("{}: building without a bug", scratch.commit());
+        scratch.build_sound()?;
+        let mut missed = 0;
+        while let Some(bug) = self.next() {
+            let verdicts = if bug.is_planted() {
+                scratch
+                    .with(bug, |scratch| judge(scratch, bug, arguments))
+                    .unwrap_or_else(|problem| vec![Verdict::NotBuilt { problem }])
+            } else {
+                Vec::new()
+            };
+            let row = Row::of(bug, &verdicts, arguments.seeds);
+            println!("{}", row.line());
+            missed += usize::from(row.is_missed());
+            if arguments.writes {
+                // One at a time: a run of all takes hours, and what was found out is not to be lost with it.
+                let _page = self.page.lock();
+                table::write(&row, &scratch.commit())?;
+            }
+        }
+        Ok(missed)
+    }
+
+    fn next(&self) -> Option<&Bug> {
+        self.waiting.lock().ok()?.next().copied()
+    }
+}
+
+fn judge(scratch: &Scratch, bug: &Bug, arguments: &Arguments) -> Result<Vec<Verdict>, String> {
     match &bug.judge {
         Judge::Simulator => {
             scratch.build()?;
-            let verdicts = ranges.iter().map(|first| scratch.seeds(*first, arguments.seeds));
-            verdicts.collect()
+            let firsts = (0..arguments.repeats).map(|at| at * SEEDS_APART + 1);
+            firsts.map(|first| scratch.seeds(first, arguments.seeds)).collect()
         }
         Judge::Tests(words) => Ok(vec![scratch.tests(words)?]),
     }

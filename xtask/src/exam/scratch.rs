@@ -1,9 +1,10 @@
 //! The tree in which bugs are planted, and what is run there.
 //!
-//! `target/exam/tree` is a copy of the committed files, `target/exam/build` its warm build. Only files that changed
-//! are written again, so a bug costs the build of the crate it lies in and of those above it. Builds are
-//! incremental and our own crates lightly optimised: seeds take longer, but most bugs need few, and building is what takes
-//! time. The very first build is short if `target/exam/build` starts as a copy of a target folder that holds a `sim`.
+//! `target/exam/0/tree` is a copy of the committed files, `target/exam/0/build` its warm build; `1` and so on are those of
+//! further workers. Only files that changed are written again, so a bug costs the build of the crate it lies in and of
+//! those above it. Builds are incremental, and crates in which bugs are planted lightly optimised: seeds take longer, but
+//! most bugs need few, and building is what takes time. The very first build is short if `target/exam/0/build/sim` starts
+//! as a copy of `target/sim`.
 
 use super::CONTEXT;
 use super::catalogue::Bug;
@@ -13,8 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// What is built again for a bug, so it has to be built quickly.
-const OURS: [&str; 7] =
-    ["consensus", "controller", "journal", "protocol", "replicas", "sim", "workload"];
+const BUILT_AGAIN: [&str; 5] = ["consensus", "controller", "journal", "replicas", "sim"];
 
 /// What runs seeds, in the folder of a build.
 const SEEDS: &str = "sim/examples/seeds";
@@ -39,13 +39,14 @@ pub(super) struct Scratch {
     tree: PathBuf,
     build: PathBuf,
     commit: String,
-    jobs: u64,
+    /// Processes of one build.
+    processes: String,
 }
 
 impl Scratch {
-    /// Brings the tree to the committed state.
-    pub(super) fn prepare(jobs: u64) -> Result<Self, String> {
-        let folder = root().join("target/exam");
+    /// Brings the tree of one of so many workers to the committed state.
+    pub(super) fn prepare(worker: u64, workers: u64) -> Result<Self, String> {
+        let folder = root().join("target/exam").join(worker.to_string());
         let fresh = folder.join("fresh");
         if fresh.exists() {
             fs::remove_dir_all(&fresh).map_err(|error| error.to_string())?;
@@ -64,7 +65,9 @@ impl Scratch {
         let mut git = Command::new("git");
         let commit = succeed(git.current_dir(root()).args(["rev-parse", "--short", "HEAD"]))?;
         let commit = String::from_utf8_lossy(&commit.stdout).trim().to_owned();
-        Ok(Self { tree, build: folder.join("build"), commit, jobs })
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+        let processes = (cores / workers).max(1).to_string();
+        Ok(Self { tree, build: folder.join("build"), commit, processes })
     }
 
     pub(super) fn commit(&self) -> String {
@@ -75,14 +78,14 @@ impl Scratch {
     pub(super) fn build(&self) -> Result<(), String> {
         let mut cargo = self.cargo();
         cargo.args(["build", "--quiet", "--profile", "sim", "--package", "sim"]);
-        cargo.args(["--example", "seeds", "--jobs", &self.jobs.to_string()]);
+        cargo.args(["--example", "seeds", "--jobs", &self.processes]);
         succeed(&mut cargo).map(drop)
     }
 
     /// Runs tests: a failure of theirs finds the bug, a failure to build is an error of the exam.
     pub(super) fn tests(&self, words: &[String]) -> Result<Verdict, String> {
-        let jobs = self.jobs.to_string();
-        succeed(self.cargo().args(words).args(["--no-run", "--quiet", "--jobs", &jobs]))?;
+        let only_build = ["--no-run", "--quiet", "--jobs", &self.processes];
+        succeed(self.cargo().args(words).args(only_build))?;
         let output = self.cargo().args(words).arg("--quiet").output();
         let output = output.map_err(|error| format!("cargo: {error}"))?;
         let text = String::from_utf8_lossy(&output.stdout);
@@ -145,19 +148,15 @@ impl Scratch {
         succeed(git.args(["apply", CONTEXT]).args(more).arg(&bug.path)).map(drop)
     }
 
-    /// Leaves the table beside the build.
-    pub(super) fn keep(&self, table: &str) -> Result<(), String> {
-        let file = self.build.with_file_name("table.md");
-        fs::write(&file, table).map_err(|error| format!("{}: {error}", file.display()))
-    }
-
     fn cargo(&self) -> Command {
         let mut cargo = Command::new("cargo");
         cargo.current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.build);
         cargo.env("CARGO_PROFILE_SIM_INCREMENTAL", "true");
         // What is not ours is as in any build of the simulator, and can be taken over from one.
-        for name in OURS {
-            cargo.args(["--config", &format!("profile.sim.package.{name}.opt-level=1")]);
+        for name in BUILT_AGAIN {
+            for setting in ["opt-level=1", "debug=false"] {
+                cargo.args(["--config", &format!("profile.sim.package.{name}.{setting}")]);
+            }
         }
         cargo
     }

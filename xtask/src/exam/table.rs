@@ -53,6 +53,7 @@ impl Row {
         }
         let worst = counts.iter().max().copied().unwrap_or(0);
         let seeds = match counts.len() {
+            0 if verdicts.len() > 1 => format!("none of {} times {asked}", verdicts.len()),
             0 if bug.is_planted() => format!("none of {asked}"),
             0 => "–".to_owned(),
             1 => worst.to_string(),
@@ -87,7 +88,7 @@ pub(super) fn median(counts: &mut [u64]) -> u64 {
 }
 
 /// The table with a new row; the others are those of `page`, which were found out at other commits.
-pub(super) fn text(page: &str, row: &Row, commit: &str) -> String {
+fn text(page: &str, row: &Row, commit: &str) -> String {
     let old = page.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END));
     let mut lines: BTreeMap<String, String> = BTreeMap::new();
     for line in old.map_or("", |(old, _)| old).lines().filter(|line| line.starts_with("| P")) {
@@ -101,11 +102,12 @@ pub(super) fn text(page: &str, row: &Row, commit: &str) -> String {
     lines.insert(name.clone(), line);
     let count = |word: &str| lines.values().filter(|line| line.contains(word)).count();
     let not_planted = count("| not planted");
-    let (missed, open) = (count("**not found**"), count("| not examined yet |"));
+    let missed = count("**not found**") + count("**not built**");
+    let (open, partly) = (count("| not examined yet |"), count("; missed "));
     let planted = lines.len() - not_planted;
     let mut text = format!(
-        "{planted} of {} are planted: {} found, {missed} not found, {open} not examined yet. The last \
-         column says at which commit.\n\n\
+        "{planted} of {} are planted: {} found ({partly} of them not in every repetition), {missed} not found, {open} \
+         not examined yet. The last column says at which commit.\n\n\
          | Bug | Planted (source) | Expected | Found by | Seeds (of several repetitions: median / worst) | Commit |\n\
          |---|---|---|---|---|---|\n",
         lines.len(),
@@ -118,16 +120,13 @@ pub(super) fn text(page: &str, row: &Row, commit: &str) -> String {
     text
 }
 
-/// The page with the table.
-pub(super) fn page() -> Result<String, String> {
+/// Puts a row into the table that stands between the marks of the page.
+pub(super) fn write(row: &Row, commit: &str) -> Result<(), String> {
     let path = root().join(PAGE);
-    fs::read_to_string(&path).map_err(|error| format!("{PAGE}: {error}"))
-}
-
-/// Puts the table between the marks of the page.
-pub(super) fn write(page: &str, table: &str) -> Result<(), String> {
-    let page = replaced(page, table).ok_or(format!("{PAGE} lacks the marks of the exam"))?;
-    fs::write(root().join(PAGE), page).map_err(|error| format!("{PAGE}: {error}"))
+    let page = fs::read_to_string(&path).map_err(|error| format!("{PAGE}: {error}"))?;
+    let table = text(&page, row, commit);
+    let page = replaced(&page, &table).ok_or(format!("{PAGE} lacks the marks of the exam"))?;
+    fs::write(&path, page).map_err(|error| format!("{PAGE}: {error}"))
 }
 
 fn replaced(page: &str, table: &str) -> Option<String> {
@@ -155,7 +154,9 @@ mod tests {
         };
         let table = text(&page, &row, "new");
         assert!(
-            table.starts_with("2 of 2 are planted: 1 found, 1 not found, 0 not examined"),
+            table.starts_with(
+                "2 of 2 are planted: 1 found (0 of them not in every repetition), 1 not"
+            ),
             "{table}"
         );
         assert!(table.contains("\n| P01 | a | R1 | R1 | 3 | old |\n"), "{table}");
