@@ -113,8 +113,9 @@ pub(super) fn plan(seed: u64, preset: Preset) -> Plan {
         faults: Vec::new(),
         has_doubles: false,
     };
-    plan.faults =
-        Storm { random, nodes, brokers: sets * replicas, replicas, until: safety_ms }.draw(classes);
+    let has_leases = plan.read_mode == ReadMode::Lease;
+    let (brokers, until) = (sets * replicas, safety_ms);
+    plan.faults = Storm { random, nodes, brokers, replicas, until, has_leases }.draw(classes);
     plan.has_doubles = plan.faults.iter().any(|it| matches!(it.kind, Kind::BrokerDoubles(_)));
     plan
 }
@@ -191,6 +192,7 @@ struct Storm<'a> {
     /// Brokers of one set, which stand next to each other.
     replicas: usize,
     until: u64,
+    has_leases: bool,
 }
 
 impl Storm<'_> {
@@ -237,6 +239,14 @@ impl Storm<'_> {
         }
         if classes.damage {
             faults.extend(self.damage());
+        }
+        if self.has_leases && (classes.crashes || classes.partitions) {
+            for _ in 0..self.random.below(4) {
+                let at_ms = self.random.below(self.until);
+                let ends =
+                    if self.random.chance(500) { self.hand_over() } else { self.lonely_leader() };
+                faults.extend(ends.into_iter().map(|it| Fault { at_ms: at_ms + it.at_ms, ..it }));
+            }
         }
         if classes.tides {
             faults.retain(|fault| fault.at_ms % TIDE_MS.1 < TIDE_MS.0);
@@ -303,6 +313,22 @@ impl Storm<'_> {
         let deaf = self.lasting(200, 5_000, Kind::Partition(Shape::DeafTo(Who::Leader)));
         let on = Some((Moment::HandedOver, self.random.magnitude(1, 1_000)));
         vec![Fault { on, ..deaf }, stop]
+    }
+
+    /// A leader loses one follower after the other, and the last one that it hears is started anew at that moment: who
+    /// votes now may have forgotten that a lease rests on its word.
+    fn lonely_leader(&mut self) -> Vec<Fault> {
+        let last = Who::Follower(self.random.index(self.nodes));
+        let cut = Fault {
+            at_ms: 0,
+            for_ms: self.random.between(4_000, 8_000),
+            kind: Kind::Partition(Shape::Bridge(last)),
+            on: None,
+        };
+        let at_ms = cut.for_ms - self.random.below(2_000);
+        let crash = self.lasting(50, 500, Kind::Crash(last, false));
+        let alone = self.lasting(500, 5_000, Kind::Partition(Shape::LeaderFromFollowers));
+        vec![cut, Fault { at_ms, ..crash }, Fault { at_ms, ..alone }]
     }
 
     /// A follower is away for long, and something happens as soon as it is offered a snapshot: to the leader's
