@@ -3,6 +3,7 @@
 //! ```text
 //! cargo xtask exam [P01 ...] [--seeds N] [--repeats R] [--jobs J] [--write]
 //! cargo xtask exam --check
+//! cargo xtask exam --on processes ...      on real processes: `processes.rs`
 //! ```
 //!
 //! | Word | Means |
@@ -20,6 +21,7 @@
 //! it fails then, too: so a bug is never "found" by another one. Exit code 0: all that were planted were found.
 
 mod catalogue;
+mod processes;
 mod scratch;
 mod table;
 
@@ -81,10 +83,16 @@ impl Arguments {
 }
 
 pub(crate) fn run(words: impl Iterator<Item = String>) -> ExitCode {
-    let arguments = match Arguments::parse(words) {
+    let words: Vec<String> = words.collect();
+    if let [on, processes, rest @ ..] = words.as_slice()
+        && (on.as_str(), processes.as_str()) == ("--on", "processes")
+    {
+        return processes::run(rest);
+    }
+    let arguments = match Arguments::parse(words.into_iter()) {
         Ok(arguments) => arguments,
         Err(problem) => {
-            eprintln!("{problem}\n{USAGE}");
+            eprintln!("{problem}\n{USAGE}\n{}", processes::USAGE);
             return ExitCode::from(64);
         }
     };
@@ -143,7 +151,7 @@ struct List<'a> {
 impl List<'_> {
     /// Examines one bug after the other until none is left. Returns how many were missed.
     fn work_off(&self, worker: u64, arguments: &Arguments) -> Result<usize, String> {
-        let scratch = Scratch::prepare(worker, arguments.jobs)?;
+        let scratch = Scratch::prepare(&format!("target/exam/{worker}"), arguments.jobs)?;
         println!("{}: building without a bug", scratch.commit());
         scratch.build_sound()?;
         let mut missed = 0;

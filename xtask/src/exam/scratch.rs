@@ -44,9 +44,9 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Brings the tree of one of so many workers to the committed state.
-    pub(super) fn prepare(worker: u64, workers: u64) -> Result<Self, String> {
-        let folder = root().join("target/exam").join(worker.to_string());
+    /// Brings the tree in `folder` of the workspace, which is that of one of so many workers, to the committed state.
+    pub(super) fn prepare(folder: &str, workers: u64) -> Result<Self, String> {
+        let folder = root().join(folder);
         let fresh = folder.join("fresh");
         if fresh.exists() {
             fs::remove_dir_all(&fresh).map_err(|error| error.to_string())?;
@@ -80,6 +80,22 @@ impl Scratch {
         cargo.args(["build", "--quiet", "--profile", "sim", "--package", "sim"]);
         cargo.args(["--example", "seeds", "--jobs", &self.processes]);
         succeed(&mut cargo).map(drop)
+    }
+
+    /// Builds the whole program as the tree is now, quickly built rather than fast.
+    pub(super) fn program(&self) -> Result<PathBuf, String> {
+        let mut cargo = Command::new("cargo");
+        cargo.current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.build);
+        cargo.args(["build", "--quiet", "--locked", "--package", "pitchover"]);
+        succeed(cargo.args(["--jobs", &self.processes]))?;
+        Ok(self.build.join("debug").join("pitchover"))
+    }
+
+    /// Keeps a program without a bug beside the builds with one.
+    pub(super) fn keep_program(&self, program: &Path) -> Result<PathBuf, String> {
+        let sound = self.build.with_file_name("pitchover-sound");
+        fs::copy(program, &sound).map_err(|error| format!("{}: {error}", sound.display()))?;
+        Ok(sound)
     }
 
     /// Runs tests: a failure of theirs finds the bug, a failure to build is an error of the exam.
@@ -179,7 +195,7 @@ fn run(program: &Path, first: u64, count: u64) -> Result<Option<(u64, String)>, 
     }
 }
 
-fn succeed(command: &mut Command) -> Result<Output, String> {
+pub(super) fn succeed(command: &mut Command) -> Result<Output, String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|error| format!("{name}: {error}"))?;
     if output.status.success() {

@@ -122,17 +122,22 @@ fn text(page: &str, row: &Row, commit: &str) -> String {
 
 /// Puts a row into the table that stands between the marks of the page.
 pub(super) fn write(row: &Row, commit: &str) -> Result<(), String> {
+    put((BEGIN, END), |page| text(page, row, commit))
+}
+
+/// Puts what `table` makes of the page between two marks of it.
+pub(super) fn put(marks: (&str, &str), table: impl Fn(&str) -> String) -> Result<(), String> {
     let path = root().join(PAGE);
     let page = fs::read_to_string(&path).map_err(|error| format!("{PAGE}: {error}"))?;
-    let table = text(&page, row, commit);
-    let page = replaced(&page, &table).ok_or(format!("{PAGE} lacks the marks of the exam"))?;
+    let page = replaced(&page, marks, &table(&page));
+    let page = page.ok_or(format!("{PAGE} lacks `{}`", marks.0))?;
     fs::write(&path, page).map_err(|error| format!("{PAGE}: {error}"))
 }
 
-fn replaced(page: &str, table: &str) -> Option<String> {
-    let (before, rest) = page.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))
+fn replaced(page: &str, (begin, end): (&str, &str), table: &str) -> Option<String> {
+    let (before, rest) = page.split_once(begin)?;
+    let (_, after) = rest.split_once(end)?;
+    Some(format!("{before}{begin}\n\n{table}\n{end}{after}"))
 }
 
 #[cfg(test)]
@@ -169,9 +174,9 @@ mod tests {
     #[test]
     fn only_what_stands_between_the_marks_is_replaced() {
         let page = format!("head\n{BEGIN}\nold\n{END}\ntail\n");
-        let once = replaced(&page, "new\n").unwrap();
+        let once = replaced(&page, (BEGIN, END), "new\n").unwrap();
         assert_eq!(once, format!("head\n{BEGIN}\n\nnew\n\n{END}\ntail\n"));
-        assert_eq!(replaced(&once, "new\n").unwrap(), once);
-        assert_eq!(replaced("head\n", "new\n"), None);
+        assert_eq!(replaced(&once, (BEGIN, END), "new\n").unwrap(), once);
+        assert_eq!(replaced("head\n", (BEGIN, END), "new\n"), None);
     }
 }

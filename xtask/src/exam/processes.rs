@@ -1,0 +1,357 @@
+//! `cargo xtask exam --on processes`: the same planted bugs in the real program, under `pitchover chaos run`.
+//!
+//! ```text
+//! cargo xtask exam --on processes [P01 ...] [--seconds N] [--seed N] [--write]
+//! ```
+//!
+//! | Word | Means |
+//! |---|---|
+//! | `P01 ...` | these bugs; all that are planted without |
+//! | `--seconds N` | faults are injected for so long (75) |
+//! | `--seed N` | draws whom they hit and when (1) |
+//! | `--write` | puts the rows of these bugs into their own table in `docs/RELIABILITY.md` |
+//!
+//! Needs root and what `pitchover chaos probe` asks for. The sound program is the harness and breaks the one with the
+//! bug (`--program`). A bug counts as found only under faults and a seed that the sound program itself passed: so
+//! nothing is found that is there without the bug. Exit code 0: all that were asked were found.
+
+use super::catalogue::{self, Bug};
+use super::scratch::{Scratch, succeed};
+use super::table;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+pub(super) const USAGE: &str =
+    "usage: cargo xtask exam --on processes [P01 ...] [--seconds N] [--seed N] [--write]";
+
+/// Where the scratch copy, its build and the folders of the runs are.
+const FOLDER: &str = "target/exam-processes";
+
+/// As if so many worked: a build takes its part of the processors, and leaves the rest to others.
+const WORKERS: u64 = 2;
+
+const BEGIN: &str =
+    "<!-- exam on processes: written by `cargo xtask exam --on processes --write` -->";
+const END: &str = "<!-- end of the exam on processes -->";
+
+/// What comes of a bug in the core: who leads, who follows, what is answered.
+const CORE: &str = "leader-kill,kill-all,crash-loop,leader-suspend,leader-partition,one-way-out,flapping,\
+                    leader-from-followers,master-kill,master-from-leader,master-cut";
+
+/// What comes of a bug in what is durable. What this machine cannot inject is skipped by the run itself.
+const DURABLE: &str = "kill-all,major-kill,power-loss-all,power-loss,torn-writes,sync-error,bit-flips,cut-tail,\
+                       disk-full";
+
+/// The bugs of writing, syncing and recovering.
+const OF_DURABLE: [u32; 11] = [1, 2, 3, 4, 10, 21, 22, 23, 24, 73, 74];
+
+/// How kinds of violations are called in the table, in the order of `judge::KINDS` of the crate `chaos`.
+const KINDS: [&str; 5] = [
+    "answers that no order explains",
+    "two masters in one epoch",
+    "acknowledged changes lost",
+    "healthy masters replaced",
+    "accidents",
+];
+
+/// How a violation ends that only says that nobody answered.
+const SILENCE: &str = "had no answer at the end";
+
+/// Most characters of a violation in the table.
+const SHOWN_MAX: usize = 110;
+
+#[derive(Debug, PartialEq, Eq)]
+struct Arguments {
+    numbers: Vec<u32>,
+    seconds: u64,
+    seed: u64,
+    writes: bool,
+}
+
+/// What a run said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Said {
+    Passed,
+    /// What did not hold, in words.
+    Found(String),
+    /// Nobody knows what was tested.
+    Nothing(String),
+}
+
+pub(super) fn run(words: &[String]) -> ExitCode {
+    let arguments = match Arguments::parse(words) {
+        Ok(arguments) => arguments,
+        Err(problem) => {
+            eprintln!("{problem}\n{USAGE}");
+            return ExitCode::from(64);
+        }
+    };
+    match catalogue::read().and_then(|bugs| examine(&bugs, &arguments)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(problem) => {
+            eprintln!("exam: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Arguments {
+    fn parse(words: &[String]) -> Result<Self, String> {
+        let mut arguments = Self { numbers: Vec::new(), seconds: 75, seed: 1, writes: false };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let mut number = || {
+                let value = words.next().and_then(|value| value.parse::<u64>().ok());
+                value.filter(|value| *value > 0).ok_or(format!("{word} needs a number"))
+            };
+            match word.as_str() {
+                "--seconds" => arguments.seconds = number()?,
+                "--seed" => arguments.seed = number()?,
+                "--write" => arguments.writes = true,
+                other => {
+                    let bug = other.strip_prefix('P').and_then(|digits| digits.parse().ok());
+                    arguments.numbers.push(bug.ok_or(format!("`{other}` is not known"))?);
+                }
+            }
+        }
+        Ok(arguments)
+    }
+}
+
+fn examine(bugs: &[Bug], arguments: &Arguments) -> Result<bool, String> {
+    let numbers = &arguments.numbers;
+    let unknown = numbers.iter().find(|number| !bugs.iter().any(|bug| bug.number == **number));
+    if let Some(number) = unknown {
+        return Err(format!("there is no P{number:02} in the folder `exam`"));
+    }
+    let is_asked = |bug: &&Bug| numbers.is_empty() || numbers.contains(&bug.number);
+    let asked: Vec<&Bug> = bugs.iter().filter(is_asked).filter(|bug| bug.is_planted()).collect();
+    let scratch = Scratch::prepare(FOLDER, WORKERS)?;
+    println!("{}: building without a bug", scratch.commit());
+    let sound = scratch.keep_program(&scratch.program()?)?;
+    succeed(Command::new(&sound).args(["chaos", "probe"]))?;
+    let mut stage = Stage { arguments, sound, sound_said: BTreeMap::new() };
+    let mut found = 0;
+    for bug in &asked {
+        let faults = faults_for(bug.number);
+        let said = scratch.with(bug, |scratch| {
+            let program = scratch.program()?;
+            stage.judge(&program, faults, &bug.name())
+        });
+        let (said, injected) = said.unwrap_or_else(|problem| {
+            let error = problem.lines().find(|line| line.contains("error")).unwrap_or(&problem);
+            (Said::Nothing(format!("not built: {}", error.trim())), Vec::new())
+        });
+        let line = row(bug, &said, &injected, arguments, &scratch.commit());
+        println!("{line}");
+        if arguments.writes {
+            table::put((BEGIN, END), |page| text(page, &line, bugs))?;
+        }
+        found += usize::from(matches!(said, Said::Found(_)));
+    }
+    println!("{found} of {} planted bugs found on real processes", asked.len());
+    Ok(found == asked.len())
+}
+
+fn faults_for(bug: u32) -> &'static str {
+    if OF_DURABLE.contains(&bug) { DURABLE } else { CORE }
+}
+
+struct Stage<'a> {
+    arguments: &'a Arguments,
+    sound: PathBuf,
+    /// What the sound program made of each list of faults.
+    sound_said: BTreeMap<&'static str, Said>,
+}
+
+impl Stage<'_> {
+    /// Breaks `program`; and, once for each list of faults, the sound one.
+    fn judge(
+        &mut self,
+        program: &Path,
+        faults: &'static str,
+        name: &str,
+    ) -> Result<(Said, Vec<String>), String> {
+        if !self.sound_said.contains_key(faults) {
+            let folder = if faults == CORE { "sound-core" } else { "sound-durable" };
+            let (said, _) = self.chaos(&self.sound, faults, folder)?;
+            println!("without a bug: {said:?}");
+            self.sound_said.insert(faults, said);
+        }
+        let sound_failed = self.sound_said.get(faults).is_some_and(|said| *said != Said::Passed);
+        let (said, injected) = self.chaos(program, faults, name)?;
+        if sound_failed && said != Said::Passed {
+            let text = "the program without the bug does not pass these faults either";
+            return Ok((Said::Nothing(text.to_owned()), injected));
+        }
+        Ok((said, injected))
+    }
+
+    /// One run; its folder stays until the next of this name.
+    fn chaos(
+        &self,
+        program: &Path,
+        faults: &str,
+        name: &str,
+    ) -> Result<(Said, Vec<String>), String> {
+        let folder = crate::tree::root().join(FOLDER).join("runs").join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).map_err(|it| format!("{}: {it}", folder.display()))?;
+        }
+        fs::create_dir_all(&folder).map_err(|it| format!("{}: {it}", folder.display()))?;
+        let Arguments { seconds, seed, .. } = self.arguments;
+        let mut command = Command::new(&self.sound);
+        command.args(["chaos", "run", "--faults", faults, "--for", &format!("{seconds}s")]);
+        command.args(["--seed", &seed.to_string(), "--out"]).arg(&folder);
+        command.arg("--program").arg(program);
+        let output = command.output().map_err(|error| format!("chaos: {error}"))?;
+        let printed = String::from_utf8_lossy(&output.stdout);
+        fs::write(folder.join("output.txt"), printed.as_bytes())
+            .map_err(|it| format!("{}: {it}", folder.display()))?;
+        let verdict = fs::read_to_string(folder.join("verdict.json")).ok();
+        let Some(verdict) = verdict.and_then(|text| serde_json::from_str(&text).ok()) else {
+            let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            // The sound program starts under the same faults, so this is the bug.
+            return Ok((Said::Found(shortened(&why)), Vec::new()));
+        };
+        Ok((said(&verdict), injected(&verdict)))
+    }
+}
+
+/// What a verdict comes to.
+fn said(verdict: &Value) -> Said {
+    let counts = verdict["counts"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let kinds = counts.iter().zip(KINDS).filter_map(|(count, kind)| {
+        let count = count.as_u64().filter(|count| *count > 0)?;
+        Some(format!("{kind} ({count})"))
+    });
+    let kinds: Vec<String> = kinds.collect();
+    let first = |list: &str| shortened(verdict[list][0].as_str().unwrap_or_default());
+    let violations = verdict["violations"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_silence = |text: &Value| text.as_str().is_some_and(|text| text.ends_with(SILENCE));
+    match verdict["verdict"].as_str() {
+        Some("PASSED") => Said::Passed,
+        // A machine that is too busy does that, too.
+        Some("FAILED") if violations.iter().all(is_silence) => Said::Nothing(first("violations")),
+        Some("FAILED") => Said::Found(format!("{}: {}", kinds.join(", "), first("violations"))),
+        _ => Said::Nothing(first("doubts")),
+    }
+}
+
+/// Names of the faults that were in force, each once.
+fn injected(verdict: &Value) -> Vec<String> {
+    let events = verdict["events"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut names: Vec<String> =
+        events.iter().filter_map(|event| event["fault"].as_str().map(str::to_owned)).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// One line, not too long, without what would end a cell of the table.
+fn shortened(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default().replace('|', "/");
+    match line.char_indices().nth(SHOWN_MAX) {
+        Some((at, _)) => format!("{} …", line.get(..at).unwrap_or_default().trim_end()),
+        None => line,
+    }
+}
+
+fn row(bug: &Bug, said: &Said, injected: &[String], arguments: &Arguments, commit: &str) -> String {
+    let found = match said {
+        Said::Found(what) => what.clone(),
+        Said::Passed => "**not found**".to_owned(),
+        Said::Nothing(why) => format!("**no result**: {why}"),
+    };
+    let faults = injected.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let Arguments { seconds, seed, .. } = arguments;
+    format!("| {} | {found} | {faults} | {seconds} s, seed {seed} | {commit} |", bug.name())
+}
+
+/// The table with a new row; the others are those of `page`. What was not asked is named below it.
+fn text(page: &str, line: &str, bugs: &[Bug]) -> String {
+    let old = page.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END));
+    let old = old.map_or("", |(old, _)| old).lines().filter(|line| line.starts_with("| P"));
+    let name = |line: &str| line.split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut lines: BTreeMap<String, String> =
+        old.map(|line| (name(line), line.to_owned())).collect();
+    lines.insert(name(line), line.to_owned());
+    let count = |word: &str| lines.values().filter(|line| line.contains(word)).count();
+    let (missed, open) = (count("| **not found**"), count("| **no result**"));
+    let found = lines.len() - missed - open;
+    let unasked = bugs.iter().filter(|bug| bug.is_planted() && !lines.contains_key(&bug.name()));
+    let unasked: Vec<String> = unasked.map(Bug::name).collect();
+    let mut text = format!(
+        "{} asked: {found} found, {missed} not found, {open} without a result.\n\n\
+         | Bug | Found by | Faults in force | Run | Commit |\n|---|---|---|---|---|\n",
+        lines.len()
+    );
+    for line in lines.values() {
+        text.push_str(line);
+        text.push('\n');
+    }
+    if !unasked.is_empty() {
+        text.push_str(&format!("\nNot asked on real processes: {}.\n", unasked.join(", ")));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arguments, BEGIN, END, SHOWN_MAX, Said, injected, said, shortened, text};
+    use crate::exam::catalogue;
+    use serde_json::json;
+
+    #[test]
+    fn words_are_understood_or_refused() {
+        let parse = |line: &str| {
+            let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            Arguments::parse(&words)
+        };
+        let arguments = parse("P07 --seconds 9 P31 --seed 3 --write").unwrap();
+        let expected = Arguments { numbers: vec![7, 31], seconds: 9, seed: 3, writes: true };
+        assert_eq!(arguments, expected);
+        for wrong in ["--seconds", "--seed 0", "Q1", "--seeds 3"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_verdict_is_told_in_words() {
+        let passed = json!({ "verdict": "PASSED", "counts": [0, 0, 0, 0, 0] });
+        assert_eq!(said(&passed), Said::Passed);
+        let failed = json!({
+            "verdict": "FAILED", "counts": [2, 0, 1, 0, 0], "violations": ["set a | b\nmore"],
+            "events": [{ "fault": "kill-all" }, { "fault": "kill-all" }],
+        });
+        let words = "answers that no order explains (2), acknowledged changes lost (1): set a / b";
+        assert_eq!(said(&failed), Said::Found(words.to_owned()));
+        assert_eq!(injected(&failed), ["kill-all"]);
+        let silent = "3 questions about broker sets had no answer at the end";
+        let silence = json!({ "verdict": "FAILED", "counts": [0, 0, 1], "violations": [silent] });
+        assert_eq!(said(&silence), Said::Nothing(silent.to_owned()));
+        let invalid = json!({ "verdict": "INVALID", "counts": [0], "doubts": ["n0 did not end"] });
+        assert_eq!(said(&invalid), Said::Nothing("n0 did not end".to_owned()));
+    }
+
+    #[test]
+    fn long_words_are_cut_between_characters() {
+        let cut = shortened(&"ä".repeat(SHOWN_MAX + 5));
+        assert_eq!(cut.chars().count(), SHOWN_MAX + 2, "{cut}");
+    }
+
+    #[test]
+    fn rows_that_were_not_asked_for_stay_and_the_rest_is_named() {
+        let bugs = catalogue::read().expect("the folder `exam` lies at the root");
+        let page = format!("{BEGIN}\n\n| P01 | two masters | `x` | 75 s, seed 1 | old |\n{END}");
+        let table = text(&page, "| P04 | **not found** | `y` | 75 s, seed 1 | new |", &bugs);
+        assert!(table.starts_with("2 asked: 1 found, 1 not found, 0 without"), "{table}");
+        assert!(table.contains("\n| P01 | two masters | `x` | 75 s, seed 1 | old |\n"), "{table}");
+        let last = table.lines().last().unwrap_or_default();
+        assert!(last.contains("P02, P03, P05") && !last.contains("P13"), "{last}");
+    }
+}
