@@ -38,16 +38,17 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 const USAGE: &str = "\
-usage: cargo xtask interop [--quick] [--target pitchover|java] [--round NAME] [--pitchover FILE]
+usage: cargo xtask interop [--quick] [--target pitchover|java] [--round NAME] [--pitchover FILE] | --fetch
 
   --quick            5.5.0 with JSON headers only
   --target java      Java controllers instead of ours: checks the suite itself
   --round NAME       one round: 5.5.0-json, 5.5.0-rocketmq, 5.1.4-json, 5.1.4-rocketmq, liveness, spread
   --pitchover FILE   the program under test (default: built with cargo, release profile)
+  --fetch            only fetch 5.5.0 and build the drivers, for `pitchover chaos run --brokers java`
 
 Needs a JDK and Maven. Logs stay under target/interop/.";
 
-/// A wrong command line, and a machine without Java or Maven (`sysexits.h`).
+/// A wrong command line, and a machine without Java, Maven or room on its disk (`sysexits.h`).
 const EXIT_USAGE: u8 = 64;
 const EXIT_UNAVAILABLE: u8 = 69;
 
@@ -113,6 +114,7 @@ struct Options {
     target: Target,
     rounds: Vec<Round>,
     pitchover: Option<PathBuf>,
+    fetches_only: bool,
 }
 
 /// Runs the suite; the last line printed is `N passed, N failed`.
@@ -130,12 +132,33 @@ pub(crate) fn run(words: impl Iterator<Item = String>) -> ExitCode {
         eprintln!("{failure}");
         return ExitCode::from(EXIT_UNAVAILABLE);
     }
+    if options.fetches_only {
+        return fetch(root, &folder);
+    }
+    if let Err(failure) = maven::check_disk(&folder) {
+        eprintln!("{failure}");
+        return ExitCode::from(EXIT_UNAVAILABLE);
+    }
     let mut report = Report::new();
     let played = play_all(root, &folder, &options, &mut report);
     if played.is_err() {
         println!("\nlogs: {}", folder.display());
     }
     report.close()
+}
+
+/// Leaves jars and drivers of the newest version that is played.
+fn fetch(root: &Path, folder: &Path) -> ExitCode {
+    match maven::class_path(root, ROUNDS[0].version, folder) {
+        Ok(class_path) => {
+            println!("{class_path}");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::from(EXIT_UNAVAILABLE)
+        }
+    }
 }
 
 fn play_all(
@@ -261,11 +284,16 @@ pub(crate) fn absolute(path: impl AsRef<Path>) -> Result<PathBuf, String> {
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options =
-        Options { target: Target::Pitchover, rounds: ROUNDS.to_vec(), pitchover: None };
+    let mut options = Options {
+        target: Target::Pitchover,
+        rounds: ROUNDS.to_vec(),
+        pitchover: None,
+        fetches_only: false,
+    };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
         match word.as_str() {
+            "--fetch" => options.fetches_only = true,
             "--quick" => options.rounds.retain(|round| round.is_quick),
             "--target" => {
                 options.target = match value()?.as_str() {
@@ -311,6 +339,7 @@ mod tests {
     fn targets_are_chosen() {
         assert_eq!(check("").expect("it is right").target, Target::Pitchover);
         assert_eq!(check("--target java --quick").expect("it is right").target, Target::Java);
+        assert!(check("--fetch").expect("it is right").fetches_only);
     }
 
     #[test]

@@ -85,6 +85,13 @@ fn one(word: &str, nodes: usize) -> Result<Fault, UnknownFault> {
     Ok(Fault { name: word.to_owned(), entries, fixed })
 }
 
+impl Fault {
+    /// Whether a part of it makes sense only where brokers are processes that store messages.
+    pub(crate) fn needs_java_brokers(&self) -> bool {
+        self.entries.iter().any(|entry| entry.kind.needs_java_brokers())
+    }
+}
+
 /// Why a fault cannot be injected here, if it cannot.
 #[must_use]
 pub fn skipped(fault: &Fault, findings: &[Finding], nodes: usize) -> Option<String> {

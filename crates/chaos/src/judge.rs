@@ -6,6 +6,7 @@
 //! | can the answers be put in one order? | the two judges of `workload` | FAILED |
 //! | is a change lost that was acknowledged? | what every controller says of every set at the end | FAILED |
 //! | two masters in one epoch? | all answers and notices | FAILED |
+//! | is an acknowledged message lost, with Java brokers? two masters by their own words? | `brokers/messages.rs` | FAILED |
 //! | was a healthy master replaced? | masters first seen, and what the faults touched | FAILED |
 //! | do all hold the same state, did all heal, did none end by itself? | the observer | FAILED |
 //! | how long did it take? | [`crate::recovery`] | reported only |
@@ -16,6 +17,7 @@
 
 use crate::actors::broker::HEARTBEAT_TIMEOUT;
 use crate::actors::recorder::{Recorder, Records};
+use crate::brokers::messages::Judged;
 use crate::clock::{MILLISECOND, SECOND};
 use crate::recovery::{self, Row};
 use crate::run::{Course, Options};
@@ -67,9 +69,26 @@ pub struct Verdict {
     pub undecided: usize,
     /// How long each fault took to be overcome.
     pub recovery: Vec<Row>,
+    /// With Java brokers: what became of the messages.
+    pub(crate) messages: Option<Judged>,
 }
 
 impl Verdict {
+    /// With Java brokers, what became of the messages, a line for each thing that is told.
+    #[must_use]
+    pub fn messages(&self) -> Vec<String> {
+        let Some(all) = &self.messages else { return Vec::new() };
+        let mut lines = vec![all.sum()];
+        lines.extend(all.notes.iter().map(|note| format!("NOTE {note}")));
+        lines
+    }
+
+    /// With Java brokers, how long each fault was felt by the producer.
+    #[must_use]
+    pub fn messages_recovery(&self) -> Option<&[Row]> {
+        self.messages.as_ref().map(|all| all.recovery.as_slice())
+    }
+
     /// One word.
     #[must_use]
     pub const fn word(&self) -> &'static str {
@@ -86,10 +105,12 @@ pub(crate) fn judge(options: &Options, course: &Course, recorder: &Recorder) -> 
     let records = recorder.lock();
     let judgement = workload::check::judge(&records.history, Limit::default());
     let order = judgement.violations.iter().map(|found| found.explain(&records.history));
+    let messages = course.messages.as_ref().map(|all| all.judge(course, &records.masterships));
+    let of_messages = |list: fn(&Judged) -> &[String]| messages.as_ref().map_or(&[][..], list);
     let kinds: [Vec<String>; 5] = [
         order.collect(),
-        records.split.clone(),
-        lost(&records.history, &course.finals),
+        [records.split.as_slice(), of_messages(|all| &all.split)].concat(),
+        [lost(&records.history, &course.finals).as_slice(), of_messages(|all| &all.lost)].concat(),
         needless(course, &records),
         course.accidents.clone(),
     ];
@@ -118,7 +139,7 @@ pub(crate) fn judge(options: &Options, course: &Course, recorder: &Recorder) -> 
     let recovery = recovery::rows(course, &records.samples);
     let operations = count(&records.history);
     let undecided = judgement.undecided.len();
-    Verdict { outcome, violations, counts, doubts, operations, undecided, recovery }
+    Verdict { outcome, violations, counts, doubts, operations, undecided, recovery, messages }
 }
 
 fn count(history: &History) -> [usize; 3] {
@@ -227,13 +248,9 @@ pub(crate) fn to_json(verdict: &Verdict, options: &Options, course: &Course) -> 
             "evidence": event.evidence, "doubts": event.doubts,
         })
     });
-    let rows = verdict.recovery.iter().map(|row| {
-        json!({
-            "fault": row.fault, "samples": row.outages_ms.len(), "dropped": row.dropped,
-            "outagesMs": row.outages_ms, "healedMs": row.healed_ms,
-        })
-    });
+    let rows = verdict.recovery.iter().map(Row::to_json);
     let skipped = course.skipped.iter().map(|(name, why)| json!({ "fault": name, "why": why }));
+    let messages = verdict.messages.as_ref().map(Judged::to_json);
     let [ok, refused, unknown] = verdict.operations;
     json!({
         "verdict": verdict.word(), "target": options.target.kind.name(), "label": options.target.label(),
@@ -242,7 +259,7 @@ pub(crate) fn to_json(verdict: &Verdict, options: &Options, course: &Course) -> 
         "operations": { "ok": ok, "refused": refused, "unknown": unknown }, "undecided": verdict.undecided,
         "packets": course.traffic.delivered, "packetsOverflowed": course.traffic.overflowed,
         "packetsUntaken": course.traffic.untaken, "hostStalls": course.stalls.len(),
-        "stateHashes": course.hashes, "recovery": rows.collect::<Vec<_>>(),
+        "stateHashes": course.hashes, "messages": messages, "recovery": rows.collect::<Vec<_>>(),
         "skipped": skipped.collect::<Vec<_>>(), "events": events.collect::<Vec<_>>(),
     })
 }

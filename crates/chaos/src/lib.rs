@@ -19,6 +19,7 @@
 //! | [`ground`] | namespaces, processes, cgroups, probes, leftovers |
 //! | `actors` | brokers, clients, observer; the recorder |
 //! | `stand` | one cluster under test |
+//! | [`brokers`] | Java brokers, producer and consumer instead of the actors that are brokers |
 //! | [`judge`], [`recovery`] | the verdict; how long faults were felt |
 //! | [`target`] | which controllers are under test: ours, or upstream's |
 //! | `report`, [`compare`] | the page of a run; runs of several targets side by side |
@@ -28,6 +29,7 @@
 #![deny(unsafe_code)]
 
 mod actors;
+pub mod brokers;
 pub mod clock;
 pub mod compare;
 pub mod draw;

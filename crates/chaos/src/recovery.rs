@@ -10,6 +10,7 @@
 use crate::actors::recorder::{Result as Ended, Sample};
 use crate::clock::MILLISECOND;
 use crate::run::{Course, Event};
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What one kind of fault cost, over all its injections.
@@ -26,6 +27,14 @@ pub struct Row {
 }
 
 impl Row {
+    /// For machines.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "fault": self.fault, "samples": self.outages_ms.len(), "dropped": self.dropped,
+            "outagesMs": self.outages_ms, "healedMs": self.healed_ms,
+        })
+    }
+
     /// The value that `per_cent` of the sorted `values` do not exceed; 0 if there are none.
     #[must_use]
     pub fn percentile(values: &[u64], per_cent: usize) -> u64 {

@@ -2,6 +2,7 @@
 //! from elsewhere, drawn with `report::draw` as all pages of the project.
 
 mod lanes;
+mod messages;
 
 use crate::actors::recorder::{Recorder, Records};
 use crate::clock::{MILLISECOND, SECOND};
@@ -12,6 +13,10 @@ use maud::{Markup, html};
 use report::draw::{numbers, page};
 use std::fs;
 use std::io;
+
+/// What the columns of [`recovery`] mean.
+const FELT: &str = "Outage: the longest time in which some writer had no success, from the confirmed injection. \
+                    Healed: from healing until every writer had succeeded again. Milliseconds.";
 
 /// Lines of one list that the page shows.
 const LINES_MAX: usize = 50;
@@ -52,7 +57,13 @@ fn draw(
             }
         }
         (lanes::draw(options, course, records))
-        (recovery(&verdict.recovery))
+        @if let Some(all) = &verdict.messages { (messages::draw(course, all)) }
+        (page::section(
+            "recovery",
+            "How long faults were felt",
+            &format!("Controllers' clients. {FELT}"),
+            &recovery(&verdict.recovery),
+        ))
         (faults(course))
         (skipped(course))
     };
@@ -111,7 +122,7 @@ fn list(title: &str, class: &str, lines: &[String]) -> Markup {
 }
 
 fn recovery(rows: &[Row]) -> Markup {
-    let table = html! {
+    html! {
         div.card.scroll {
             table {
                 tr {
@@ -133,10 +144,7 @@ fn recovery(rows: &[Row]) -> Markup {
             }
         }
         p { "Changes lost (RPO): every violation above that begins with LOST; else none." }
-    };
-    let question = "Outage: the longest time in which some writer had no success, from the confirmed injection. \
-                    Healed: from healing until every writer had succeeded again. Milliseconds.";
-    page::section("recovery", "How long faults were felt", question, &table)
+    }
 }
 
 fn faults(course: &Course) -> Markup {

@@ -7,6 +7,8 @@
 use crate::actors::lines::Lines;
 use crate::actors::observer;
 use crate::actors::recorder::Recorder;
+use crate::brokers::messages::Messages;
+use crate::brokers::{Kit, KitError};
 use crate::clock::{self, SECOND};
 use crate::draw::Draw;
 use crate::fabric::Traffic;
@@ -36,6 +38,9 @@ const START: Duration = Duration::from_secs(240);
 
 /// How long it may take after a fault.
 const WHOLE: Duration = Duration::from_secs(60);
+
+/// The same where a fault may cost the start of a JVM, and the way back into a sync-state set.
+const WHOLE_JAVA: Duration = Duration::from_secs(120);
 
 /// Calm at the start.
 const CALM: Duration = Duration::from_secs(3);
@@ -68,6 +73,8 @@ pub struct Options {
     pub target: Target,
     /// Whether a skipped fault fails the run.
     pub is_release: bool,
+    /// Java brokers are the brokers; without it they are actors.
+    pub java_brokers: Option<Kit>,
 }
 
 /// Why a run did not begin.
@@ -79,12 +86,18 @@ pub enum StartError {
     /// A means that every run needs.
     #[error("cannot run here: {0}")]
     Means(String),
+    /// Java brokers cannot work here.
+    #[error(transparent)]
+    Brokers(#[from] KitError),
     /// None of the faults can be injected here.
     #[error("none of these faults can be injected here")]
     NothingLeft,
     /// A file, a namespace or a process could not be made.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// The brokers never took a message.
+    #[error("the brokers did not acknowledge a message in time; their logs are in {0}")]
+    NoMessages(String),
     /// The cluster never came to life.
     #[error("the controllers did not become a cluster in time; their logs are in {0}")]
     NoCluster(String),
@@ -122,6 +135,8 @@ pub(crate) struct Course {
     /// Where the broker with an id lives.
     pub(crate) addresses: BTreeMap<(Box<str>, i64), Ipv4Addr>,
     pub(crate) is_interrupted: bool,
+    /// With Java brokers: what became of the messages.
+    pub(crate) messages: Option<Messages>,
 }
 
 /// What a run sees, and whom it tells.
@@ -141,13 +156,18 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<judge::Verdict, Star
     if let Some(why) = probe::lacking(&findings) {
         return Err(StartError::Means(why));
     }
+    if options.java_brokers.is_some() {
+        Kit::check_disk(&options.folder)?;
+    }
     for line in leftovers::remove() {
         say(&line);
     }
     let mut course = Course { findings, ..Course::default() };
     let nodes = usize::from(options.nodes);
     let mut usable = Vec::new();
-    for fault in faults {
+    // These belong to runs with Java brokers: no other lacks them.
+    let fits = |fault: &Fault| options.java_brokers.is_some() || !fault.needs_java_brokers();
+    for fault in faults.into_iter().filter(fits) {
         match skipped(&fault, &course.findings, nodes) {
             Some(why) => course.skipped.push((fault.name, why)),
             None => usable.push(fault),
@@ -163,7 +183,8 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<judge::Verdict, Star
     say(&format!("seed {}; files in {}", options.seed, options.folder.display()));
     let origin =
         format!("chaos --seed {} --nodes {} --faults {}", options.seed, nodes, options.faults);
-    let recorder = Arc::new(Recorder::create(&options.folder, nodes, origin)?);
+    let heading = (options.java_brokers.is_none(), origin);
+    let recorder = Arc::new(Recorder::create(&options.folder, nodes, heading)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // On this very thread: controllers die with the thread that started them.
     let diary = Diary { course: &mut course, say };
@@ -191,6 +212,7 @@ async fn carry(
         target: options.target.clone(),
         folder: options.folder.clone(),
         has_small_disks: faults.iter().any(fills),
+        kit: options.java_brokers.clone(),
     };
     let mut stop = Stop::new()?;
     let building = Stand::build(&wanted, Arc::clone(recorder), &mut draw);
@@ -198,7 +220,7 @@ async fn carry(
         stand = building => stand?,
         () = stop.wanted() => { course.is_interrupted = true; return Ok(()) }
     };
-    stand.enter_actors(&mut draw)?;
+    stand.enter_actors(&mut draw).await?;
     let stalls = Stalls::watch()?;
     course.began = clock::now();
     tokio::select! {
@@ -211,8 +233,12 @@ async fn carry(
     course.ended = clock::now();
     course.stalls = stalls.end();
     course.traffic = stand.fabric.traffic();
+    course.addresses = stand.addresses();
+    if let Some(mut troupe) = stand.troupe.take_if(|_| !course.is_interrupted) {
+        say("producer and consumer come to their end");
+        course.messages = Some(troupe.finish().await?);
+    }
     if let Some(crew) = stand.crew.take() {
-        course.addresses = crew.addresses(&stand.cast);
         crew.stop().await;
         if !course.is_interrupted {
             settle(&mut stand, course).await;
@@ -253,6 +279,15 @@ async fn drive(
     if !stand.until(START, |stand| stand.is_whole()).await {
         return Err(StartError::NoCluster(options.folder.display().to_string()));
     }
+    if let Some(troupe) = &mut stand.troupe {
+        say("the brokers are in sync; messages begin");
+        troupe.open_traffic().await?;
+        if !stand.until(START, |stand| stand.is_whole()).await {
+            return Err(StartError::NoMessages(options.folder.display().to_string()));
+        }
+        // JVMs that start are no part of what the page shows.
+        course.began = clock::now();
+    }
     say("the cluster is whole; calm");
     tokio::time::sleep(CALM).await;
     let length = u64::try_from(options.length.as_nanos()).unwrap_or(u64::MAX);
@@ -268,12 +303,12 @@ async fn drive(
         say(&line(course, &event));
         let has_recovered = event.recovered.is_some();
         course.events.push(event);
-        if let Some((node, status)) = unexpected_end(stand) {
-            course.accidents.push(format!("n{node} ended by itself: {status}"));
+        if let Some(accident) = unexpected_end(stand) {
+            course.accidents.push(accident);
             return Ok(());
         }
         if !has_recovered {
-            let text = format!("{} did not heal within {} s", fault.name, WHOLE.as_secs());
+            let text = format!("{} did not heal within {} s", fault.name, whole(stand).as_secs());
             course.accidents.push(text);
             return Ok(());
         }
@@ -303,10 +338,15 @@ async fn inject(stand: &mut Stand, fault: &Fault, draw: &mut Draw) -> Event {
     let healed = clock::now();
     // What the observer saw before says nothing about now.
     tokio::time::sleep(observer::EVERY * 3).await;
-    let is_whole = stand.until(WHOLE, |stand| stand.is_whole()).await;
+    let is_whole = stand.until(whole(stand), |stand| stand.is_whole()).await;
     let recovered = is_whole.then(clock::now);
     let Injection { evidence, doubts, .. } = injection;
     Event { name: fault.name.clone(), began, healed, recovered, evidence, doubts, brokers }
+}
+
+/// How long it may take until all is well again.
+fn whole(stand: &Stand) -> Duration {
+    if stand.troupe.is_some() { WHOLE_JAVA } else { WHOLE }
 }
 
 /// Addresses of brokers whose packets or lives the deeds touch.
@@ -319,7 +359,9 @@ fn touched(deeds: &[Deed], sets: &[Vec<Ipv4Addr>]) -> Vec<Ipv4Addr> {
                 touched
                     .extend(all().filter(|one| rule.from.contains(one) || rule.to.contains(one)));
             }
-            Deed::KillBroker(set, place) => touched.push(sets[*set][*place]),
+            Deed::KillBroker(set, place) | Deed::SuspendBroker(set, place) => {
+                touched.push(sets[*set][*place]);
+            }
             _ => {}
         }
     }

@@ -3,15 +3,19 @@
 use crate::actors::PORT;
 use crate::actors::crew::{Cast, Crew};
 use crate::actors::recorder::{Recorder, View};
+use crate::brokers::Kit;
+use crate::brokers::troupe::{self, Troupe};
 use crate::clock;
 use crate::draw::Draw;
 use crate::fabric::{Fabric, Home};
 use crate::faults::plan::Scene;
 use crate::ground::cgroup::Tree;
-use crate::ground::controller::{Controller, Plan};
+use crate::ground::controller::{Controller, Plan, is_killed};
 use crate::ground::namespace::{self, Namespaces};
 use crate::ground::{PREFIX, tool};
 use crate::target::{Kind, Target};
+use rustix::process::Signal;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -40,6 +44,8 @@ pub(crate) struct Wanted {
     pub(crate) target: Target,
     pub(crate) folder: PathBuf,
     pub(crate) has_small_disks: bool,
+    /// For Java brokers; without it brokers are actors.
+    pub(crate) kit: Option<Kit>,
 }
 
 /// Places where a disk of limited size is mounted; dropping this unmounts them.
@@ -60,6 +66,8 @@ impl Drop for Mounts {
 pub(crate) struct Stand {
     pub(crate) controllers: Vec<Controller>,
     pub(crate) crew: Option<Crew>,
+    /// The brokers, if they are processes, and their clients.
+    pub(crate) troupe: Option<Troupe>,
     pub(crate) fabric: Fabric,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) cast: Cast,
@@ -67,6 +75,7 @@ pub(crate) struct Stand {
     pub(crate) run: u32,
     pub(crate) folder: PathBuf,
     pub(crate) nodes: Vec<Ipv4Addr>,
+    kit: Option<Kit>,
     _mounts: Mounts,
     _namespaces: Namespaces,
 }
@@ -81,7 +90,10 @@ impl Stand {
         let run = std::process::id();
         let nodes: Vec<Ipv4Addr> =
             (1..=wanted.nodes).map(|node| Ipv4Addr::new(10, 77, 0, node)).collect();
-        let cast = cast(run, &nodes, wanted.target.kind);
+        let mut cast = cast(run, &nodes, wanted.target.kind);
+        if wanted.kit.is_some() {
+            cast = Cast { sets: vec![troupe::set()], brokers_namespace: None, ..cast };
+        }
         let homes = homes(run, &nodes, &cast);
         let mut namespaces = Namespaces::default();
         for home in &homes {
@@ -123,6 +135,7 @@ impl Stand {
         Ok(Self {
             controllers,
             crew,
+            troupe: None,
             fabric,
             recorder,
             cast,
@@ -130,15 +143,73 @@ impl Stand {
             run,
             folder,
             nodes,
+            kit: wanted.kit.clone(),
             _mounts,
             _namespaces,
         })
     }
 
     /// Starts brokers, clients and the observer.
-    pub(crate) fn enter_actors(&mut self, draw: &mut Draw) -> io::Result<()> {
+    pub(crate) async fn enter_actors(&mut self, draw: &mut Draw) -> io::Result<()> {
         self.crew = Some(Crew::start(&self.cast, &self.recorder, draw)?);
+        if let Some(kit) = &self.kit {
+            let clients = &self.cast.clients_namespace;
+            let troupe = Troupe::start(kit, &self.nodes, self.run, clients, &self.folder);
+            self.troupe = Some(troupe.await?);
+        }
         Ok(())
+    }
+
+    /// Ends a broker at once; whether it ended in time.
+    pub(crate) async fn end_broker(&mut self, at: (usize, usize), patience: Duration) -> bool {
+        let (set, place) = at;
+        match (&mut self.troupe, &self.crew) {
+            (Some(troupe), _) => match troupe.brokers.get_mut(place) {
+                Some(broker) if broker.signal(Signal::KILL).is_ok() => {
+                    broker.await_end(patience).await.is_some_and(is_killed)
+                }
+                Some(_) | None => false,
+            },
+            (None, Some(crew)) => crew.end_broker(set, place).await,
+            (None, None) => false,
+        }
+    }
+
+    /// Starts a broker that was ended.
+    pub(crate) async fn start_broker(&mut self, (set, place): (usize, usize)) -> io::Result<()> {
+        if let Some(broker) = self.troupe.as_mut().and_then(|troupe| troupe.brokers.get_mut(place))
+        {
+            broker.start().await?;
+        } else if let Some(crew) = &self.crew {
+            crew.start_broker(set, place).await;
+        }
+        Ok(())
+    }
+
+    /// Where each broker lives, by the name of its set and its id.
+    pub(crate) fn addresses(&self) -> BTreeMap<(Box<str>, i64), Ipv4Addr> {
+        match (&self.troupe, &self.crew) {
+            (Some(troupe), _) => troupe.addresses(),
+            (None, Some(crew)) => crew.addresses(&self.cast),
+            (None, None) => BTreeMap::new(),
+        }
+    }
+
+    /// The place of the broker with this id in its set, if it lives.
+    fn place(&self, set: usize, id: i64) -> Option<usize> {
+        if let Some(troupe) = &self.troupe {
+            return troupe.place(id).filter(|place| troupe.lives(*place));
+        }
+        let crew = self.crew.as_ref()?;
+        crew.place(set, id).filter(|place| crew.lives(set, *place))
+    }
+
+    /// Whether every broker lives, and, if it is a process, is in sync.
+    fn all_brokers_live(&self) -> bool {
+        let is_whole = |troupe: &Troupe| {
+            self.cast.sets.iter().all(|(set, _)| troupe.is_whole(&self.recorder.members(set)))
+        };
+        self.crew.as_ref().is_some_and(Crew::all_live) && self.troupe.as_ref().is_none_or(is_whole)
     }
 
     /// The controller that leads: of those who say so, the one with the largest term.
@@ -158,15 +229,13 @@ impl Stand {
         let Some(all) = all else { return false };
         let leaders = all.iter().filter(|view| view.is_leader).count();
         let agree = all.iter().all(|view| view.is_ready && view.leader == all[0].leader);
-        leaders == 1 && agree && self.crew.as_ref().is_some_and(Crew::all_live)
+        leaders == 1 && agree && self.all_brokers_live()
     }
 
     /// What a plan may know now.
     pub(crate) fn scene(&self, fixed: usize) -> Scene {
         let master = |(set, (name, _)): (usize, &(String, Vec<Ipv4Addr>))| {
-            let id = self.recorder.master(name)?;
-            let crew = self.crew.as_ref()?;
-            crew.place(set, id).filter(|place| crew.lives(set, *place))
+            self.place(set, self.recorder.master(name)?)
         };
         Scene {
             controllers: self.nodes.clone(),
@@ -205,7 +274,7 @@ fn cast(run: u32, nodes: &[Ipv4Addr], kind: Kind) -> Cast {
         writers: (1..=WRITERS).map(client).collect(),
         readers: (WRITERS + 1..=WRITERS + READERS).map(client).collect(),
         observer: client(250),
-        brokers_namespace: namespace::name(run, "brokers"),
+        brokers_namespace: Some(namespace::name(run, "brokers")),
         clients_namespace: namespace::name(run, "clients"),
     }
 }
@@ -217,10 +286,13 @@ fn homes(run: u32, nodes: &[Ipv4Addr], cast: &Cast) -> Vec<Home> {
         addresses: vec![*address],
     };
     let mut homes: Vec<Home> = nodes.iter().enumerate().map(node).collect();
-    homes.push(Home {
-        namespace: cast.brokers_namespace.clone(),
-        addresses: cast.sets.iter().flat_map(|(_, addresses)| addresses).copied().collect(),
-    });
+    match cast.brokers_namespace.clone() {
+        Some(namespace) => homes.push(Home {
+            namespace,
+            addresses: cast.sets.iter().flat_map(|(_, addresses)| addresses).copied().collect(),
+        }),
+        None => homes.extend(troupe::homes(run)),
+    }
     let clients = cast.writers.iter().chain(&cast.readers).chain([&cast.observer]);
     homes.push(Home {
         namespace: cast.clients_namespace.clone(),

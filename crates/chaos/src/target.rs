@@ -27,7 +27,7 @@ const EXIT_JOURNAL: i32 = 74;
 const EXIT_JVM_TERM: i32 = 143;
 
 /// One log file beside the data; upstream's default would be read from its home.
-const LOGBACK: &str = include_str!("../../../interop/logback.xml");
+pub(crate) const LOGBACK: &str = include_str!("../../../interop/logback.xml");
 
 /// The jar by which a folder of jars is known, without version and `.jar`.
 const CONTROLLER_JAR: &str = "rocketmq-controller-";
@@ -201,13 +201,14 @@ impl Target {
     }
 }
 
-fn found(program: &Path) -> Result<PathBuf, TargetError> {
+/// A program's file, without links.
+pub(crate) fn found(program: &Path) -> Result<PathBuf, TargetError> {
     let name = || program.display().to_string();
     program.canonicalize().map_err(|error| TargetError::Program(name(), error))
 }
 
 /// `java` of `JAVA_HOME`, else the first in `PATH`, else its bare name.
-fn java() -> PathBuf {
+pub(crate) fn java() -> PathBuf {
     let home = std::env::var_os("JAVA_HOME").map(|home| Path::new(&home).join("bin"));
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = home.into_iter().chain(std::env::split_paths(&path));

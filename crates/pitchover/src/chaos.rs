@@ -7,6 +7,7 @@
 //! | 2 | nothing was started: an unknown fault, no privileges, something is missing |
 //! | 3 | invalid: a fault was not confirmed, or the run was interrupted |
 
+use ::chaos::brokers::Kit;
 use ::chaos::compare;
 use ::chaos::faults::catalogue::{CATALOGUE, Kind};
 use ::chaos::ground::probe;
@@ -76,6 +77,15 @@ enum Target {
     JavaJraft,
 }
 
+/// Who the brokers are.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Brokers {
+    /// Actors: three sets of three, which do what a broker asks of controllers, and store nothing.
+    Actors,
+    /// Upstream's, unmodified: one set of three, with an official producer and consumer.
+    Java,
+}
+
 #[derive(Debug, Parser)]
 pub(crate) struct Arguments {
     /// A set of the options below.
@@ -96,7 +106,10 @@ pub(crate) struct Arguments {
     /// Which controllers are broken.
     #[arg(long, default_value = "pitchover")]
     target: Target,
-    /// Folder of upstream's jars, for a Java target; `cargo xtask interop` leaves one.
+    /// Who the brokers are.
+    #[arg(long, default_value = "actors")]
+    brokers: Brokers,
+    /// Folder of upstream's jars, for a Java target or Java brokers; `cargo xtask interop --fetch` leaves one.
     #[arg(
         long,
         value_name = "FOLDER",
@@ -116,6 +129,11 @@ pub(crate) struct Arguments {
 const COMMIT: &str = "leader-kill,random-kill,leader-term,kill-all,leader-suspend,random-suspend,pause-1,pause-2,\
                       leader-partition,random-partition,one-way-in,one-way-out,leader-from-followers,flapping,\
                       master-kill,master-from-leader";
+
+/// What is injected with Java brokers if nothing else is said: what may cost a message.
+const JAVA_BROKERS: &str = "master-kill,master-suspend,master-cut,master-from-replicas,master-apart,master-from-leader,\
+                            replica-kill,leader-kill,leader-suspend,leader-partition,leader-from-brokers,random-kill,\
+                            kill-all,leader-kill+master-kill";
 
 pub(crate) fn run(command: &Command) -> ExitCode {
     match command {
@@ -203,7 +221,12 @@ fn options(arguments: &Arguments) -> Result<Options, Box<dyn std::error::Error>>
         Some(Profile::Commit) => (COMMIT, 5, 3),
         Some(Profile::Nightly) => ("all", 120, 5),
         Some(Profile::Release) => ("all", 24 * 60, 5),
+        None if matches!(arguments.brokers, Brokers::Java) => (JAVA_BROKERS, 10, 3),
         None => ("all", 10, 3),
+    };
+    let java_brokers = match arguments.brokers {
+        Brokers::Actors => None,
+        Brokers::Java => Some(Kit::find(&arguments.jars)?),
     };
     let java = |kind| target::Target::java(kind, &arguments.jars);
     let target = match (arguments.target, &arguments.program) {
@@ -226,26 +249,35 @@ fn options(arguments: &Arguments) -> Result<Options, Box<dyn std::error::Error>>
         target,
         version: crate::VERSION,
         is_release: matches!(arguments.profile, Some(Profile::Release)),
+        java_brokers,
     })
 }
 
-fn print_verdict(verdict: &Verdict) {
-    println!(
-        "\n{:<34} {:>7} {:>22} {:>22}",
-        "FAULT", "SAMPLES", "OUTAGE P50/MAX MS", "HEALED P50/MAX MS"
-    );
-    for row in &verdict.recovery {
+fn print_recovery(title: &str, rows: &[Row]) {
+    let (outage, healed) = ("OUTAGE P50/MAX MS", "HEALED P50/MAX MS");
+    println!("\n{title:<34} {:>7} {outage:>22} {healed:>22}", "SAMPLES");
+    for row in rows {
         let both = |values: &[u64]| {
             format!("{} / {}", Row::percentile(values, 50), Row::percentile(values, 100))
         };
         let (outage, healed) = (both(&row.outages_ms), both(&row.healed_ms));
         println!("{:<34} {:>7} {outage:>22} {healed:>22}", row.fault, row.outages_ms.len());
     }
+}
+
+fn print_verdict(verdict: &Verdict) {
+    print_recovery("FAULT, CONTROLLERS' CLIENTS", &verdict.recovery);
+    if let Some(rows) = verdict.messages_recovery() {
+        print_recovery("FAULT, PRODUCER", rows);
+    }
     let [ok, refused, unknown] = verdict.operations;
     println!(
         "\noperations: {ok} ok, {refused} refused, {unknown} unknown; {} sets undecided by the search",
         verdict.undecided
     );
+    for line in verdict.messages() {
+        println!("{line}");
+    }
     for line in &verdict.violations {
         println!("VIOLATION {line}");
     }
@@ -271,7 +303,7 @@ fn time(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{COMMIT, time};
+    use super::{COMMIT, JAVA_BROKERS, time};
     use std::time::Duration;
 
     #[test]
@@ -285,7 +317,8 @@ mod tests {
     }
 
     #[test]
-    fn the_faults_of_a_commit_are_in_the_catalogue() {
-        assert_eq!(::chaos::faults::parse(COMMIT, 3).map(|faults| faults.len()), Ok(16));
+    fn the_faults_of_the_lists_are_in_the_catalogue() {
+        let count = |list| ::chaos::faults::parse(list, 3).map(|faults| faults.len());
+        assert_eq!((count(COMMIT), count(JAVA_BROKERS)), (Ok(16), Ok(14)));
     }
 }

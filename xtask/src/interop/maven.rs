@@ -1,4 +1,4 @@
-//! What the suite needs from outside: Java, Maven, and RocketMQ's jars through Maven.
+//! What the suite needs from outside: Java, Maven, RocketMQ's jars through Maven, and a disk with room.
 
 use super::process::run;
 use super::report::{Failure, Outcome};
@@ -38,6 +38,33 @@ pub(crate) fn check_tools(folder: &Path) -> Outcome<()> {
     )))
 }
 
+/// Brokers refuse to store when so many per cent of their disk are used, whatever they are told: upstream cuts
+/// larger values down to this. Source: upstream `DefaultMessageStore.CleanCommitLogService`.
+const USED_PER_CENT_MAX: u64 = 90;
+
+/// Says if brokers with their data in `folder` would refuse every message.
+///
+/// # Errors
+/// The disk is too full, or cannot be asked.
+pub(crate) fn check_disk(folder: &Path) -> Outcome<()> {
+    let disk = rustix::fs::statvfs(folder).map_err(Failure::while_doing(folder.display()))?;
+    let used = used_per_cent(disk.f_blocks, disk.f_bfree, disk.f_bavail);
+    if used < USED_PER_CENT_MAX {
+        return Ok(());
+    }
+    Err(Failure(format!(
+        "the disk of {} is {used} % full, and brokers refuse messages from {USED_PER_CENT_MAX} %: free some",
+        folder.display()
+    )))
+}
+
+/// As upstream counts: what is kept for root is not there, and a part of a per cent is one. Source: upstream
+/// `UtilAll#getDiskPartitionSpaceUsedPercent`.
+fn used_per_cent(blocks: u64, free: u64, available: u64) -> u64 {
+    let used = blocks.saturating_sub(free);
+    (used * 100).div_ceil((used + available).max(1))
+}
+
 /// Fetches one version of RocketMQ, builds the drivers of interop/ against it, and gives the class path.
 ///
 /// Without the network first: when everything is there already, Maven has nothing to ask for.
@@ -70,4 +97,16 @@ pub(crate) fn class_path(root: &Path, version: &str, folder: &Path) -> Outcome<S
     let paths: [PathBuf; 2] = [output.join("classes"), output.join("jars").join("*")];
     let joined = std::env::join_paths(paths).map_err(Failure::while_doing("class path"))?;
     Ok(joined.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::used_per_cent;
+
+    #[test]
+    fn a_part_of_a_per_cent_is_one() {
+        assert_eq!(used_per_cent(1_000, 1_000, 900), 0);
+        assert_eq!(used_per_cent(1_000, 500, 400), 56);
+        assert_eq!(used_per_cent(1_000, 100, 100), 90);
+    }
 }

@@ -4,7 +4,7 @@
 //! target/interop/<target>-<version>-<serialization>/
 //!   namesrv/  controller-0/ …  broker-0/ …     configuration, data and log of each process
 //!   mqadmin/                                   what each mqadmin command printed
-//!   traffic/                                   acknowledged ids, log of the producer and the consumer
+//!   traffic/                                   every send, log of the producer and the consumer
 //! ```
 //!
 //! Brokers get short periods (but in the round `spread`, which measures upstream's own), so that a change is seen within a second or two, and `allAckInSyncStateSet`, so

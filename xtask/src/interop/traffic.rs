@@ -31,7 +31,7 @@ impl Traffic {
     pub(super) fn start(setup: &Setup) -> Outcome<Self> {
         let home = setup.home("traffic")?;
         let mut command = setup.client(&home, "pitchover.interop.Traffic");
-        command.arg(setup.namesrv_address()).arg(TOPIC).arg(home.join("acknowledged.txt"));
+        command.arg(setup.namesrv_address()).arg(TOPIC).arg(home.join("sends.txt"));
         Ok(Self(Dialogue::start("traffic", command, &home.join("errors.log"))?))
     }
 

@@ -34,7 +34,8 @@ pub(crate) struct Cast {
     pub(crate) writers: Vec<Ipv4Addr>,
     pub(crate) readers: Vec<Ipv4Addr>,
     pub(crate) observer: Ipv4Addr,
-    pub(crate) brokers_namespace: String,
+    /// Where brokers that are actors live; none if the brokers are processes.
+    pub(crate) brokers_namespace: Option<String>,
     pub(crate) clients_namespace: String,
 }
 
@@ -64,20 +65,21 @@ impl Crew {
         recorder: &Arc<Recorder>,
         draw: &mut Draw,
     ) -> io::Result<Self> {
-        let identities: Vec<Arc<[Identity]>> = (cast.sets.iter())
+        let sets: &[_] = if cast.brokers_namespace.is_some() { &cast.sets } else { &[] };
+        let identities: Vec<Arc<[Identity]>> = (sets.iter())
             .map(|(_, addresses)| addresses.iter().map(|_| Identity::default()).collect())
             .collect();
         let (brokers, broker_orders) = mpsc::channel(ORDERS_MAX);
         let (clients, client_orders) = mpsc::channel(ORDERS_MAX);
         let stage = BrokerStage {
-            cast: cast.clone(),
+            cast: Cast { sets: sets.to_vec(), ..cast.clone() },
             recorder: Arc::clone(recorder),
             identities: identities.clone(),
             draw: draw.fork(),
             living: BTreeMap::new(),
         };
-        let of_brokers =
-            thread("brokers", &cast.brokers_namespace, move || stage.run(broker_orders))?;
+        let brokers_namespace = cast.brokers_namespace.as_ref().unwrap_or(&cast.clients_namespace);
+        let of_brokers = thread("brokers", brokers_namespace, move || stage.run(broker_orders))?;
         let (cast, recorder, draw) = (cast.clone(), Arc::clone(recorder), draw.fork());
         let namespace = cast.clients_namespace.clone();
         let of_clients = thread("clients", &namespace, move || {

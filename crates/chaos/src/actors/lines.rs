@@ -175,7 +175,7 @@ mod tests {
     fn what_an_ended_actor_asked_is_unknown() {
         let folder = std::env::temp_dir().join(format!("pitchover-lines-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let recorder = Arc::new(Recorder::create(&folder, 1, "a test".into()).unwrap());
+        let recorder = Arc::new(Recorder::create(&folder, 1, (true, "a test".into())).unwrap());
         let peers = [SocketAddr::from((Ipv4Addr::LOCALHOST, 1))];
         let lines = Lines::new((7, Ipv4Addr::LOCALHOST), &peers, Duration::ZERO, &recorder);
         let name = Some("a".into());

@@ -73,6 +73,8 @@ pub(crate) struct Records {
     /// Two masters in one epoch, if that was ever seen.
     pub(crate) split: Vec<String>,
     known: BTreeMap<(Box<str>, i32), i64>,
+    /// The newest sync-state set that anybody saw, by set, with its epoch.
+    members: BTreeMap<Box<str>, (i32, Vec<i64>)>,
     latest: Vec<Option<View>>,
 }
 
@@ -85,9 +87,14 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Opens the files of a run, and writes the heading of the history.
-    pub(crate) fn create(folder: &Path, nodes: usize, origin: String) -> io::Result<Self> {
-        let history = History { is_complete: true, origin, operations: Vec::new() };
+    /// Opens the files of a run, and writes the heading of the history. `is_complete`: whoever can change a broker set
+    /// is recorded, which processes are not.
+    pub(crate) fn create(
+        folder: &Path,
+        nodes: usize,
+        (is_complete, origin): (bool, String),
+    ) -> io::Result<Self> {
+        let history = History { is_complete, origin, operations: Vec::new() };
         let open = |name| File::create(folder.join(name)).map(BufWriter::new);
         let mut file = open("history.jsonl")?;
         writeln!(file, "{}", history.heading())?;
@@ -161,6 +168,11 @@ impl Recorder {
         of_set.last().map(|(_, master)| *master)
     }
 
+    /// The newest sync-state set that anybody saw of a set.
+    pub(crate) fn members(&self, set: &str) -> Vec<i64> {
+        self.lock().members.get(set).map(|(_, members)| members.clone()).unwrap_or_default()
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.lock().history.operations.len() >= OPERATIONS_MAX
     }
@@ -181,6 +193,12 @@ impl Records {
         let Some(seen) = operation.outcome.seen() else { return };
         if let (Some(epoch), Some(master)) = (seen.master_epoch, seen.master) {
             self.sight(&operation.set, epoch, master, at);
+        }
+        if let (Some(epoch), Some(members)) = (seen.set_epoch, &seen.sync_state_set) {
+            let newest = self.members.entry(operation.set.clone()).or_default();
+            if epoch >= newest.0 {
+                *newest = (epoch, members.clone());
+            }
         }
     }
 

@@ -127,8 +127,22 @@ pub enum Kind {
     MasterCut,
     /// The master of one broker set is cut from the leader only: no reason to replace it.
     MasterFromLeader,
+    /// The master of the one set of Java brokers stands still, its connections open.
+    MasterSuspend,
+    /// It is cut from its replicas, not from controllers and clients.
+    MasterFromReplicas,
+    /// It is cut from replicas and controllers, not from clients and name server, who go on to use it.
+    MasterApart,
     /// Not here yet, and why.
     NotYet(&'static str),
+}
+
+impl Kind {
+    /// Whether it makes sense only where brokers are processes that store messages.
+    #[must_use]
+    pub const fn needs_java_brokers(self) -> bool {
+        matches!(self, Self::MasterSuspend | Self::MasterFromReplicas | Self::MasterApart)
+    }
 }
 
 /// One row of the catalogue.
@@ -280,6 +294,9 @@ pub const CATALOGUE: &[Entry] = &[
     ours("replica-kill", "broker", Kind::ReplicaKill),
     ours("master-cut", "broker", Kind::MasterCut),
     ours("master-from-leader", "broker", Kind::MasterFromLeader),
+    ours("master-suspend", "broker", Kind::MasterSuspend),
+    ours("master-from-replicas", "broker", Kind::MasterFromReplicas),
+    ours("master-apart", "broker", Kind::MasterApart),
 
     ours("out-of-memory", "memory", MEMORY),
     ours("sync-error", "disk", DISK),

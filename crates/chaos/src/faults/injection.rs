@@ -9,20 +9,20 @@
 //! | full disk | no block is free |
 //! | no descriptors | the limit as the kernel reports it |
 //! | clock ahead | `timens_offsets` of the new process |
-//! | a broker's end | its thread says that its sockets are closed |
+//! | a broker's end | its thread says that its sockets are closed; of a process, its exit status |
+//! | a broker that stands still | its process is in state `T`, and not after healing |
 //!
 //! A deed that is not confirmed makes the run INVALID: nobody knows what was tested.
 
 use super::plan::Deed;
 use crate::ground::cgroup::Quota;
-use crate::ground::controller::is_killed;
+use crate::ground::controller::{Controller, is_killed};
 use crate::stand::Stand;
 use rustix::fs::statvfs;
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
 use std::time::Duration;
 
 /// How long a process may take to end: by TERM it hands its leadership over first.
@@ -47,6 +47,7 @@ enum Done {
     Full(usize, PathBuf),
     Limited(usize, Rlimit),
     Broker(usize, usize),
+    SuspendedBroker(usize),
     /// Nothing is left to be undone.
     Over,
 }
@@ -110,7 +111,7 @@ impl Injection {
             Deed::Rolling => self.roll(stand).await,
             Deed::Suspend(node) => {
                 stand.controllers[*node].signal(Signal::STOP).map_err(text)?;
-                let state = await_state(stand, *node, true).await;
+                let state = await_state(&stand.controllers[*node], true).await;
                 self.evidence.push(format!("n{node} is in state {state}"));
                 if state == 'T' {
                     Ok(Done::Suspended(*node))
@@ -129,12 +130,22 @@ impl Injection {
             Deed::Fill(node) => self.fill(stand, *node),
             Deed::NoDescriptors(node) => self.limit_descriptors(stand, *node),
             Deed::KillBroker(set, place) => {
-                let crew = stand.crew.as_ref().ok_or("no brokers")?;
-                if !crew.end_broker(*set, *place).await {
+                if !stand.end_broker((*set, *place), END).await {
                     return Err(format!("broker {place} of set {set} did not end"));
                 }
                 self.evidence.push(format!("broker {place} of set {set} ended"));
                 Ok(Done::Broker(*set, *place))
+            }
+            Deed::SuspendBroker(set, place) => {
+                let broker = process(stand, *place)?;
+                broker.signal(Signal::STOP).map_err(text)?;
+                let state = await_state(broker, true).await;
+                self.evidence.push(format!("broker {place} of set {set} is in state {state}"));
+                if state == 'T' {
+                    Ok(Done::SuspendedBroker(*place))
+                } else {
+                    Err(format!("broker {place} of set {set} runs on"))
+                }
             }
         }
     }
@@ -236,8 +247,16 @@ impl Injection {
             }
             Done::Suspended(node) => {
                 stand.controllers[node].signal(Signal::CONT).map_err(text)?;
-                match await_state(stand, node, false).await {
+                match await_state(&stand.controllers[node], false).await {
                     'T' => Err(format!("n{node} does not go on")),
+                    _ => Ok(()),
+                }
+            }
+            Done::SuspendedBroker(place) => {
+                let broker = process(stand, place)?;
+                broker.signal(Signal::CONT).map_err(text)?;
+                match await_state(broker, false).await {
+                    'T' => Err(format!("broker {place} does not go on")),
                     _ => Ok(()),
                 }
             }
@@ -261,10 +280,7 @@ impl Injection {
             Done::Limited(node, before) => {
                 limit(stand.controllers[node].pid(), Some(before)).map(drop)
             }
-            Done::Broker(set, place) => {
-                stand.crew.as_ref().ok_or("no brokers")?.start_broker(set, place).await;
-                Ok(())
-            }
+            Done::Broker(set, place) => stand.start_broker((set, place)).await.map_err(text),
         }
     }
 
@@ -275,18 +291,26 @@ impl Injection {
     }
 }
 
-/// A controller that ended though no fault ended it.
-pub(crate) fn unexpected_end(stand: &mut Stand) -> Option<(usize, ExitStatus)> {
-    let ended = |(node, controller): (usize, &mut crate::ground::controller::Controller)| {
-        Some((node, controller.ended()?))
+/// A process that ended though no fault ended it, in words.
+pub(crate) fn unexpected_end(stand: &mut Stand) -> Option<String> {
+    let ended = |controller: &mut Controller| {
+        let status = controller.ended()?;
+        Some(format!("{} ended by itself: {status}", controller.plan.name))
     };
-    stand.controllers.iter_mut().enumerate().find_map(ended)
+    let of_brokers = || stand.troupe.as_mut()?.unexpected_end();
+    stand.controllers.iter_mut().find_map(ended).or_else(of_brokers)
 }
 
-async fn await_state(stand: &Stand, node: usize, is_stopped: bool) -> char {
+/// A broker that is a process.
+fn process(stand: &Stand, place: usize) -> Result<&Controller, String> {
+    let brokers = stand.troupe.as_ref().map(|troupe| &troupe.brokers);
+    brokers.and_then(|brokers| brokers.get(place)).ok_or("no broker is a process".to_owned())
+}
+
+async fn await_state(process: &Controller, is_stopped: bool) -> char {
     let mut state = '?';
     for _ in 0..100 {
-        state = stand.controllers[node].state().unwrap_or('?');
+        state = process.state().unwrap_or('?');
         if (state == 'T') == is_stopped {
             break;
         }

@@ -11,6 +11,9 @@ use std::net::Ipv4Addr;
 /// Longest and shortest time that a fault lasts unless its kind says otherwise; drawn between them.
 const LASTS: (u64, u64) = (SECOND, 8 * SECOND);
 
+/// The same for a fault that is to outlast the time after which a Java broker counts as dead.
+const LASTS_LONG: (u64, u64) = (7 * SECOND, 12 * SECOND);
+
 /// Campaign time-out of the controllers, Raft's, as their settings have it by default.
 pub(crate) const CAMPAIGN: u64 = SECOND;
 
@@ -45,6 +48,8 @@ pub(crate) enum Deed {
     Ahead(usize, u64),
     /// End this broker (set, place in the set); healing starts it.
     KillBroker(usize, usize),
+    /// Stop this broker, which is a process; healing continues it.
+    SuspendBroker(usize, usize),
 }
 
 /// A fault made concrete.
@@ -119,6 +124,9 @@ pub(crate) fn plan(fault: &Fault, scene: &Scene, draw: &mut Draw) -> Plan {
         {
             plan.lasts = CAMPAIGN * tenths / 10;
         }
+        if entry.kind.needs_java_brokers() {
+            plan.lasts = draw.between(LASTS_LONG.0, LASTS_LONG.1);
+        }
         plan.deeds.extend(deeds(entry.kind, scene, draw));
     }
     plan
@@ -152,9 +160,13 @@ fn deeds(kind: Kind, scene: &Scene, draw: &mut Draw) -> Vec<Deed> {
             let node = scene.choose(choice, draw)[0];
             vec![Deed::Ahead(node, draw.between(1, AHEAD_MAX))]
         }
-        Kind::MasterKill | Kind::ReplicaKill | Kind::MasterCut | Kind::MasterFromLeader => {
-            broker(kind, scene, draw)
-        }
+        Kind::MasterKill
+        | Kind::ReplicaKill
+        | Kind::MasterCut
+        | Kind::MasterFromLeader
+        | Kind::MasterSuspend
+        | Kind::MasterFromReplicas
+        | Kind::MasterApart => broker(kind, scene, draw),
     }
 }
 
@@ -274,12 +286,16 @@ fn broker(kind: Kind, scene: &Scene, draw: &mut Draw) -> Vec<Deed> {
     let Some(master) = scene.masters[set] else { return Vec::new() };
     let host = Hosts::from([scene.brokers[set][master]]);
     let cut = |from: &Hosts| both(&host, from, Effect::Cut).into_iter().map(Deed::Rule).collect();
+    let replicas = || scene.brokers[set].iter().copied().filter(|one| !host.contains(one));
     match kind {
         Kind::MasterKill => vec![Deed::KillBroker(set, master)],
         Kind::ReplicaKill => {
             let step = 1 + draw.index(scene.brokers[set].len() - 1);
             vec![Deed::KillBroker(set, (master + step) % scene.brokers[set].len())]
         }
+        Kind::MasterSuspend => vec![Deed::SuspendBroker(set, master)],
+        Kind::MasterFromReplicas => cut(&replicas().collect()),
+        Kind::MasterApart => cut(&replicas().chain(scene.others(&[])).collect()),
         Kind::MasterCut => cut(&scene.others(&[])),
         _ => cut(&scene.addresses(&[scene.leader])),
     }

@@ -1,6 +1,7 @@
 //! What a plan hits, and above all what it does not.
 
 use super::{Deed, Plan, Scene, plan};
+use crate::clock::SECOND;
 use crate::draw::Draw;
 use crate::faults::parse;
 use std::net::Ipv4Addr;
@@ -96,5 +97,21 @@ fn combinations_are_deeds_together_and_seeds_repeat() {
     assert_eq!(of("pause-2", 3, 1).lasts, 2 * super::CAMPAIGN);
     for name in ["random-loss", "swizzle", "major-cpu-high"] {
         assert_eq!(of(name, 5, 9).deeds, of(name, 5, 9).deeds);
+    }
+}
+
+#[test]
+fn faults_of_java_brokers_hit_the_master_and_outlast_its_time_out() {
+    let (master, replica, controller, client) = ((1, 3), (1, 1), (0, 2), (2, 1));
+    let replicas = of("master-from-replicas", 3, 1);
+    assert!(hits(&replicas, master, replica) && hits(&replicas, replica, master));
+    assert!(!hits(&replicas, master, controller) && !hits(&replicas, client, master));
+    let apart = of("master-apart", 3, 1);
+    assert!(hits(&apart, master, replica) && hits(&apart, controller, master));
+    assert!(!hits(&apart, client, master) && !hits(&apart, replica, controller));
+    assert_eq!(of("master-suspend", 3, 1).deeds, [Deed::SuspendBroker(0, 2)]);
+    for seed in 0..50 {
+        let lasts = of("master-apart", 3, seed).lasts / SECOND;
+        assert!((7..=12).contains(&lasts), "{lasts} s");
     }
 }

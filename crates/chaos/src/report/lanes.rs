@@ -3,6 +3,7 @@
 
 use crate::actors::crew::BROKERS_FROM;
 use crate::actors::recorder::{Mastership, Records, Result as Ended, Sample, State};
+use crate::brokers::messages::Messages;
 use crate::clock::{MILLISECOND, SECOND};
 use crate::run::{Course, Options};
 use maud::{Markup, html};
@@ -45,7 +46,12 @@ pub(super) fn draw(options: &Options, course: &Course, records: &Records) -> Mar
     masters(&mut chart, course, records);
     let of_clients = |sample: &&Sample| sample.client < BROKERS_FROM;
     let samples: Vec<&Sample> = records.samples.iter().filter(of_clients).collect();
-    density(&mut chart, course, &samples);
+    density(&mut chart, course, ("operations", &samples));
+    let sends = course.messages.as_ref().map(Messages::samples).unwrap_or_default();
+    if !sends.is_empty() {
+        let sends: Vec<&Sample> = sends.iter().collect();
+        density(&mut chart, course, ("messages", &sends));
+    }
     scatter(&mut chart, &samples);
     let roles =
         [(LEADER, "leader"), (FOLLOWER, "follower"), (UNREADY, "not ready"), (SILENT, "silent")];
@@ -131,9 +137,9 @@ fn masters(chart: &mut Timeline, course: &Course, records: &Records) {
     }
 }
 
-fn density(chart: &mut Timeline, course: &Course, samples: &[&Sample]) {
+fn density(chart: &mut Timeline, course: &Course, (name, samples): (&str, &[&Sample])) {
     let height = 70.0;
-    let top = chart.lane("operations", height);
+    let top = chart.lane(name, height);
     let length = course.ended.saturating_sub(course.began).max(1);
     let mut columns: BTreeMap<u64, [u32; RESULTS.len()]> = BTreeMap::new();
     for sample in samples {

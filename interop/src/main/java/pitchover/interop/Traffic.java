@@ -1,10 +1,13 @@
 package pitchover.interop;
 
 import java.io.BufferedReader;
+import java.io.File;
 import java.io.FileWriter;
 import java.io.InputStreamReader;
 import java.io.PrintWriter;
+import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.util.Collection;
 import java.util.Set;
 import java.util.TreeSet;
@@ -12,6 +15,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.Collectors;
 import org.apache.rocketmq.client.ClientConfig;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
@@ -21,16 +25,22 @@ import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.SendStatus;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageDecoder;
+import org.apache.rocketmq.common.message.MessageId;
 
 /**
  * A producer and a consumer of the official client that run through every failure, and remember each
  * acknowledged and each consumed message.
  *
- * Arguments: name server, topic, file for the ids. On standard input, one word a line: {@code status} answers
+ * Arguments: name server, topic, file for the sends, and perhaps {@code reread}. On standard input, one word a line: {@code status} answers
  * with the counts and the longest pause between two acknowledgements since {@code mark}; {@code hold} answers when
  * nothing is being sent any more, {@code go} starts sending again; {@code stop} ends the producer, waits until everything
- * acknowledged was consumed, and answers with what is missing. The file holds one line per acknowledged id, written
- * before it is counted.
+ * acknowledged was consumed, and answers with what is missing. With {@code reread} the topic is always read again, so that what
+ * was consumed and is no longer stored counts as lost, too; the ids of what is lost go to {@code lost.txt} beside the file.
+ *
+ * The file holds one line per send, written before it is counted, words parted by tabs: id, when it began and ended (ns of
+ * System.nanoTime, which is CLOCK_MONOTONIC on Linux), its status or the kind of its failure, the broker that stored it and the
+ * offset in that one's log ({@code -} if no status told).
  *
  * A message counts as acknowledged only with SEND_OK: any other status, an error or a time-out promises nothing,
  * and that id is never sent again.
@@ -45,7 +55,9 @@ public final class Traffic {
 
     private final String namesrv;
     private final String topic;
-    private final PrintWriter ids;
+    private final PrintWriter sends;
+    private final File lostIds;
+    private final boolean isReread;
     private final Set<Long> acknowledged = ConcurrentHashMap.newKeySet();
     private final Set<Long> consumed = ConcurrentHashMap.newKeySet();
     private final AtomicLong failed = new AtomicLong();
@@ -55,15 +67,19 @@ public final class Traffic {
     /** Held by the sender for each message, and by {@code hold} until {@code go}. */
     private final Semaphore turn = new Semaphore(1, true);
 
-    private Traffic(String namesrv, String topic, PrintWriter ids) {
+    private Traffic(String namesrv, String topic, PrintWriter sends, File lostIds, boolean isReread) {
         this.namesrv = namesrv;
         this.topic = topic;
-        this.ids = ids;
+        this.sends = sends;
+        this.lostIds = lostIds;
+        this.isReread = isReread;
     }
 
     public static void main(String[] args) throws Exception {
-        try (PrintWriter ids = new PrintWriter(new FileWriter(args[2]), true)) {
-            new Traffic(args[0], args[1], ids).run();
+        File file = new File(args[2]);
+        boolean isReread = args.length > 3 && args[3].equals("reread");
+        try (PrintWriter sends = new PrintWriter(new FileWriter(file), true)) {
+            new Traffic(args[0], args[1], sends, new File(file.getParentFile(), "lost.txt"), isReread).run();
         }
         System.exit(0);
     }
@@ -115,15 +131,23 @@ public final class Traffic {
         for (long id = 0; !isStopping; id++) {
             turn.acquireUninterruptibly();
             boolean isAcknowledged = false;
+            long began = System.nanoTime();
+            String said;
+            String where = "-\t-";
             try {
                 byte[] body = Long.toString(id).getBytes(StandardCharsets.UTF_8);
                 SendResult result = producer.send(new Message(topic, body));
                 isAcknowledged = result.getSendStatus() == SendStatus.SEND_OK;
+                said = result.getSendStatus().name();
+                MessageId stored = MessageDecoder.decodeMessageId(result.getOffsetMsgId());
+                InetSocketAddress host = (InetSocketAddress) stored.getAddress();
+                where = host.getAddress().getHostAddress() + ":" + host.getPort() + "\t" + stored.getOffset();
             } catch (Exception error) {
                 System.err.println(id + ": " + error);
+                said = error.getClass().getSimpleName();
             }
+            sends.println(id + "\t" + began + "\t" + System.nanoTime() + "\t" + said + "\t" + where);
             if (isAcknowledged) {
-                ids.println(id);
                 acknowledged.add(id);
                 longestPauseMs.accumulateAndGet(pauseMs(), Math::max);
                 lastAcknowledgedAt = System.nanoTime();
@@ -164,20 +188,21 @@ public final class Traffic {
     }
 
     /**
-     * What the running consumer did not get; if anything, the topic is read again from its start by a new group,
-     * which tells a lost message from one that was not delivered.
+     * What the running consumer did not get; if anything, or if that is wanted, the topic is read again from its start by a
+     * new group, which tells a lost message from one that was not delivered.
      */
     private String missing() throws Exception {
         awaitAll(consumed, CATCH_UP_MS_MAX);
         Set<Long> undelivered = without(consumed);
         Set<Long> lost = new TreeSet<>();
-        if (!undelivered.isEmpty()) {
+        if (isReread || !undelivered.isEmpty()) {
             Set<Long> stored = ConcurrentHashMap.newKeySet();
             DefaultMQPushConsumer again = consumer("interop-again", stored);
             awaitAll(stored, REREAD_MS_MAX);
             lost = without(stored);
             again.shutdown();
         }
+        Files.write(lostIds.toPath(), lost.stream().map(String::valueOf).collect(Collectors.toList()));
         System.err.println("undelivered: " + first(undelivered) + ", lost: " + first(lost));
         return "undelivered=" + undelivered.size() + " lost=" + lost.size();
     }
