@@ -6,15 +6,18 @@
 //!
 //! Attempts follow an absolute plan and do not wait for each other. Each controller has a set of its
 //! own to write to, and all attempts of a round ask for the same change: the first that is taken
-//! fences the others, so a late one can do no harm.
+//! fences the others, so a late one can do no harm. A writer that is fenced before anything was taken
+//! looks what its set is like now, as a broker does: upstream replaces masters when its leader changes.
 //!
 //! Targets that somebody else started are only struck if that is asked for. They are found by their
 //! ports; a killed one is started again by whoever started it, which is waited for.
 
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use client::{Connection, Deadline};
+use protocol::{Request, response_code};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -23,8 +26,9 @@ use super::report::{Generator, Goal, Report};
 use super::victim::Victim;
 use super::{FailoverError, Ground, Stage, pause, progress};
 use crate::clock;
-use crate::generator::broker::Identity;
+use crate::generator::broker::{Identity, poll};
 use crate::generator::crew::Crew;
+use crate::generator::founding;
 use crate::generator::plan::{Command, Plan, Times, View};
 use crate::load_seen::Load;
 use crate::subject::Subject;
@@ -169,22 +173,30 @@ fn strike(stage: &mut Stage, plan: &Plan, fault: Fault) -> Result<Duration, Fail
 /// Writes through one controller.
 struct Writer {
     address: String,
-    request: protocol::Request,
+    set: String,
+    master_address: SocketAddrV4,
+    request: Request,
+}
+
+/// What became of an attempt.
+enum Attempt {
+    Accepted,
+    Refused,
+    /// The set is not as the writer believes, but like this.
+    Fenced(View),
 }
 
 impl Writer {
     /// One that changes the set that has the controller's number: `{1,2,3}` to `{1,2}` and back.
     fn new(stage: &Stage, plan: &Plan, views: &[View], node: usize) -> Self {
-        let (name, view) = (plan.set_name(node), &views[node]);
-        let id = view.master.unwrap_or(1);
-        let identity = Identity { set: &name, id, address: plan.address(node, 0) };
-        let members = if view.members.len() == 3 { vec![1, 2] } else { vec![1, 2, 3] };
-        let request = identity.alter(view.master_epoch, members, view.set_epoch);
-        Self { address: stage.addresses[node].clone(), request }
+        let set = plan.set_name(node);
+        let master_address = plan.address(node, 0);
+        let request = change(&set, master_address, &views[node]);
+        Self { address: stage.addresses[node].clone(), set, master_address, request }
     }
 
     /// Attempts by the plan until one is accepted.
-    async fn until_accepted(self) {
+    async fn until_accepted(mut self) {
         let mut due = Instant::from_std(clock::now());
         let mut connection = None;
         let mut attempts = JoinSet::new();
@@ -194,24 +206,48 @@ impl Writer {
                     Connection::connect(&self.address, Deadline::after(ATTEMPT)).await.ok();
             }
             if let Some(connection) = connection.clone() {
-                let request = self.request.clone();
-                attempts.spawn(async move {
-                    let answer = connection.call(&request, Deadline::after(ATTEMPT)).await;
-                    answer.is_ok_and(|answer| answer.code == 0)
-                });
+                attempts.spawn(attempt(connection, self.set.clone(), self.request.clone()));
             }
             due += ATTEMPT_EVERY;
             loop {
                 tokio::select! {
                     () = sleep_until(due) => break,
-                    Some(ended) = attempts.join_next() => {
-                        if ended.unwrap_or(false) {
-                            return;
+                    Some(ended) = attempts.join_next() => match ended {
+                        Ok(Attempt::Accepted) => return,
+                        Ok(Attempt::Fenced(now)) => {
+                            self.request = change(&self.set, self.master_address, &now);
                         }
+                        Ok(Attempt::Refused) | Err(_) => {}
                     }
                 }
             }
         }
+    }
+}
+
+/// The change that a master asks for whose set is like that: one member less, or all again.
+fn change(set: &str, address: SocketAddrV4, view: &View) -> Request {
+    let id = view.master.unwrap_or(1);
+    let less = vec![id, if id == 1 { 2 } else { 1 }];
+    let members = if view.members.len() == 3 { less } else { vec![1, 2, 3] };
+    let identity = Identity { set, id, address };
+    identity.alter(view.master_epoch, members, view.set_epoch)
+}
+
+async fn attempt(connection: Connection, set: String, request: Request) -> Attempt {
+    let code = match connection.call(&request, Deadline::after(ATTEMPT)).await {
+        Ok(answer) => answer.code,
+        Err(_) => return Attempt::Refused,
+    };
+    match code {
+        response_code::SUCCESS => Attempt::Accepted,
+        response_code::CONTROLLER_FENCED_MASTER_EPOCH
+        | response_code::CONTROLLER_FENCED_SYNC_STATE_SET_EPOCH => {
+            let answer = connection.call(&poll(&set), Deadline::after(ATTEMPT)).await;
+            let now = answer.ok().filter(|answer| answer.code == response_code::SUCCESS);
+            now.map_or(Attempt::Refused, |answer| Attempt::Fenced(founding::view(&answer)))
+        }
+        _ => Attempt::Refused,
     }
 }
 
