@@ -252,6 +252,14 @@ fn injected(verdict: &Value) -> Vec<String> {
     names
 }
 
+/// Which list of faults was in force, and what of it was not.
+fn in_force(list: &str, injected: &[String]) -> String {
+    let lacks = list.split(',').map(str::trim).filter(|name| !injected.iter().any(|it| it == name));
+    let lacks: Vec<String> = lacks.map(|name| format!("`{name}`")).collect();
+    let name = if list == CORE { "core" } else { "durable" };
+    if lacks.is_empty() { name.to_owned() } else { format!("{name} without {}", lacks.join(", ")) }
+}
+
 /// One line, not too long, without what would end a cell of the table.
 fn shortened(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default().replace('|', "/");
@@ -267,7 +275,7 @@ fn row(bug: &Bug, said: &Said, injected: &[String], arguments: &Arguments, commi
         Said::Passed => "**not found**".to_owned(),
         Said::Nothing(why) => format!("**no result**: {why}"),
     };
-    let faults = injected.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let faults = in_force(faults_for(bug.number), injected);
     let Arguments { seconds, seed, .. } = arguments;
     format!("| {} | {found} | {faults} | {seconds} s, seed {seed} | {commit} |", bug.name())
 }
@@ -286,7 +294,8 @@ fn text(page: &str, line: &str, bugs: &[Bug]) -> String {
     let unasked = bugs.iter().filter(|bug| bug.is_planted() && !lines.contains_key(&bug.name()));
     let unasked: Vec<String> = unasked.map(Bug::name).collect();
     let mut text = format!(
-        "{} asked: {found} found, {missed} not found, {open} without a result.\n\n\
+        "{} asked: {found} found, {missed} not found, {open} without a result. *Core* is `{CORE}`; *durable* is \
+         `{DURABLE}`.\n\n\
          | Bug | Found by | Faults in force | Run | Commit |\n|---|---|---|---|---|\n",
         lines.len()
     );
@@ -302,7 +311,9 @@ fn text(page: &str, line: &str, bugs: &[Bug]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Arguments, BEGIN, END, SHOWN_MAX, Said, injected, said, shortened, text};
+    use super::{
+        Arguments, BEGIN, CORE, END, SHOWN_MAX, Said, in_force, injected, said, shortened, text,
+    };
     use crate::exam::catalogue;
     use serde_json::json;
 
@@ -336,6 +347,14 @@ mod tests {
         assert_eq!(said(&silence), Said::Nothing(silent.to_owned()));
         let invalid = json!({ "verdict": "INVALID", "counts": [0], "doubts": ["n0 did not end"] });
         assert_eq!(said(&invalid), Said::Nothing("n0 did not end".to_owned()));
+    }
+
+    #[test]
+    fn what_of_a_list_was_not_in_force_is_named() {
+        let all: Vec<String> = CORE.split(',').map(|name| name.trim().to_owned()).collect();
+        assert_eq!(in_force(CORE, &all), "core");
+        assert_eq!(in_force(CORE, &all[1..]), "core without `leader-kill`");
+        assert_eq!(in_force("a, b", &["b".to_owned()]), "durable without `a`");
     }
 
     #[test]
