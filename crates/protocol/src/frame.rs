@@ -138,6 +138,21 @@ pub fn has_header(buffer: &[u8]) -> bool {
     prefix.is_some_and(|prefix| buffer.len() >= PREFIX_BYTES.saturating_add(prefix.header_bytes))
 }
 
+/// The header of the first frame in `buffer` and how long the body behind it will be, as soon as the header is there to
+/// its end; `None` before that.
+///
+/// For connections whose headers say something about the body: what contradicts it is found before the body comes.
+///
+/// # Errors
+/// As [`split`] and [`Frame::decode`].
+pub fn header_ahead(buffer: &[u8]) -> Result<Option<(Header, usize)>, FrameError> {
+    let Some(prefix) = Prefix::read(buffer)? else { return Ok(None) };
+    let header_end = PREFIX_BYTES.saturating_add(prefix.header_bytes);
+    let Some(header) = buffer.get(PREFIX_BYTES..header_end) else { return Ok(None) };
+    let header = Header::decode(Bytes::copy_from_slice(header), prefix.encoding)?;
+    Ok(Some((header, prefix.frame_bytes.saturating_sub(header_end))))
+}
+
 /// What the first bytes of a frame say, checked as far as they are there.
 struct Prefix {
     /// Of the whole frame, length bytes included.

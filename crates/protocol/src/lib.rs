@@ -55,7 +55,7 @@ pub use body::{
 pub use ext::ExtFields;
 pub use frame::{
     BODY_BYTES_MAX, EXT_FIELDS_MAX, FRAME_BYTES_MAX, Frame, FrameError, HEADER_BYTES_MAX,
-    JSON_DEPTH_MAX, has_header, split,
+    JSON_DEPTH_MAX, has_header, header_ahead, split,
 };
 pub use header::{FLAG_ONE_WAY, FLAG_RESPONSE, Header, HeaderEncoding, Language};
 pub use notice::RoleNotice;

@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use protocol::{
     EXT_FIELDS_MAX, FRAME_BYTES_MAX, Frame, FrameError, HEADER_BYTES_MAX, HeaderEncoding, Language,
-    Request, code, has_header, split,
+    Request, code, has_header, header_ahead, split,
 };
 
 /// A frame of `kind` whose lengths are true.
@@ -77,6 +77,9 @@ fn b7_a_header_is_complete_with_its_last_byte() {
     let header_end = frame.len() - 4;
     for length in 0..=frame.len() {
         assert_eq!(has_header(&frame[..length]), length >= header_end, "{length}");
+        let ahead = header_ahead(&frame[..length]).unwrap();
+        let ahead = ahead.map(|(header, body_bytes)| (header.code, body_bytes));
+        assert_eq!(ahead, (length >= header_end).then_some((1005, 4)), "{length}");
     }
     assert!(!has_header(&[0, 0, 0, 1, 0, 0, 0, 1, 0]), "no frame at all");
 }

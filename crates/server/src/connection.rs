@@ -10,12 +10,12 @@ mod reader;
 
 use crate::change;
 use crate::config::Config;
-use crate::hello::{Hello, LINK_VERSION, unpack};
+use crate::hello::{Hello, LINK_VERSION, heads_batch, unpack};
 use crate::refuse;
 use crate::shared::Shared;
 use bytes::{Buf, Bytes, BytesMut};
 use controller::{Caller, ConnectionId, ElectionOrder, Event, Inspect, Instant, PeerId, seat};
-use protocol::{Frame, HeaderEncoding, Request, Response, code, private};
+use protocol::{Frame, Request, Response, code, private};
 use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
 use std::rc::Rc;
@@ -234,15 +234,15 @@ fn take_frame(
     bytes: Bytes,
 ) -> Result<(), Close> {
     let frame = Frame::decode(bytes.clone()).map_err(|_malformed| Close("malformed header"))?;
+    if let Kind::Peer(peer) = connection.kind.get() {
+        return take_batch(shared, connection, peer, frame);
+    }
     if frame.header.is_response() {
         // Nobody asked this peer's clients anything: dropped, as upstream does.
         shared.metrics.refused("unexpected response");
         return Ok(());
     }
     let is_first = !connection.has_spoken.replace(true);
-    if let Kind::Peer(peer) = connection.kind.get() {
-        return take_batch(shared, connection, peer, frame);
-    }
     let caller = Caller {
         connection: connection.id,
         opaque: frame.header.opaque,
@@ -423,7 +423,7 @@ fn take_batch(
         // Retired by a newer hello: what it still holds is dropped (rule N3).
         return Err(Close("retired peer link"));
     }
-    if frame.header.code != private::PEER_BATCH {
+    if !heads_batch(&frame.header, frame.body.len()) {
         return Err(Close("peer link without batch"));
     }
     let mut batch = frame.body;
@@ -438,6 +438,3 @@ fn take_batch(
     }
     Ok(())
 }
-
-/// The encoding in which our own requests are written.
-pub(crate) const OWN_ENCODING: HeaderEncoding = HeaderEncoding::Binary;

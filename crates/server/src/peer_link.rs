@@ -8,13 +8,12 @@
 //! A link is opened again at once when it breaks, then with growing pauses. Each refusal is told to the core, since
 //! a refusal means that the process at the other end is gone (rule D23).
 
-use crate::connection::OWN_ENCODING;
-use crate::hello::{BATCH_BYTES_MAX, Hello, LINK_VERSION, pack};
+use crate::hello::{BATCH_BYTES_MAX, Hello, LINK_VERSION, OWN_ENCODING, batch_header, pack};
 use crate::outgoing::connect;
 use crate::shared::Shared;
 use bytes::{Buf, BytesMut};
 use controller::{ANSWER_BYTES_MAX, Event, PeerId, PeerMessage, seat};
-use protocol::{ExtFields, FLAG_ONE_WAY, Frame, Header, Response, private, response_code};
+use protocol::{ExtFields, Frame, Header, Response, private, response_code};
 use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
 use std::rc::Rc;
@@ -113,7 +112,7 @@ impl PeerLink {
             return;
         };
         let body = batch.split().freeze();
-        let header = own_request(private::PEER_BATCH, FLAG_ONE_WAY);
+        let header = batch_header(body.len());
         let mut out = self.out.borrow_mut();
         let before = out.len();
         Frame { header, body }.encode(&mut out);
@@ -202,7 +201,8 @@ impl PeerLink {
         socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(SEND_DEADLINE))?;
         let mut out = BytesMut::new();
         let body = shared.hello.encode();
-        Frame { header: own_request(private::PEER_HELLO, 0), body }.encode(&mut out);
+        let header = Header::request(private::PEER_HELLO, 0, 0, ExtFields::new(), OWN_ENCODING);
+        Frame { header, body }.encode(&mut out);
         stream.write_all(&out).await?;
         let mut buffer = BytesMut::new();
         let refused = |why: String| std::io::Error::new(ErrorKind::PermissionDenied, why);
@@ -259,8 +259,4 @@ impl PeerLink {
         self.batch.borrow_mut().clear();
         self.out.borrow_mut().clear();
     }
-}
-
-fn own_request(code: i32, flag: i32) -> Header {
-    Header::request(code, 0, flag, ExtFields::new(), OWN_ENCODING)
 }

@@ -1,6 +1,7 @@
 //! Bytes of a connection, read into the buffer that all share and cut into frames there.
 
 use super::{Close, Connection, Kind, Partial, take_frame};
+use crate::hello;
 use crate::shared::Shared;
 use bytes::BytesMut;
 use controller::Event;
@@ -169,6 +170,10 @@ fn poll_read(
     let older = connection.partial.get().filter(|_| !has_frame);
     let since = older.map_or(now, |older| older.since);
     let has_header = protocol::has_header(partial);
+    let is_news = has_header && older.is_none_or(|older| !older.has_header);
+    if is_news && connection.kind.get() != Kind::Client && hello::is_broken(partial) {
+        result = result.and(Err(Close("malformed peer batch")));
+    }
     connection.partial.set((!partial.is_empty()).then_some(Partial { since, has_header }));
     let held_bytes = partial.capacity();
     let before = connection.held_bytes.replace(held_bytes);
