@@ -21,6 +21,7 @@ use crate::requests::Incoming;
 use crate::seat::{new_member, seat};
 use crate::settings::{PAUSE_BACKLOG_MS, PAUSE_GRACE_MS, PAUSE_MS, PeerSettings, Settings};
 use crate::snapshots::{Fetched, Part, Snapshots};
+use crate::stall::DiskWatch;
 use crate::waiting::{Forwards, Reads, Writes};
 use crate::waits::Waits;
 use alloc::boxed::Box;
@@ -203,6 +204,7 @@ pub struct Controller {
     pub(crate) engine_effects: Vec<consensus::Effect>,
     /// New writes are refused: the disk of this peer owes too much already.
     pub(crate) is_disk_behind: bool,
+    pub(crate) disk: DiskWatch,
     /// Set when the process was asked to stop: leadership should be gone by then.
     pub(crate) stop_by: Option<Instant>,
     /// The last term in which this peer tried to hand its leadership over.
@@ -261,6 +263,7 @@ impl Controller {
             counts: Counts::default(),
             engine_effects: Vec::new(),
             is_disk_behind: false,
+            disk: DiskWatch::default(),
             stop_by: None,
             handed_over_in: None,
             last_wake: None,
@@ -295,6 +298,7 @@ impl Controller {
                 if let Stage::Member(member) = &mut self.stage {
                     member.driver.persisted(number);
                 }
+                self.disk.persisted(now, number);
             }
             Event::IdentityWritten => self.identity_written(now, effects),
             Event::SnapshotSaved { descriptor } => self.snapshot_saved(&descriptor),
@@ -444,12 +448,17 @@ impl Controller {
     fn stop(&mut self, now: Instant) {
         let deadline = now.plus_ms(self.settings.election_timeout_ms);
         self.stop_by = Some(deadline);
-        let Some(driver) = self.driver_mut() else { return };
-        // Only a leader has a target.
-        if let Some(target) = driver.best_transfer_target() {
-            driver.transfer_to(target);
-            self.handed_over_in = Some(driver.term());
-        }
+        self.hand_over();
+    }
+
+    /// Begins to hand leadership over; gives to whom. Only a leader has somebody.
+    pub(crate) fn hand_over(&mut self) -> Option<PeerId> {
+        let driver = self.driver_mut()?;
+        let target = driver.best_transfer_target()?;
+        driver.transfer_to(target);
+        let term = driver.term();
+        self.handed_over_in = Some(term);
+        Some(target)
     }
 
     /// Moves the first start on, if it can move.

@@ -113,6 +113,11 @@ pub enum Note {
         /// Log index of the entry.
         index: u64,
     },
+    /// This peer leads and its disk stands still: it hands over (rule M8).
+    DiskStalled {
+        /// To whom.
+        target: PeerId,
+    },
     /// A limit was met and something refused; the text is the constant's name.
     Refused(&'static str),
 }

@@ -61,6 +61,7 @@ mod route;
 mod seat;
 mod settings;
 mod snapshots;
+mod stall;
 mod status;
 mod turn;
 mod waiting;

@@ -33,6 +33,7 @@ impl Controller {
         self.prove_health(now);
         self.tend_members(now);
         self.watch_brokers(now, effects);
+        self.leave_to_faster_disk(now, effects);
         for _ in 0..ROUNDS_PER_TURN_MAX {
             self.hold_elections(now, effects);
             self.run_engine(now, effects);
@@ -129,7 +130,10 @@ impl Controller {
                 }
                 effects.push(Effect::Send { peer: to, message: PeerMessage::Raft(message) });
             }
-            consensus::Effect::Persist(persist) => effects.push(Effect::Persist(persist)),
+            consensus::Effect::Persist(persist) => {
+                self.disk.handed(now, persist.number);
+                effects.push(Effect::Persist(persist));
+            }
             consensus::Effect::Committed { index, commands, .. } => {
                 let bytes: usize = commands.iter().map(|command| command.bytes.len()).sum();
                 let count = u64::try_from(commands.len()).unwrap_or(u64::MAX);

@@ -77,6 +77,10 @@ pub(crate) fn take(shared: &Shared, note: &Note) {
         Note::UnknownCommand { index } => {
             tracing::error!(index, "an entry of the log cannot be read: it is of a newer version");
         }
+        Note::DiskStalled { target } => {
+            let to = shared.config.peer(seat(*target).0).map_or("unknown", |peer| &*peer.name);
+            tracing::warn!(to, "the disk stands still: leadership is handed over");
+        }
         Note::Refused(limit) => metrics.refused(limit),
     }
 }

@@ -376,6 +376,7 @@ impl World<'_> {
             | Note::BrokerAlive { .. }
             | Note::Election { .. }
             | Note::Proposal { .. }
+            | Note::DiskStalled { .. }
             | Note::Refused(_) => {}
             Note::BrokerDead { set, id, reason, .. } => {
                 if *reason == controller::DeathReason::Deadline {

@@ -36,6 +36,40 @@ fn disks_that_hang_for_seconds_expire_nobody() {
     world.expect(leader, register("a", 4, "a.4:30911"), 0);
 }
 
+/// A leader whose disk does not return holds up everybody, so it hands over; the others go on, and so does it when its
+/// disk is back. M8.
+#[test]
+fn a_leader_whose_disk_hangs_hands_over() {
+    let mut world = World::founded(3, 4_002);
+    world.add_synced_set("a", 2);
+    let leader = world.leader().unwrap();
+    world.hang_disk(leader, 20_000);
+    let ticket = world.send_request(leader, apply_id("a", 3, "a.3:30911"));
+    world.await_other_leader(1_500, leader);
+    let next = world.leader().unwrap();
+    world.expect(next, apply_id("a", 4, "a.4:30911"), 0);
+    // It was committed by the others, and who asked the old leader hears so from it or never.
+    world.expect(next, register("a", 3, "a.3:30911"), 0);
+    world.run(25_000);
+    assert!([0, 1].contains(&world.await_answer(ticket).code));
+    assert_eq!(world.leader(), Some(next), "nobody takes leadership back for its disk");
+    world.expect(leader, info("a"), 0);
+}
+
+/// Disks that are slow and move are no reason to move leadership.
+#[test]
+fn slow_disks_move_no_leadership() {
+    let mut world = World::founded(3, 4_003);
+    world.add_synced_set("a", 2);
+    let leader = world.leader().unwrap();
+    world.conditions.sync = (600_000, 0);
+    for id in 3..8 {
+        world.send_request(leader, apply_id("a", id, &format!("a.{id}:30911")));
+        world.run(2_000);
+    }
+    assert_eq!(world.leader(), Some(leader));
+}
+
 /// The journal owes too much: writes are refused as busy, here and from followers; heartbeats, polls and the
 /// controller's own elections go on.
 #[test]

@@ -337,6 +337,12 @@ impl World {
         self.at(moment, What::Written { node, boot });
     }
 
+    /// Nothing that this disk is told from now on is durable before so many ms are over.
+    pub(crate) fn hang_disk(&mut self, node: u64, ms: u64) {
+        let until = self.now + ms * 1_000;
+        self.node(node).disk_free_at = until;
+    }
+
     fn written(&mut self, node: u64) {
         let order = self.node(node).disk.write_next();
         let event = match order.expect("one order for each moment") {
