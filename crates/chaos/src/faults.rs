@@ -9,12 +9,17 @@
 //! | `catalogue.rs` | every name, `OpenChaos`' 40 among them |
 //! | `plan.rs` | from a fault and the state of the cluster to deeds; no IO |
 //! | `injection.rs` | deeds done, confirmed, undone |
+//! | `storage.rs` | those of them that are about disks and files |
+//! | `rest.rs` | files damaged while nobody has them open |
 
 pub mod catalogue;
 pub(crate) mod injection;
 pub(crate) mod plan;
+pub mod rest;
+mod storage;
 
 use crate::ground::probe::Finding;
+use crate::target;
 use catalogue::{CATALOGUE, Entry, Kind, Origin};
 
 /// One fault that was asked for: one entry of the catalogue, or several at once.
@@ -37,13 +42,18 @@ pub enum UnknownFault {
     /// `@` is not followed by a node of the cluster.
     #[error("`{0}`: `@` is followed by a node, n0 to n{1}")]
     Node(String, usize),
+    /// A fault that may only happen alone was joined with others.
+    #[error(
+        "`{0}`: {1} may only happen alone: a group outlives the loss of one disk, not of what is left"
+    )]
+    NotAlone(String, &'static str),
     /// Nothing was named.
     #[error("no fault is named")]
     Nothing,
 }
 
 /// Reads a list of faults: names, `openchaos:NAME`, `NAME@n1` for a fixed node, `NAME+NAME` for several at
-/// once, and `all`, `openchaos` or `ours` for whole parts of the catalogue.
+/// once, `all`, `openchaos` or `ours` for whole parts of the catalogue, and `pairs` for every two families at once.
 ///
 /// # Errors
 /// The first word that names nothing.
@@ -62,10 +72,36 @@ pub fn parse(list: &str, nodes: usize) -> Result<Vec<Fault>, UnknownFault> {
             "all" => faults.extend(part(None)),
             "openchaos" => faults.extend(part(Some(Origin::OpenChaos))),
             "ours" => faults.extend(part(Some(Origin::Ours))),
+            "pairs" => faults.extend(pairs()),
             word => faults.push(one(word, nodes)?),
         }
     }
     if faults.is_empty() { Err(UnknownFault::Nothing) } else { Ok(faults) }
+}
+
+/// Every two families at once, each by the name of it that hits fewest, so that a majority is left to heal.
+fn pairs() -> Vec<Fault> {
+    let mut families: Vec<&'static Entry> = Vec::new();
+    for entry in CATALOGUE {
+        let is_none = matches!(entry.kind, Kind::Noop | Kind::NotYet(_));
+        if is_none || entry.is_alone || entry.kind.needs_java_brokers() {
+            continue;
+        }
+        match families.iter_mut().find(|known| known.family == entry.family) {
+            None => families.push(entry),
+            Some(known) if entry.is_minor() && !known.is_minor() => *known = entry,
+            Some(_) => {}
+        }
+    }
+    let pair = |one: &'static Entry, other: &'static Entry| Fault {
+        name: format!("{}+{}", one.name, other.name),
+        entries: vec![one, other],
+        fixed: 0,
+    };
+    let with_later = |(at, one): (usize, &&'static Entry)| {
+        families[at + 1..].iter().map(|other| pair(one, other)).collect::<Vec<_>>()
+    };
+    families.iter().enumerate().flat_map(with_later).collect()
 }
 
 fn one(word: &str, nodes: usize) -> Result<Fault, UnknownFault> {
@@ -81,7 +117,10 @@ fn one(word: &str, nodes: usize) -> Result<Fault, UnknownFault> {
         let found = CATALOGUE.iter().find(|entry| entry.name == name || entry.full_name() == name);
         found.ok_or_else(|| UnknownFault::Name(name.to_owned()))
     };
-    let entries = names.split('+').map(find).collect::<Result<_, _>>()?;
+    let entries = names.split('+').map(find).collect::<Result<Vec<&Entry>, _>>()?;
+    if let Some(alone) = entries.iter().find(|entry| entry.is_alone && entries.len() > 1) {
+        return Err(UnknownFault::NotAlone(word.to_owned(), alone.name));
+    }
     Ok(Fault { name: word.to_owned(), entries, fixed })
 }
 
@@ -92,10 +131,17 @@ impl Fault {
     }
 }
 
-/// Why a fault cannot be injected here, if it cannot.
+/// Why a fault cannot be injected here into these controllers, if it cannot.
 #[must_use]
-pub fn skipped(fault: &Fault, findings: &[Finding], nodes: usize) -> Option<String> {
+pub fn skipped(
+    fault: &Fault,
+    findings: &[Finding],
+    (target, nodes): (target::Kind, usize),
+) -> Option<String> {
     fault.entries.iter().find_map(|entry| {
+        if entry.is_of_our_journal() && !target.is_ours() {
+            return Some("about our journal; upstream's are maps of memory".to_owned());
+        }
         if let Kind::NotYet(why) = entry.kind {
             return Some(why.to_owned());
         }
@@ -143,11 +189,30 @@ mod tests {
     }
 
     #[test]
+    fn pairs_hold_every_two_families_once() {
+        let pairs = parse("pairs", 3).unwrap();
+        let mut families: Vec<_> =
+            pairs.iter().map(|pair| (pair.entries[0].family, pair.entries[1].family)).collect();
+        families.sort_unstable();
+        families.dedup();
+        assert_eq!(families.len(), pairs.len());
+        assert!(families.iter().all(|(one, other)| one != other));
+        let names: Vec<&str> = pairs.iter().map(|pair| &*pair.name).collect();
+        assert!(names.contains(&"minor-kill+minor-disk-error"), "{names:?}");
+        assert!(!names.iter().any(|name| name.contains("wiped") || name.contains("noop")));
+        // 15 families: kill, suspend, partition, delay, loss, cpu, memory, disk error, io hang, network, disk full,
+        // descriptors, clock, broker, power loss.
+        assert_eq!(pairs.len(), 15 * 14 / 2);
+    }
+
+    #[test]
     fn what_names_nothing_is_named() {
         let error = |list| parse(list, 3).unwrap_err();
         assert_eq!(error("leader-kil"), UnknownFault::Name("leader-kil".into()));
         assert_eq!(error("noop,leader-kill+x"), UnknownFault::Name("x".into()));
         assert_eq!(error("fixed-kill@n3"), UnknownFault::Node("fixed-kill@n3".into(), 2));
         assert_eq!(error(" , "), UnknownFault::Nothing);
+        let joined = "wiped-disk+leader-kill";
+        assert_eq!(error(joined), UnknownFault::NotAlone(joined.into(), "wiped-disk"));
     }
 }

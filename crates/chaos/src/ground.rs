@@ -3,20 +3,22 @@
 //!
 //! ```text
 //! /run/netns/pitchover-RUN-n0 … -n4, -brokers, -clients       RUN is the process id of the run
-//! /sys/fs/cgroup/cpu/pitchover-RUN-n0 …                       only while a fault needs it
-//! FOLDER/n0/store (tmpfs pitchover-RUN), FOLDER/n0.log, …     mounted only for a full disk
+//! /sys/fs/cgroup/cpu/pitchover-RUN-n0 …, …/memory/…           only while a fault needs it
+//! FOLDER/n0/store (source pitchover-RUN), FOLDER/n0.log, …    a disk of ours, or a tmpfs, if a fault needs one
 //! ```
 //!
 //! | File | Holds |
 //! |---|---|
 //! | `namespace.rs` | network namespaces and what lies in them |
 //! | `controller.rs` | one controller as a process |
-//! | `cgroup.rs` | processor quotas |
+//! | `cgroup.rs` | limits of processor time and memory |
+//! | `disk.rs` | the process of one disk |
 //! | `probe.rs` | what this machine can inject |
 //! | `leftovers.rs` | what a run that was killed left behind |
 
 pub(crate) mod cgroup;
 pub(crate) mod controller;
+pub(crate) mod disk;
 pub(crate) mod leftovers;
 pub(crate) mod namespace;
 pub mod probe;

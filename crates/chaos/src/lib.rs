@@ -8,7 +8,7 @@
 //!   PID namespace each            │ history (JSON lines), states, masters
 //!        ▲                        ▼
 //!   faults: kill, stop, starve,  judge: linearizable? lost? needless failover? equal at the end?
-//!   fill, cut, delay, …, each confirmed
+//!   break disks, cut, delay, …, each confirmed
 //! ```
 //!
 //! | Module | What |
@@ -16,6 +16,7 @@
 //! | [`run`] | one run from its first check to its verdict |
 //! | [`faults`] | the catalogue, from a name to deeds, deeds done and undone |
 //! | [`fabric`] | the network |
+//! | [`disk`] | a disk that fails, hangs, and forgets what was not synced |
 //! | [`ground`] | namespaces, processes, cgroups, probes, leftovers |
 //! | `actors` | brokers, clients, observer; the recorder |
 //! | `stand` | one cluster under test |
@@ -24,14 +25,14 @@
 //! | [`target`] | which controllers are under test: ours, or upstream's |
 //! | `report`, [`compare`] | the page of a run; runs of several targets side by side |
 //!
-//! What is *absent*: a faulty disk, changes of membership. The catalogue names
-//! every fault that is not here, and why.
+//! What is *absent*: groups that change their size. The catalogue names every fault that is not here, and why.
 #![deny(unsafe_code)]
 
 mod actors;
 pub mod brokers;
 pub mod clock;
 pub mod compare;
+pub mod disk;
 pub mod draw;
 pub mod fabric;
 pub mod faults;

@@ -18,7 +18,7 @@ use crate::faults::{Fault, UnknownFault, parse, skipped};
 use crate::ground::leftovers;
 use crate::ground::probe::{self, Finding};
 use crate::stalls::Stalls;
-use crate::stand::{Stand, Wanted};
+use crate::stand::{Disks, Stand, Wanted};
 use crate::target::Target;
 use crate::{judge, report};
 use bytes::Bytes;
@@ -113,6 +113,7 @@ pub(crate) struct Event {
     pub(crate) recovered: Option<u64>,
     pub(crate) evidence: Vec<String>,
     pub(crate) doubts: Vec<String>,
+    pub(crate) accidents: Vec<String>,
     /// Brokers that it touched.
     pub(crate) brokers: Vec<Ipv4Addr>,
 }
@@ -168,7 +169,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<judge::Verdict, Star
     // These belong to runs with Java brokers: no other lacks them.
     let fits = |fault: &Fault| options.java_brokers.is_some() || !fault.needs_java_brokers();
     for fault in faults.into_iter().filter(fits) {
-        match skipped(&fault, &course.findings, nodes) {
+        match skipped(&fault, &course.findings, (options.target.kind, nodes)) {
             Some(why) => course.skipped.push((fault.name, why)),
             None => usable.push(fault),
         }
@@ -204,18 +205,16 @@ async fn carry(
 ) -> Result<(), StartError> {
     let Diary { course, say } = diary;
     let mut draw = Draw::new(options.seed);
-    let fills = |fault: &Fault| {
-        fault.entries.iter().any(|entry| entry.means == Some(probe::Means::SizedTmpfs))
-    };
     let wanted = Wanted {
         nodes: options.nodes,
         target: options.target.clone(),
         folder: options.folder.clone(),
-        has_small_disks: faults.iter().any(fills),
+        disks: disks(faults),
         kit: options.java_brokers.clone(),
     };
     let mut stop = Stop::new()?;
-    let building = Stand::build(&wanted, Arc::clone(recorder), &mut draw);
+    // Boxed, as is what follows: the state of a whole run is too much for a stack frame.
+    let building = Box::pin(Stand::build(&wanted, Arc::clone(recorder), &mut draw));
     let mut stand = tokio::select! {
         stand = building => stand?,
         () = stop.wanted() => { course.is_interrupted = true; return Ok(()) }
@@ -223,8 +222,10 @@ async fn carry(
     stand.enter_actors(&mut draw).await?;
     let stalls = Stalls::watch()?;
     course.began = clock::now();
+    let diary = Diary { course: &mut *course, say };
+    let driving = Box::pin(drive(&mut stand, options, faults, (&mut draw, diary)));
     tokio::select! {
-        driven = drive(&mut stand, options, faults, (&mut draw, Diary { course, say })) => driven?,
+        driven = driving => driven?,
         () = stop.wanted() => {
             say("interrupted: what was made is removed, what was seen is judged");
             course.is_interrupted = true;
@@ -246,6 +247,20 @@ async fn carry(
         crew.end();
     }
     Ok(())
+}
+
+/// What the controllers' data must lie on for these faults.
+fn disks(faults: &[Fault]) -> Disks {
+    let needs = |means| {
+        faults.iter().flat_map(|fault| &fault.entries).any(|entry| entry.means == Some(means))
+    };
+    if needs(probe::Means::FaultyDisk) {
+        Disks::Faulty
+    } else if needs(probe::Means::SizedTmpfs) {
+        Disks::Small
+    } else {
+        Disks::Plain
+    }
 }
 
 /// The two signals by which a person or a supervisor ends a run.
@@ -302,6 +317,8 @@ async fn drive(
         let event = inject(stand, fault, draw).await;
         say(&line(course, &event));
         let has_recovered = event.recovered.is_some();
+        let accidents = event.accidents.iter();
+        course.accidents.extend(accidents.map(|what| format!("{}: {what}", event.name)));
         course.events.push(event);
         if let Some(accident) = unexpected_end(stand) {
             course.accidents.push(accident);
@@ -340,8 +357,18 @@ async fn inject(stand: &mut Stand, fault: &Fault, draw: &mut Draw) -> Event {
     tokio::time::sleep(observer::EVERY * 3).await;
     let is_whole = stand.until(whole(stand), |stand| stand.is_whole()).await;
     let recovered = is_whole.then(clock::now);
-    let Injection { evidence, doubts, .. } = injection;
-    Event { name: fault.name.clone(), began, healed, recovered, evidence, doubts, brokers }
+    injection.confirm_members(stand);
+    let Injection { evidence, doubts, accidents, .. } = injection;
+    Event {
+        name: fault.name.clone(),
+        began,
+        healed,
+        recovered,
+        evidence,
+        doubts,
+        accidents,
+        brokers,
+    }
 }
 
 /// How long it may take until all is well again.
@@ -375,8 +402,11 @@ fn line(course: &Course, event: &Event) -> String {
     let at = event.began.saturating_sub(course.began) / SECOND;
     let recovered =
         event.recovered.map_or("never".to_owned(), |at| format!("{} ms", ms(event.healed, at)));
-    let said = if event.doubts.is_empty() { &event.evidence } else { &event.doubts };
-    let verdict = if event.doubts.is_empty() { "confirmed" } else { "NOT CONFIRMED" };
+    let (verdict, said) = match (&event.accidents, &event.doubts) {
+        (accidents, _) if !accidents.is_empty() => ("ACCIDENT", accidents),
+        (_, doubts) if !doubts.is_empty() => ("NOT CONFIRMED", doubts),
+        _ => ("confirmed", &event.evidence),
+    };
     format!(
         "{at:>4} s  {:<34} held {:>5} ms, whole again after {recovered}; {verdict}: {}",
         event.name,

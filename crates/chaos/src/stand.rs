@@ -9,13 +9,13 @@ use crate::clock;
 use crate::draw::Draw;
 use crate::fabric::{Fabric, Home};
 use crate::faults::plan::Scene;
-use crate::ground::cgroup::Tree;
 use crate::ground::controller::{Controller, Plan, is_killed};
+use crate::ground::disk::Disk;
 use crate::ground::namespace::{self, Namespaces};
 use crate::ground::{PREFIX, tool};
 use crate::target::{Kind, Target};
 use rustix::process::Signal;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -31,8 +31,8 @@ pub(crate) const BROKERS: u8 = 3;
 const WRITERS: u8 = 2;
 const READERS: u8 = 2;
 
-/// Size of a disk that can be full.
-const DISK: &str = "size=96m";
+/// Size of a disk that can be full or faulty, in bytes.
+const DISK_BYTES: usize = 96 * 1_024 * 1_024;
 
 /// How often we look while we wait.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);
@@ -43,9 +43,20 @@ pub(crate) struct Wanted {
     pub(crate) nodes: u8,
     pub(crate) target: Target,
     pub(crate) folder: PathBuf,
-    pub(crate) has_small_disks: bool,
+    pub(crate) disks: Disks,
     /// For Java brokers; without it brokers are actors.
     pub(crate) kit: Option<Kit>,
+}
+
+/// What the controllers' data lie on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Disks {
+    /// The folder of the run.
+    Plain,
+    /// A tmpfs that can be full.
+    Small,
+    /// A disk of ours, which can be full, too.
+    Faulty,
 }
 
 /// Places where a disk of limited size is mounted; dropping this unmounts them.
@@ -64,6 +75,8 @@ impl Drop for Mounts {
 /// The cluster. The order of the fields is the order in which they go.
 #[derive(Debug)]
 pub(crate) struct Stand {
+    /// Of each controller, if they are ours. First: a controller that hangs cannot end.
+    pub(crate) disks: Vec<Disk>,
     pub(crate) controllers: Vec<Controller>,
     pub(crate) crew: Option<Crew>,
     /// The brokers, if they are processes, and their clients.
@@ -71,7 +84,6 @@ pub(crate) struct Stand {
     pub(crate) fabric: Fabric,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) cast: Cast,
-    pub(crate) tree: Option<Tree>,
     pub(crate) run: u32,
     pub(crate) folder: PathBuf,
     pub(crate) nodes: Vec<Ipv4Addr>,
@@ -103,17 +115,22 @@ impl Stand {
         for home in &homes {
             namespace::furnish(home)?;
         }
-        let mut mounts = Mounts::default();
+        let (mut mounts, mut disks) = (Mounts::default(), Vec::new());
         let mut controllers = Vec::new();
         for (node, home) in homes.iter().take(nodes.len()).enumerate() {
             let name = format!("n{node}");
             let folder = wanted.folder.join(&name);
             let store = folder.join("store");
             fs::create_dir_all(&store)?;
-            if wanted.has_small_disks {
-                let (source, place) = (format!("{PREFIX}{run}"), store.display().to_string());
-                tool(&["mount", "-t", "tmpfs", "-o", DISK, &source, &place])?;
-                mounts.0.push(store.clone());
+            match wanted.disks {
+                Disks::Plain => {}
+                Disks::Small => {
+                    let (source, place) = (format!("{PREFIX}{run}"), store.display().to_string());
+                    let size = format!("size={DISK_BYTES}");
+                    tool(&["mount", "-t", "tmpfs", "-o", &size, &source, &place])?;
+                    mounts.0.push(store);
+                }
+                Disks::Faulty => disks.push(Disk::mount(run, &store, DISK_BYTES)?),
             }
             let arguments = wanted.target.furnish(node, &nodes, &folder)?;
             controllers.push(Controller::new(Plan {
@@ -130,16 +147,15 @@ impl Stand {
             controller.start().await?;
         }
         let folder = wanted.folder.clone();
-        let (tree, crew) = (Tree::find(), None);
         let (_mounts, _namespaces) = (mounts, namespaces);
         Ok(Self {
+            disks,
             controllers,
-            crew,
+            crew: None,
             troupe: None,
             fabric,
             recorder,
             cast,
-            tree,
             run,
             folder,
             nodes,
@@ -222,14 +238,19 @@ impl Stand {
         views.into_iter().enumerate().filter_map(leads).max().map(|(_, node)| node)
     }
 
-    /// Whether every controller follows one leader, serves, and has applied the same or nearly.
+    /// Whether every controller votes, follows one leader and serves, and all brokers live.
     pub(crate) fn is_whole(&self) -> bool {
         let views = self.recorder.latest();
         let all: Option<Vec<View>> = views.into_iter().collect();
         let Some(all) = all else { return false };
         let leaders = all.iter().filter(|view| view.is_leader).count();
-        let agree = all.iter().all(|view| view.is_ready && view.leader == all[0].leader);
-        leaders == 1 && agree && self.all_brokers_live()
+        let serves = |view: &View| view.is_ready && view.leader == all[0].leader;
+        leaders == 1 && all.iter().all(serves) && self.all_brokers_live()
+    }
+
+    /// Where the data of a controller lie.
+    pub(crate) fn store(&self, node: usize) -> PathBuf {
+        self.folder.join(format!("n{node}")).join("store")
     }
 
     /// What a plan may know now.
@@ -244,6 +265,8 @@ impl Stand {
             masters: self.cast.sets.iter().enumerate().map(master).collect(),
             clients: self.cast.writers.iter().chain(&self.cast.readers).copied().collect(),
             fixed,
+            taken: BTreeSet::new(),
+            to_come: 0,
         }
     }
 

@@ -5,7 +5,7 @@
 //! | role | status, every 100 ms | 1005: who leads; no term, no index, no state hash |
 //! | the end | state hashes are equal; every controller is asked for every set | the leader is asked (1004, 1012) |
 //! | SIGTERM | exit code 0 | 143, the JVM's |
-//! | a full disk | exit code 74 | any end, or none |
+//! | a full or failing disk | exit code 74; 255 to a start | any end, or none |
 //!
 //! The verdict of a Java target is a finding about it, by the same rules.
 
@@ -22,6 +22,9 @@ const RAFT_PORT: u16 = 9880;
 
 /// A controller of ours ends with this when its journal fails. Source: `pitchover serve`.
 const EXIT_JOURNAL: i32 = 74;
+
+/// A controller of ours that cannot start ends with this, as Java's do. Source: `pitchover serve`.
+const EXIT_NOT_STARTED: i32 = 255;
 
 /// A JVM ends with this after SIGTERM: 128 and the signal's number.
 const EXIT_JVM_TERM: i32 = 143;
@@ -91,9 +94,14 @@ impl Kind {
         status.success() || (!self.is_ours() && status.code() == Some(EXIT_JVM_TERM))
     }
 
-    /// Whether a controller may end like this when its disk is full.
-    pub(crate) fn may_end_when_full(self, status: ExitStatus) -> bool {
+    /// Whether a controller may end like this when its disk is full or fails.
+    pub(crate) fn may_end_when_disk_fails(self, status: ExitStatus) -> bool {
         !self.is_ours() || status.code() == Some(EXIT_JOURNAL)
+    }
+
+    /// Whether a controller ended like this because it may not start.
+    pub(crate) fn refuses_to_start(self, status: ExitStatus) -> bool {
+        !self.is_ours() || status.code() == Some(EXIT_NOT_STARTED)
     }
 }
 
@@ -266,8 +274,10 @@ mod tests {
         assert!(
             Kind::JavaJraft.ends_politely(code(143)) && !Kind::JavaJraft.ends_politely(code(1))
         );
-        assert!(Kind::Pitchover.may_end_when_full(code(74)));
-        assert!(!Kind::Pitchover.may_end_when_full(code(1)));
-        assert!(Kind::JavaDledger.may_end_when_full(code(1)));
+        assert!(Kind::Pitchover.may_end_when_disk_fails(code(74)));
+        assert!(!Kind::Pitchover.may_end_when_disk_fails(code(1)));
+        assert!(Kind::Pitchover.refuses_to_start(code(255)));
+        assert!(!Kind::Pitchover.refuses_to_start(code(74)));
+        assert!(Kind::JavaDledger.may_end_when_disk_fails(code(1)));
     }
 }

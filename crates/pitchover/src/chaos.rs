@@ -9,6 +9,7 @@
 
 use ::chaos::brokers::Kit;
 use ::chaos::compare;
+use ::chaos::disk;
 use ::chaos::faults::catalogue::{CATALOGUE, Kind};
 use ::chaos::ground::probe;
 use ::chaos::judge::{Outcome, Verdict};
@@ -37,6 +38,21 @@ pub(crate) enum Command {
     Probe,
     /// Put runs of several targets side by side.
     Compare(Comparison),
+    /// Serve the disk of one controller until standard input ends; a run starts this itself.
+    #[command(hide = true)]
+    Disk(DiskArguments),
+}
+
+#[derive(Debug, Parser)]
+pub(crate) struct DiskArguments {
+    /// The folder that it covers.
+    at: PathBuf,
+    /// What `mount` calls it.
+    #[arg(long)]
+    source: String,
+    /// Its size.
+    #[arg(long)]
+    bytes: usize,
 }
 
 #[derive(Debug, Parser)]
@@ -60,7 +76,7 @@ pub(crate) struct Comparison {
 enum Profile {
     /// Kills, pauses and partitions of three controllers, 5 minutes.
     Commit,
-    /// Every fault, five controllers, 2 hours.
+    /// Every fault, and every two families at once, five controllers, 2 hours.
     Nightly,
     /// Every fault, five controllers, 24 hours; a skipped fault makes it invalid.
     Release,
@@ -94,7 +110,7 @@ pub(crate) struct Arguments {
     /// Controllers, 3 or 5.
     #[arg(long, value_parser = ["3", "5"])]
     nodes: Option<String>,
-    /// `all`, `openchaos`, `ours`, or names: `leader-kill,openchaos:bridge,fixed-kill@n1,leader-kill+master-kill`.
+    /// `all`, `openchaos`, `ours`, `pairs`, or names: `leader-kill,openchaos:bridge,fixed-kill@n1,leader-kill+master-kill`.
     #[arg(long, value_name = "LIST")]
     faults: Option<String>,
     /// How long faults are injected: 90s, 10m, 24h.
@@ -144,6 +160,19 @@ pub(crate) fn run(command: &Command) -> ExitCode {
         Command::Probe => probe_here(),
         Command::Compare(comparison) => compare_runs(comparison),
         Command::Run(arguments) => run_one(arguments),
+        Command::Disk(arguments) => serve_disk(arguments),
+    }
+}
+
+fn serve_disk(arguments: &DiskArguments) -> ExitCode {
+    let DiskArguments { at, source, bytes } = arguments;
+    let place = disk::Place { at: at.clone(), source: source.clone(), bytes: *bytes };
+    match disk::serve(&place, std::io::stdin().lock(), std::io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chaos disk: {}: {error}", at.display());
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -184,10 +213,11 @@ fn list() {
     for entry in CATALOGUE {
         let note = match entry.kind {
             Kind::NotYet(why) => format!("SKIPPED: {why}"),
+            _ if entry.is_alone => "alone".to_owned(),
             _ if entry.nodes_min > 1 => format!("needs {} controllers", entry.nodes_min),
             _ => entry.means.map_or(String::new(), |means| format!("needs {}", means.name())),
         };
-        println!("{:<12} {:<38} {note}", entry.family, entry.full_name());
+        println!("{:<15} {:<38} {note}", entry.family, entry.full_name());
     }
 }
 
@@ -219,7 +249,7 @@ fn run_one(arguments: &Arguments) -> ExitCode {
 fn options(arguments: &Arguments) -> Result<Options, Box<dyn std::error::Error>> {
     let (faults, minutes, nodes) = match arguments.profile {
         Some(Profile::Commit) => (COMMIT, 5, 3),
-        Some(Profile::Nightly) => ("all", 120, 5),
+        Some(Profile::Nightly) => ("all,pairs", 120, 5),
         Some(Profile::Release) => ("all", 24 * 60, 5),
         None if matches!(arguments.brokers, Brokers::Java) => (JAVA_BROKERS, 10, 3),
         None => ("all", 10, 3),

@@ -52,7 +52,8 @@ async fn status(lines: &Lines, node: usize) -> Option<View> {
         leader: status["leader"].as_str().unwrap_or_default().to_owned(),
         term: status["term"].as_u64().unwrap_or_default(),
         applied: status["applied"].as_u64().unwrap_or_default(),
-        is_ready: status["ready"] == true,
+        is_ready: status["ready"] == true && status["member"] == "voter",
+        member: status["memberId"].as_u64().unwrap_or_default(),
         hash: status["stateHash"].as_str().unwrap_or_default().to_owned(),
     })
 }

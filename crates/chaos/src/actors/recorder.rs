@@ -57,7 +57,10 @@ pub(crate) struct View {
     pub(crate) leader: String,
     pub(crate) term: u64,
     pub(crate) applied: u64,
+    /// Whether it serves and votes; of upstream's, whether it knows who leads.
     pub(crate) is_ready: bool,
+    /// Who sits there: a controller that lost its disk comes back as another member.
+    pub(crate) member: u64,
     pub(crate) hash: String,
 }
 

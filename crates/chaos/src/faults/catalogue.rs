@@ -5,6 +5,7 @@
 //!
 //! What has no injection here stands in the table all the same, with the reason, and is reported `SKIPPED`.
 
+use super::rest::Rest;
 use crate::ground::probe::Means;
 
 /// Where a name comes from.
@@ -87,6 +88,27 @@ pub enum Link {
     MtuHole,
 }
 
+/// What is wrong with the disks of the chosen controllers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskFault {
+    /// Reads, writes and syncs fail.
+    Fails,
+    /// Syncs fail.
+    SyncFails,
+    /// Writes fail, as on a disk that was remounted after an error.
+    ReadOnly,
+    /// Reads, writes and syncs do not return.
+    Hangs,
+    /// Syncs do not return.
+    SyncHangs,
+    /// Each sync takes 0.1 to 2 s longer.
+    SyncSlow,
+    /// The power goes between a write and its sync: all that was not synced is gone.
+    PowerLoss,
+    /// The same, but each sector that was not synced is old, new, or a mixture.
+    TornWrites,
+}
+
 /// What a fault does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -115,6 +137,18 @@ pub enum Kind {
     Cpu(Choice),
     /// No byte is free.
     DiskFull(Choice),
+    /// The disk does not do what it should.
+    Disk(Choice, DiskFault),
+    /// Killed, and started from damaged files: it refuses, which is right, loses its disk, and is taken back.
+    Damage(Rest),
+    /// Killed, and started from files of some seconds before: it stops serving, loses its disk, and is taken back.
+    Backup,
+    /// Killed, its disk wiped: it is taken back as another member.
+    Wiped,
+    /// Ended politely, and another with an empty disk starts at its address: taken back as another member.
+    Replace,
+    /// Memory is taken until the kernel kills it.
+    Memory(Choice),
     /// No descriptor is free.
     NoDescriptors(Choice),
     /// Killed, and started with a monotonic clock that is up to an hour ahead.
@@ -160,6 +194,9 @@ pub struct Entry {
     pub means: Option<Means>,
     /// How many controllers it needs.
     pub nodes_min: usize,
+    /// Whether no other fault may happen beside it: a group outlives the loss of one disk, and a second fault may take
+    /// away what the first left.
+    pub is_alone: bool,
 }
 
 impl Entry {
@@ -179,14 +216,48 @@ impl Entry {
     const fn with_nodes(self, nodes_min: usize) -> Self {
         Self { nodes_min, ..self }
     }
+
+    const fn alone(self) -> Self {
+        Self { is_alone: true, ..self }
+    }
+
+    /// Whether it hits fewer than half of the controllers.
+    #[must_use]
+    pub fn is_minor(&self) -> bool {
+        match self.kind {
+            Kill(choice)
+            | Kind::Suspend { choice, tenths: 0 }
+            | Partition(Cut::Apart(choice))
+            | Links(choice, _)
+            | Cpu(choice)
+            | Disk(choice, _)
+            | Memory(choice) => choice == Minor,
+            _ => false,
+        }
+    }
+
+    /// Whether it is about our own journal and the way back of a peer that lost it, so that upstream's controllers have
+    /// nothing of the kind.
+    #[must_use]
+    pub fn is_of_our_journal(&self) -> bool {
+        self.is_alone || self.means == Some(Means::FaultyDisk)
+    }
 }
 
 const fn theirs(name: &'static str, family: &'static str, kind: Kind) -> Entry {
-    Entry { name, origin: Origin::OpenChaos, family, kind, means: None, nodes_min: 1 }
+    Entry {
+        name,
+        origin: Origin::OpenChaos,
+        family,
+        kind,
+        means: None,
+        nodes_min: 1,
+        is_alone: false,
+    }
 }
 
 const fn ours(name: &'static str, family: &'static str, kind: Kind) -> Entry {
-    Entry { name, origin: Origin::Ours, family, kind, means: None, nodes_min: 1 }
+    Entry { name, origin: Origin::Ours, family, kind, means: None, nodes_min: 1, is_alone: false }
 }
 
 const fn suspend(choice: Choice) -> Kind {
@@ -197,18 +268,17 @@ const fn pause(tenths: u64) -> Kind {
     Kind::Suspend { choice: Leader, tenths }
 }
 
-const MEMORY: Kind = Kind::NotYet("memory limits until the kernel kills are not written yet");
-const DISK: Kind = Kind::NotYet("needs a file system of our own (FUSE), which is not written yet");
-const MEMBERSHIP: Kind =
-    Kind::NotYet("groups do not change their size; replacing a peer is wiped-disk");
-const REST: Kind = Kind::NotYet("damage of a stopped peer's files is not written yet");
+const SIZE: Kind =
+    Kind::NotYet("groups do not change their size; one peer is replaced by replace-peer");
 const TLS: Kind = Kind::NotYet("the controllers have no TLS yet");
 const LOAD: Kind = Kind::NotYet("overload belongs to the load harness; not driven from here yet");
 const VERSIONS: Kind = Kind::NotYet("there is one version of the program");
 
 use Choice::{All, Fixed, Leader, Major, Minor, Random};
+use DiskFault::{Fails, Hangs};
 use Kind::{
-    ClockAhead, Cpu, CrashLoop, DiskFull, Kill, Links, NoDescriptors, Noop, Partition, Term,
+    ClockAhead, Cpu, CrashLoop, Damage, Disk, DiskFull, Kill, Links, Memory, NoDescriptors, Noop,
+    Partition, Term,
 };
 
 /// All faults.
@@ -242,18 +312,18 @@ pub const CATALOGUE: &[Entry] = &[
     theirs("major-cpu-high", "cpu", Cpu(Major)).needs(Means::Quota),
     theirs("random-cpu-high", "cpu", Cpu(Random)).needs(Means::Quota),
     theirs("fixed-cpu-high", "cpu", Cpu(Fixed)).needs(Means::Quota),
-    theirs("minor-mem-high", "memory", MEMORY),
-    theirs("major-mem-high", "memory", MEMORY),
-    theirs("random-mem-high", "memory", MEMORY),
-    theirs("fixed-mem-high", "memory", MEMORY),
-    theirs("minor-disk-error", "disk", DISK),
-    theirs("major-disk-error", "disk", DISK),
-    theirs("random-disk-error", "disk", DISK),
-    theirs("fixed-disk-error", "disk", DISK),
-    theirs("minor-io-hang", "disk", DISK),
-    theirs("major-io-hang", "disk", DISK),
-    theirs("random-io-hang", "disk", DISK),
-    theirs("fixed-io-hang", "disk", DISK),
+    theirs("minor-mem-high", "memory", Memory(Minor)).needs(Means::MemoryLimit),
+    theirs("major-mem-high", "memory", Memory(Major)).needs(Means::MemoryLimit),
+    theirs("random-mem-high", "memory", Memory(Random)).needs(Means::MemoryLimit),
+    theirs("fixed-mem-high", "memory", Memory(Fixed)).needs(Means::MemoryLimit),
+    theirs("minor-disk-error", "disk error", Disk(Minor, Fails)).needs(Means::FaultyDisk),
+    theirs("major-disk-error", "disk error", Disk(Major, Fails)).needs(Means::FaultyDisk),
+    theirs("random-disk-error", "disk error", Disk(Random, Fails)).needs(Means::FaultyDisk),
+    theirs("fixed-disk-error", "disk error", Disk(Fixed, Fails)).needs(Means::FaultyDisk),
+    theirs("minor-io-hang", "io hang", Disk(Minor, Hangs)).needs(Means::FaultyDisk),
+    theirs("major-io-hang", "io hang", Disk(Major, Hangs)).needs(Means::FaultyDisk),
+    theirs("random-io-hang", "io hang", Disk(Random, Hangs)).needs(Means::FaultyDisk),
+    theirs("fixed-io-hang", "io hang", Disk(Fixed, Hangs)).needs(Means::FaultyDisk),
 
     ours("leader-term", "kill", Term(Leader)),
     ours("random-term", "kill", Term(Random)),
@@ -286,8 +356,8 @@ pub const CATALOGUE: &[Entry] = &[
     ours("reset", "network", Links(All, Link::Reset)),
     ours("mtu-hole", "network", Links(Random, Link::MtuHole)),
     ours("leader-cpu", "cpu", Cpu(Leader)).needs(Means::Quota),
-    ours("disk-full", "disk", DiskFull(Random)).needs(Means::SizedTmpfs),
-    ours("leader-disk-full", "disk", DiskFull(Leader)).needs(Means::SizedTmpfs),
+    ours("disk-full", "disk full", DiskFull(Random)).needs(Means::SizedTmpfs),
+    ours("leader-disk-full", "disk full", DiskFull(Leader)).needs(Means::SizedTmpfs),
     ours("no-descriptors", "descriptors", NoDescriptors(Random)),
     ours("clock-ahead", "clock", ClockAhead(Random)).needs(Means::TimeNamespace),
     ours("master-kill", "broker", Kind::MasterKill),
@@ -298,24 +368,25 @@ pub const CATALOGUE: &[Entry] = &[
     ours("master-from-replicas", "broker", Kind::MasterFromReplicas),
     ours("master-apart", "broker", Kind::MasterApart),
 
-    ours("out-of-memory", "memory", MEMORY),
-    ours("sync-error", "disk", DISK),
-    ours("sync-slow", "disk", DISK),
-    ours("sync-hang", "disk", DISK),
-    ours("read-only", "disk", DISK),
-    ours("power-loss", "power", DISK),
-    ours("power-loss-all", "power", DISK),
-    ours("torn-writes", "power", DISK),
-    ours("bit-flips", "rest", REST),
-    ours("cut-tail", "rest", REST),
-    ours("swapped-files", "rest", REST),
-    ours("restored-backup", "rest", REST),
-    ours("wiped-disk", "rest", REST),
+    ours("out-of-memory", "memory", Memory(Leader)).needs(Means::MemoryLimit),
+    ours("sync-error", "disk error", Disk(Random, DiskFault::SyncFails)).needs(Means::FaultyDisk),
+    ours("read-only", "disk error", Disk(Minor, DiskFault::ReadOnly)).needs(Means::FaultyDisk),
+    ours("sync-slow", "io hang", Disk(Random, DiskFault::SyncSlow)).needs(Means::FaultyDisk),
+    ours("sync-hang", "io hang", Disk(Leader, DiskFault::SyncHangs)).needs(Means::FaultyDisk),
+    ours("power-loss", "power loss", Disk(Minor, DiskFault::PowerLoss)).needs(Means::FaultyDisk),
+    ours("power-loss-all", "power loss", Disk(All, DiskFault::PowerLoss)).needs(Means::FaultyDisk),
+    ours("torn-writes", "power loss", Disk(Random, DiskFault::TornWrites)).needs(Means::FaultyDisk),
+    ours("bit-flips", "damage at rest", Damage(Rest::Flips)).alone(),
+    ours("cut-tail", "damage at rest", Damage(Rest::Tail)).alone(),
+    ours("swapped-files", "damage at rest", Damage(Rest::Swap)).alone(),
+    ours("restored-backup", "damage at rest", Kind::Backup).alone(),
+    ours("wiped-disk", "damage at rest", Kind::Wiped).alone(),
+    ours("replace-peer", "membership", Kind::Replace).alone(),
+
     ours("clock-rate", "clock", Kind::NotYet("no means to change one process's clock rate")),
     ours("clock-jump", "clock", Kind::NotYet("no means to move a running process's clock")),
-    ours("add-peer", "membership", MEMBERSHIP),
-    ours("remove-peer", "membership", MEMBERSHIP),
-    ours("replace-peer", "membership", MEMBERSHIP),
+    ours("add-peer", "membership", SIZE),
+    ours("remove-peer", "membership", SIZE),
     ours("rolling-upgrade", "upgrade", VERSIONS),
     ours("overload", "load", LOAD),
     ours("connection-storm", "load", LOAD),

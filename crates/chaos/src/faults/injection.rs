@@ -9,13 +9,18 @@
 //! | full disk | no block is free |
 //! | no descriptors | the limit as the kernel reports it |
 //! | clock ahead | `timens_offsets` of the new process |
+//! | memory | the kernel counts whom it killed |
 //! | a broker's end | its thread says that its sockets are closed; of a process, its exit status |
 //! | a broker that stands still | its process is in state `T`, and not after healing |
+//! | disks and files | see `storage.rs` |
 //!
 //! A deed that is not confirmed makes the run INVALID: nobody knows what was tested.
 
 use super::plan::Deed;
-use crate::ground::cgroup::Quota;
+use super::storage::{self, Backup, Damaged, Troubled};
+use crate::actors::recorder::View;
+use crate::disk::Order;
+use crate::ground::cgroup::Limit;
 use crate::ground::controller::{Controller, is_killed};
 use crate::stand::Stand;
 use rustix::fs::statvfs;
@@ -36,18 +41,21 @@ const FILL_BYTES: usize = 64 * 1024;
 
 /// What was done, and must be undone.
 #[derive(Debug)]
-enum Done {
+pub(super) enum Done {
     /// These controllers are down.
     Down(usize),
     /// Down, and to be started with this clock.
     DownAhead(usize, u64),
     Suspended(usize),
     Rule(u64),
-    Quota(usize, Quota),
+    Quota(usize, Limit),
     Full(usize, PathBuf),
     Limited(usize, Rlimit),
     Broker(usize, usize),
     SuspendedBroker(usize),
+    Troubled(Troubled),
+    Damaged(Damaged),
+    BackedUp(Backup),
     /// Nothing is left to be undone.
     Over,
 }
@@ -60,18 +68,30 @@ pub(crate) struct Injection {
     pub(crate) evidence: Vec<String>,
     /// What was not seen.
     pub(crate) doubts: Vec<String>,
+    /// What must not happen, whatever is done.
+    pub(crate) accidents: Vec<String>,
+    /// How often disks in trouble were felt, or what they lost; `None` if none is.
+    pub(super) felt: Option<u64>,
+    /// Who sat at each node when it began.
+    pub(super) members: Vec<u64>,
+    /// Whose disk was wiped, and who sat there before.
+    pub(super) replaced: Vec<(usize, u64)>,
 }
 
 impl Injection {
     /// Does all deeds.
     pub(crate) async fn begin(stand: &mut Stand, deeds: &[Deed]) -> Self {
-        let mut injection = Self::default();
+        let sits = |view: Option<View>| view.map_or(0, |view| view.member);
+        let members = stand.recorder.latest().into_iter().map(sits).collect();
+        let mut injection = Self { members, ..Self::default() };
         // First what happens at once, so that many are hit at the same moment.
+        injection.doubts.extend(storage::begin_troubles(stand, deeds));
         for deed in deeds {
             if let Deed::Kill(node) | Deed::Ahead(node, _) = deed {
                 injection.note(stand.controllers[*node].signal(Signal::KILL).map_err(text).err());
             }
         }
+        injection.doubts.extend(storage::cut_power(stand, deeds).await);
         for deed in deeds {
             match injection.carry_out(stand, deed).await {
                 Ok(done) => injection.done.push(done),
@@ -121,13 +141,18 @@ impl Injection {
             }
             Deed::Rule(rule) => Ok(Done::Rule(stand.fabric.add(rule.clone()))),
             Deed::Quota(node, per_cent) => {
-                let tree = stand.tree.ok_or("no cgroup")?;
                 let pid = pid(stand, *node)?;
-                let quota = Quota::impose(tree, stand.run, &format!("n{node}"), pid, *per_cent);
+                let quota = Limit::processor(stand.run, &format!("n{node}"), pid, *per_cent);
                 self.evidence.push(format!("n{node} has {per_cent} % of a processor"));
                 Ok(Done::Quota(*node, quota.map_err(text)?))
             }
             Deed::Fill(node) => self.fill(stand, *node),
+            Deed::Disk(node, trouble) => self.trouble(stand, (*node, *trouble)).await,
+            Deed::PowerLoss(node, loss, seed) => self.lose(stand, (*node, *loss, *seed)).await,
+            Deed::Damage(node, rest, seed) => self.damage(stand, (*node, *rest, *seed)).await,
+            Deed::Backup(node) => self.back_up(stand, *node).await,
+            Deed::Wipe(node, farewell) => self.end_and_wipe(stand, (*node, *farewell)).await,
+            Deed::Memory(node) => self.starve(stand, *node).await,
             Deed::NoDescriptors(node) => self.limit_descriptors(stand, *node),
             Deed::KillBroker(set, place) => {
                 if !stand.end_broker((*set, *place), END).await {
@@ -150,12 +175,16 @@ impl Injection {
         }
     }
 
-    async fn await_end(
+    pub(super) async fn await_end(
         &mut self,
         stand: &mut Stand,
         node: usize,
         by: Signal,
     ) -> Result<(), String> {
+        // A killed process cannot end while its disk hangs; it never learns what its call returned.
+        if let Some(disk) = stand.disks.get_mut(node).filter(|_| by == Signal::KILL) {
+            disk.order(Order::Release).map_err(text)?;
+        }
         let status = stand.controllers[node].await_end(END).await;
         let status = status.ok_or_else(|| format!("n{node} did not end"))?;
         self.evidence.push(format!("n{node} ended: {status}"));
@@ -182,7 +211,7 @@ impl Injection {
     }
 
     fn fill(&mut self, stand: &Stand, node: usize) -> Result<Done, String> {
-        let folder = stand.folder.join(format!("n{node}")).join("store");
+        let folder = stand.store(node);
         let ballast = folder.join("ballast");
         let mut file = File::create(&ballast).map_err(text)?;
         for bytes in [FILL_BYTES, 1] {
@@ -225,6 +254,7 @@ impl Injection {
             self.evidence.push(format!("{rules} rules touched {touched} packets"));
             self.note((touched == 0).then(|| "no packet was touched".to_owned()));
         }
+        self.note((self.felt == Some(0)).then(|| "no disk was used".to_owned()));
     }
 
     async fn undo(&mut self, stand: &mut Stand, done: Done) -> Result<(), String> {
@@ -268,15 +298,22 @@ impl Injection {
             }
             Done::Full(node, ballast) => {
                 fs::remove_file(ballast).map_err(text)?;
+                // Only then is it certain that the room is there again.
+                File::open(stand.store(node)).and_then(|store| store.sync_all()).map_err(text)?;
                 match stand.controllers[node].ended() {
                     None => Ok(()),
-                    Some(status) if stand.controllers[node].plan.kind.may_end_when_full(status) => {
+                    Some(status)
+                        if stand.controllers[node].plan.kind.may_end_when_disk_fails(status) =>
+                    {
                         self.evidence.push(format!("n{node} ended: {status}"));
                         self.start(stand, node).await
                     }
                     Some(status) => Err(format!("n{node} ended otherwise: {status}")),
                 }
             }
+            Done::Troubled(troubled) => self.heal_disk(stand, troubled).await,
+            Done::Damaged(damaged) => self.start_damaged(stand, damaged).await,
+            Done::BackedUp(backup) => self.restore(stand, backup).await,
             Done::Limited(node, before) => {
                 limit(stand.controllers[node].pid(), Some(before)).map(drop)
             }
@@ -284,7 +321,7 @@ impl Injection {
         }
     }
 
-    async fn start(&mut self, stand: &mut Stand, node: usize) -> Result<(), String> {
+    pub(super) async fn start(&mut self, stand: &mut Stand, node: usize) -> Result<(), String> {
         let pid = stand.controllers[node].start().await.map_err(text)?;
         self.evidence.push(format!("n{node} runs again, process {}", pid.as_raw_nonzero()));
         Ok(())
@@ -319,7 +356,7 @@ async fn await_state(process: &Controller, is_stopped: bool) -> char {
     state
 }
 
-fn pid(stand: &Stand, node: usize) -> Result<i32, String> {
+pub(super) fn pid(stand: &Stand, node: usize) -> Result<i32, String> {
     let pid = stand.controllers[node].pid().ok_or_else(|| format!("n{node} does not run"))?;
     Ok(pid.as_raw_nonzero().get())
 }
@@ -344,6 +381,6 @@ fn free_blocks(folder: &Path) -> Result<u64, String> {
     statvfs(folder).map(|system| system.f_bavail).map_err(text)
 }
 
-fn text(error: impl std::fmt::Display) -> String {
+pub(super) fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }

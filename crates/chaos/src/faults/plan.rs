@@ -2,11 +2,15 @@
 //! deeds.
 
 use super::Fault;
-use super::catalogue::{Choice, Cut, Kind, Link};
+use super::catalogue::{Choice, Cut, DiskFault, Kind, Link};
+use super::rest::Rest;
 use crate::clock::{MILLISECOND, SECOND};
+use crate::disk::{Loss, Operations, Trouble};
 use crate::draw::Draw;
 use crate::fabric::{Effect, Hosts, Pulse, Rule};
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 /// Longest and shortest time that a fault lasts unless its kind says otherwise; drawn between them.
 const LASTS: (u64, u64) = (SECOND, 8 * SECOND);
@@ -19,6 +23,9 @@ pub(crate) const CAMPAIGN: u64 = SECOND;
 
 /// Times that a crash loop kills.
 const LOOPS: u64 = 5;
+
+/// How much longer a sync of a slow disk takes, in ms.
+const SLOW_MS: (u64, u64) = (100, 2_000);
 
 /// Most seconds that a clock is ahead.
 const AHEAD_MAX: u64 = 3_600;
@@ -42,6 +49,18 @@ pub(crate) enum Deed {
     Quota(usize, u64),
     /// Fill its disk; healing frees it and starts the controller again.
     Fill(usize),
+    /// Its disk fails or hangs; healing ends that and starts the controller again if it ended.
+    Disk(usize, Trouble),
+    /// It ends between a write and its sync, and what was not synced goes, by this seed; healing starts it.
+    PowerLoss(usize, Loss, u64),
+    /// Kill it and damage its files, by this seed; healing starts it, and wipes it if it refuses.
+    Damage(usize, Rest, u64),
+    /// Copy its files; healing starts it with that copy, and wipes it once it stopped serving.
+    Backup(usize),
+    /// End it by this signal's kind and remove its files; healing starts it.
+    Wipe(usize, Farewell),
+    /// Take memory until the kernel kills it; healing starts it.
+    Memory(usize),
     /// Take its free descriptors.
     NoDescriptors(usize),
     /// Kill it; healing starts it with a clock that is so many seconds ahead.
@@ -50,6 +69,14 @@ pub(crate) enum Deed {
     KillBroker(usize, usize),
     /// Stop this broker, which is a process; healing continues it.
     SuspendBroker(usize, usize),
+}
+
+/// How a controller ends whose place is emptied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    Killed,
+    /// It hands its leadership over first.
+    Polite,
 }
 
 /// A fault made concrete.
@@ -71,6 +98,11 @@ pub(crate) struct Scene {
     pub(crate) masters: Vec<Option<usize>>,
     pub(crate) clients: Vec<Ipv4Addr>,
     pub(crate) fixed: usize,
+    /// Controllers that were chosen at random for the same fault already: others are taken first, so that two faults at
+    /// once do not end each other.
+    pub(crate) taken: BTreeSet<usize>,
+    /// Faults of the same moment that are still to come; each is left a controller.
+    pub(crate) to_come: usize,
 }
 
 impl Scene {
@@ -96,7 +128,7 @@ impl Scene {
     }
 
     /// The chosen controllers, by `draw`.
-    fn choose(&self, choice: Choice, draw: &mut Draw) -> Vec<usize> {
+    fn choose(&mut self, choice: Choice, draw: &mut Draw) -> Vec<usize> {
         let nodes = self.nodes();
         let most_minor = ((nodes - 1) / 2).max(1);
         let count = match choice {
@@ -109,8 +141,12 @@ impl Scene {
         };
         let mut all: Vec<usize> = (0..nodes).collect();
         draw.shuffle(&mut all);
-        all.truncate(count);
+        all.sort_by_key(|node| self.taken.contains(node));
+        let free = nodes - self.taken.len();
+        let most = if choice == Choice::All { nodes } else { free.saturating_sub(self.to_come) };
+        all.truncate(count.min(most).max(1));
         all.sort_unstable();
+        self.taken.extend(&all);
         all
     }
 }
@@ -118,7 +154,9 @@ impl Scene {
 /// Makes a fault concrete.
 pub(crate) fn plan(fault: &Fault, scene: &Scene, draw: &mut Draw) -> Plan {
     let mut plan = Plan { deeds: Vec::new(), lasts: draw.log_between(LASTS.0, LASTS.1) };
-    for entry in &fault.entries {
+    let mut scene = scene.clone();
+    for (at, entry) in fault.entries.iter().enumerate() {
+        scene.to_come = fault.entries.len() - at - 1;
         if let Kind::Suspend { tenths, .. } = entry.kind
             && tenths > 0
         {
@@ -127,12 +165,12 @@ pub(crate) fn plan(fault: &Fault, scene: &Scene, draw: &mut Draw) -> Plan {
         if entry.kind.needs_java_brokers() {
             plan.lasts = draw.between(LASTS_LONG.0, LASTS_LONG.1);
         }
-        plan.deeds.extend(deeds(entry.kind, scene, draw));
+        plan.deeds.extend(deeds(entry.kind, &mut scene, draw));
     }
     plan
 }
 
-fn deeds(kind: Kind, scene: &Scene, draw: &mut Draw) -> Vec<Deed> {
+fn deeds(kind: Kind, scene: &mut Scene, draw: &mut Draw) -> Vec<Deed> {
     let each = |nodes: Vec<usize>, deed: fn(usize) -> Deed| nodes.into_iter().map(deed).collect();
     match kind {
         Kind::Noop | Kind::NotYet(_) => Vec::new(),
@@ -155,6 +193,22 @@ fn deeds(kind: Kind, scene: &Scene, draw: &mut Draw) -> Vec<Deed> {
         }
         // A majority without disk is a cluster without a majority: one at a time shows more.
         Kind::DiskFull(choice) => vec![Deed::Fill(scene.choose(choice, draw)[0])],
+        Kind::Disk(choice, fault) => {
+            let nodes = scene.choose(choice, draw);
+            nodes.into_iter().map(|node| disk(fault, node, draw)).collect()
+        }
+        Kind::Damage(rest) => {
+            let node = scene.choose(Choice::Random, draw)[0];
+            vec![Deed::Damage(node, rest, draw.bits())]
+        }
+        // Only while the leader remembers what a peer acknowledged can anybody tell that it forgot.
+        Kind::Backup => {
+            let step = 1 + draw.index(scene.nodes() - 1);
+            vec![Deed::Backup((scene.leader + step) % scene.nodes())]
+        }
+        Kind::Wiped => vec![Deed::Wipe(draw.index(scene.nodes()), Farewell::Killed)],
+        Kind::Replace => vec![Deed::Wipe(draw.index(scene.nodes()), Farewell::Polite)],
+        Kind::Memory(choice) => each(scene.choose(choice, draw), Deed::Memory),
         Kind::NoDescriptors(choice) => each(scene.choose(choice, draw), Deed::NoDescriptors),
         Kind::ClockAhead(choice) => {
             let node = scene.choose(choice, draw)[0];
@@ -170,11 +224,28 @@ fn deeds(kind: Kind, scene: &Scene, draw: &mut Draw) -> Vec<Deed> {
     }
 }
 
+fn disk(fault: DiskFault, node: usize, draw: &mut Draw) -> Deed {
+    let trouble = match fault {
+        DiskFault::Fails => Trouble::Fail(Operations::All),
+        DiskFault::SyncFails => Trouble::Fail(Operations::Syncs),
+        DiskFault::ReadOnly => Trouble::ReadOnly,
+        DiskFault::Hangs => Trouble::Hang(Operations::All),
+        DiskFault::SyncHangs => Trouble::Hang(Operations::Syncs),
+        DiskFault::SyncSlow => {
+            let ms = draw.log_between(SLOW_MS.0, SLOW_MS.1);
+            Trouble::Delay(Operations::Syncs, Duration::from_millis(ms))
+        }
+        DiskFault::PowerLoss => return Deed::PowerLoss(node, Loss::Drop, draw.bits()),
+        DiskFault::TornWrites => return Deed::PowerLoss(node, Loss::Tear, draw.bits()),
+    };
+    Deed::Disk(node, trouble)
+}
+
 fn both(one: &Hosts, other: &Hosts, effect: Effect) -> Vec<Rule> {
     vec![Rule::new(one, other, effect), Rule::new(other, one, effect)]
 }
 
-fn partition(cut: Cut, scene: &Scene, draw: &mut Draw) -> Vec<Rule> {
+fn partition(cut: Cut, scene: &mut Scene, draw: &mut Draw) -> Vec<Rule> {
     let leader = scene.addresses(&[scene.leader]);
     let followers = scene.others(&[scene.leader]);
     let brokers = scene.all_brokers();

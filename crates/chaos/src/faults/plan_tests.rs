@@ -4,6 +4,7 @@ use super::{Deed, Plan, Scene, plan};
 use crate::clock::SECOND;
 use crate::draw::Draw;
 use crate::faults::parse;
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 fn scene(nodes: u8) -> Scene {
@@ -15,6 +16,8 @@ fn scene(nodes: u8) -> Scene {
         masters: vec![Some(2)],
         clients: vec![host(2, 1)],
         fixed: 0,
+        taken: BTreeSet::new(),
+        to_come: 0,
     }
 }
 
@@ -88,6 +91,61 @@ fn a_master_cut_from_the_leader_reaches_the_others() {
 fn damage_stays_between_controllers() {
     let plan = of("corrupt", 3, 1);
     assert!(hits(&plan, (0, 1), (0, 2)) && !hits(&plan, (1, 1), (0, 2)));
+}
+
+/// The controllers that a plan ends, stops or troubles.
+fn hit(plan: &Plan) -> Vec<usize> {
+    let one = |deed: &Deed| match deed {
+        Deed::Kill(node)
+        | Deed::Suspend(node)
+        | Deed::Disk(node, _)
+        | Deed::PowerLoss(node, ..)
+        | Deed::NoDescriptors(node) => Some(*node),
+        _ => None,
+    };
+    plan.deeds.iter().filter_map(one).collect()
+}
+
+#[test]
+fn two_faults_at_once_hit_two_controllers() {
+    for seed in 0..100 {
+        for name in [
+            "random-kill+minor-disk-error",
+            "no-descriptors+power-loss",
+            "minor-suspend+minor-kill",
+        ] {
+            let plan = of(name, 3, seed);
+            let mut nodes = hit(&plan);
+            let count = nodes.len();
+            nodes.sort_unstable();
+            nodes.dedup();
+            assert!(nodes.len() == count && count >= 2, "{name}: {:?}", plan.deeds);
+        }
+        let plan = of("minor-partition+power-loss", 3, seed);
+        let [node] = hit(&plan)[..] else { panic!("{:?}", plan.deeds) };
+        let other = u8::try_from((node + 1) % 3).unwrap() + 1;
+        let node = u8::try_from(node).unwrap() + 1;
+        let third = 6 - node - other;
+        // Whoever loses its power is not the one that is apart.
+        assert!(!(hits(&plan, (0, node), (0, other)) && hits(&plan, (0, node), (0, third))));
+    }
+}
+
+#[test]
+fn a_disks_trouble_is_that_of_its_name() {
+    use crate::disk::{Loss, Operations, Trouble};
+    let deed = |name| of(name, 3, 4).deeds[0].clone();
+    assert_eq!(deed("sync-hang"), Deed::Disk(1, Trouble::Hang(Operations::Syncs)));
+    assert_eq!(deed("fixed-disk-error@n2"), Deed::Disk(2, Trouble::Fail(Operations::All)));
+    assert!(matches!(deed("torn-writes"), Deed::PowerLoss(_, Loss::Tear, _)));
+    assert_eq!(of("power-loss-all", 5, 4).deeds.len(), 5);
+    for seed in 0..50 {
+        let Deed::Backup(node) = of("restored-backup", 3, seed).deeds[0] else { panic!() };
+        assert_ne!(
+            node, 1,
+            "the leader remembers what the others acknowledged, nobody what it did"
+        );
+    }
 }
 
 #[test]

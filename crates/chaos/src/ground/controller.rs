@@ -13,7 +13,7 @@ use crate::target::Kind;
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -21,6 +21,9 @@ use std::time::Duration;
 
 /// How long a controller may take to appear below its chain.
 const APPEAR: u64 = 10 * clock::SECOND;
+
+/// What a controller says once its port is open. Source: upstream `ControllerStartup`; `pitchover serve`.
+const SERVES: &str = "boot success";
 
 /// How often we look.
 const LOOK: Duration = Duration::from_millis(5);
@@ -71,6 +74,47 @@ impl Controller {
         if let Some(pid) = self.pid() {
             return Ok(pid);
         }
+        self.appear().await?.map_err(|status| {
+            io::Error::other(format!("{} ended at once: {status}", self.plan.name))
+        })
+    }
+
+    /// Starts it and waits until it serves; gives how it ended if it ended instead.
+    pub(crate) async fn attempt(&mut self) -> io::Result<Option<ExitStatus>> {
+        let said = fs::metadata(&self.plan.log).map_or(0, |log| log.len());
+        if let Err(status) = self.appear().await? {
+            return Ok(Some(status));
+        }
+        let began = clock::now();
+        while clock::now() - began < APPEAR {
+            if let Some(status) = self.ended() {
+                return Ok(Some(status));
+            }
+            if self.said(said)?.contains(SERVES) {
+                return Ok(None);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Err(io::Error::other(format!("{} neither serves nor ends", self.plan.name)))
+    }
+
+    /// What its log holds from this byte on.
+    pub(crate) fn said(&self, from: u64) -> io::Result<String> {
+        let mut log = File::open(&self.plan.log)?;
+        log.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        log.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The last line of its log, which says why it ended.
+    pub(crate) fn last_words(&self) -> String {
+        let said = self.said(0).unwrap_or_default();
+        said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().to_owned()
+    }
+
+    /// Starts the chain, and waits for the controller at its end; gives how it ended if it ended before it was seen.
+    async fn appear(&mut self) -> io::Result<Result<Pid, ExitStatus>> {
         let log = File::options().create(true).append(true).open(&self.plan.log)?;
         let ahead = self.ahead.to_string();
         let mut command = Command::new("ip");
@@ -88,11 +132,10 @@ impl Controller {
         loop {
             if let Some(pid) = below(chain.id(), &self.plan.program) {
                 self.running = Some(Running { chain, pid });
-                return Ok(pid);
+                return Ok(Ok(pid));
             }
             if let Some(status) = chain.try_wait()? {
-                let text = format!("{} ended at once: {status}", self.plan.name);
-                return Err(io::Error::other(text));
+                return Ok(Err(status));
             }
             if clock::now() - began > APPEAR {
                 chain.kill()?;

@@ -35,7 +35,7 @@ pub(crate) fn remove() -> Vec<String> {
             runs.entry(run).or_default().mounts.push(place);
         }
     }
-    if let Some(tree) = Tree::find() {
+    for tree in Tree::all() {
         for name in entries(tree.root()) {
             if let Some(run) = run_of(&name) {
                 let folder = tree.root().join(name).display().to_string();
@@ -64,7 +64,8 @@ impl Left {
             failed.extend(tool(&["ip", "netns", "del", name]).err());
         }
         for place in &self.mounts {
-            failed.extend(tool(&["umount", place]).err());
+            // Lazily: whoever still looks into it must not keep it.
+            failed.extend(tool(&["umount", "--lazy", place]).err());
         }
         for folder in &self.groups {
             failed.extend(fs::remove_dir(folder).err());

@@ -1,8 +1,8 @@
 //! What this machine can inject. Asked before anything is started, and printed.
 
-use super::cgroup::Tree;
+use super::cgroup::{Resource, Tree, Version};
 use super::tool;
-use crate::fabric::DEVICE;
+use crate::{disk, fabric};
 use std::fs::File;
 
 /// A means of injection.
@@ -16,6 +16,8 @@ pub enum Means {
     Tun,
     /// A processor quota.
     Quota,
+    /// A limit of memory.
+    MemoryLimit,
     /// A file system that can be full.
     SizedTmpfs,
     /// A clock of its own for one process.
@@ -25,11 +27,12 @@ pub enum Means {
 }
 
 /// All means, in the order of the table.
-pub const ALL: [Means; 7] = [
+pub const ALL: [Means; 8] = [
     Means::Root,
     Means::Namespaces,
     Means::Tun,
     Means::Quota,
+    Means::MemoryLimit,
     Means::SizedTmpfs,
     Means::TimeNamespace,
     Means::FaultyDisk,
@@ -50,6 +53,7 @@ impl Means {
             Self::Namespaces => "namespaces",
             Self::Tun => "TUN fabric",
             Self::Quota => "processor quota",
+            Self::MemoryLimit => "memory limit",
             Self::SizedTmpfs => "sized tmpfs",
             Self::TimeNamespace => "time namespace",
             Self::FaultyDisk => "faulty disk",
@@ -70,14 +74,16 @@ impl Means {
                 said(&[both.as_slice(), &["true"]].concat())?;
                 Ok("ip netns, unshare, setpriv")
             }
-            Self::Tun => {
-                let opened = File::options().read(true).write(true).open(DEVICE);
-                opened.map(|_| DEVICE).map_err(|error| format!("{DEVICE}: {error}"))
-            }
-            Self::Quota => match Tree::find() {
-                Some(Tree::First) => Ok("cgroup v1, cpu.cfs_quota_us"),
-                Some(Tree::Second) => Ok("cgroup v2, cpu.max"),
+            Self::Tun => device(fabric::DEVICE),
+            Self::Quota => match Tree::find(Resource::Processor).map(|tree| tree.version) {
+                Some(Version::First) => Ok("cgroup v1, cpu.cfs_quota_us"),
+                Some(Version::Second) => Ok("cgroup v2, cpu.max"),
                 None => Err("no cgroup with the cpu controller".to_owned()),
+            },
+            Self::MemoryLimit => match Tree::find(Resource::Memory).map(|tree| tree.version) {
+                Some(Version::First) => Ok("cgroup v1, memory.limit_in_bytes"),
+                Some(Version::Second) => Ok("cgroup v2, memory.max"),
+                None => Err("no cgroup with the memory controller".to_owned()),
             },
             Self::SizedTmpfs => {
                 said(&[
@@ -89,10 +95,15 @@ impl Means {
                 said(&["unshare", "--time", "--monotonic", "1", "--fork", "true"])?;
                 Ok("unshare --time --monotonic")
             }
-            // /dev/fuse may be there; what answers it is not written.
-            Self::FaultyDisk => Err("this program has no FUSE file system yet".to_owned()),
+            Self::FaultyDisk => device(disk::DEVICE),
         }
     }
+}
+
+/// Whether a device can be opened.
+fn device(path: &'static str) -> Result<&'static str, String> {
+    let opened = File::options().read(true).write(true).open(path);
+    opened.map(|_| path).map_err(|error| format!("{path}: {error}"))
 }
 
 /// Asks for every means.
