@@ -22,7 +22,7 @@ mod plan;
 mod publish;
 mod record;
 mod shown;
-mod signals;
+pub(crate) mod signals;
 mod tables;
 mod workloads;
 
