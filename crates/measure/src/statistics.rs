@@ -7,12 +7,14 @@
 //! | several metrics at once | Holm's correction | [`holm`] |
 //! | faster, slower, equivalent or unknown? | the interval beside a margin | [`Change::of`](crate::comparison::Change::of) |
 //! | would a difference have been seen? | [`Estimate::detectable`] | [`effect`] |
-//! | does something grow? | Theil–Sen slope with its interval | [`slope`] |
+//! | does something grow? | Theil–Sen slope with its interval, Mann–Kendall test | [`slope`] |
+//! | when did it change? | E-divisive with a t-test | [`change_points`] |
 //!
 //! Everything is a function of its arguments: a seed repeats it. What none of it knows: a bias that all blocks of an
 //! arm share, such as the layout of its code. That is why restarts are a level of their own, and why a "slower" must
 //! come back in a second comparison before it blocks anybody.
 
+mod changes;
 mod paired;
 mod random;
 mod student;
@@ -20,6 +22,7 @@ mod table;
 mod trend;
 mod windows;
 
+pub use changes::{ChangePoint, P_MAX, SIDE_MIN, WINDOW, change_points};
 pub use paired::{Estimate, Options, QUADS_MIN, RESTARTS_MIN, effect, holm, median, pooled_effect};
 pub use random::Random;
 pub use trend::{Slope, slope};
