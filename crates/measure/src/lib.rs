@@ -13,6 +13,7 @@ pub mod cells;
 pub mod comparison;
 pub mod folder;
 pub mod histogram;
+pub mod history;
 pub mod judged;
 pub mod ramp;
 pub mod statistics;
