@@ -207,8 +207,9 @@ fn check(workload: &Workload, setup: &Setup) -> Result<(), CompareError> {
         let why = "a fleet alone cannot take turns: a workload with `load = [...]` can";
         return refuse(format!("workload {}: {why}", workload.name));
     }
-    if !workload.phase.is_empty() || workload.faults().next().is_some() {
-        let why = "`phase` and `fault` do not go with turns: leave them out";
+    let has_trace = workload.streams().any(|stream| stream.rate.is_none());
+    if has_trace || !workload.phase.is_empty() || workload.faults().next().is_some() {
+        let why = "`phase`, `fault` and traces do not go with turns: leave them out";
         return refuse(format!("workload {}: {why}", workload.name));
     }
     for (name, length) in [("block", setup.block), ("settle", setup.settle)] {

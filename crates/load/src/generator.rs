@@ -18,6 +18,7 @@
 //!
 //! Each set has three brokers with the ids 1, 2, 3, of which 1 is the first master.
 
+mod asking;
 pub(crate) mod broker;
 pub(crate) mod cadence;
 pub(crate) mod calls;
@@ -31,7 +32,7 @@ pub(crate) mod plan;
 pub(crate) mod poller;
 mod reader;
 pub(crate) mod schedule;
-mod shared;
+pub(crate) mod shared;
 pub(crate) mod slot;
 pub(crate) mod wire;
 pub mod worker;

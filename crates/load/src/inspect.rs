@@ -92,7 +92,8 @@ async fn page(address: &str) -> Option<String> {
     timeout(ANSWER, fetch).await.ok()?
 }
 
-fn expired_in(page: &str) -> BTreeMap<String, u64> {
+/// The same in the text of a page.
+pub(crate) fn expired_in(page: &str) -> BTreeMap<String, u64> {
     let series = |line: &str| {
         let rest = line.strip_prefix("pitchover_brokers_expired_total{")?;
         let (labels, count) = rest.split_once("} ")?;

@@ -7,7 +7,8 @@
 //! /proc/net/tcp, tcp6   port, state LISTEN ──► inode
 //! /proc/<pid>/fd/*      "socket:[inode]"   ──► pid
 //! /proc/<pid>/stat      fields 14 and 15: user and system time of all its threads
-//! /proc/<pid>/status    VmRSS
+//! /proc/<pid>/status    VmRSS, Threads
+//! /proc/<pid>/fd        open descriptors
 //! ```
 //!
 //! On a host without such a process, or under another user, there is nothing to report.
@@ -66,12 +67,23 @@ impl Process {
         tasks.filter_map(|task| thread(task.file_name().to_str()?.parse().ok()?)).collect()
     }
 
+    /// Resident memory in bytes, and threads.
+    pub(crate) fn size(self) -> Option<(u64, u64)> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
+        let value = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+        let kib: u64 = value("VmRSS:")?.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some((kib.checked_mul(1024)?, value("Threads:")?.trim().parse().ok()?))
+    }
+
     /// Resident memory in bytes.
     pub(crate) fn rss_bytes(self) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-        kib.checked_mul(1024)
+        self.size().map(|(rss_bytes, _)| rss_bytes)
+    }
+
+    /// Open descriptors. Costs a system call for every few hundred of them.
+    pub(crate) fn files(self) -> Option<u64> {
+        let files = fs::read_dir(format!("/proc/{}/fd", self.pid)).ok()?;
+        u64::try_from(files.count()).ok()
     }
 }
 
@@ -125,6 +137,8 @@ mod tests {
         assert_eq!(Process::listening_on(port), Some(Process::own()));
         assert!(Process::own().rss_bytes().is_some_and(|bytes| bytes > 0));
         assert!(Process::own().cpu().is_some());
+        assert!(Process::own().size().is_some_and(|(_, threads)| threads > 0));
+        assert!(Process::own().files().is_some_and(|files| files > 2));
         assert!(!Process::own().cpu_of_threads().is_empty());
     }
 

@@ -26,19 +26,22 @@ use measure::folder::{Calibration, FolderError, Happening, Run, Time, Window, Wr
 
 use crate::clock::mono_ns;
 use crate::generator::crew::{Crew, CrewError};
-use crate::generator::measures::Tally;
-use crate::generator::plan::{self, Command, Plan, Times};
+use crate::generator::measures::{Kind, Tally};
+use crate::generator::plan::{self, CONTRADICTIONS_MAX, Command, Plan, Times};
 use crate::ground::GroundError;
 use crate::subject::Subject;
 use crate::workload::{FaultKind, Workload};
 
+mod deaths;
 mod faults;
+mod lost;
 pub(crate) mod planning;
 mod summary;
 pub(crate) mod target;
 mod totals;
 mod watch;
 
+pub(crate) use faults::part_of;
 pub use summary::{Live, Summary};
 use target::Stage;
 pub use target::{NotATarget, Target};
@@ -70,6 +73,10 @@ pub struct Setup {
     pub calibration: Option<Calibration>,
     /// Set from elsewhere to end the run early; what it has is kept.
     pub stop: Arc<AtomicBool>,
+    /// Such a run is a shorter one, and not an interrupted one: the load ends in order, and answers are waited for.
+    pub may_end_early: bool,
+    /// Count brokers that controllers take for dead, by their metrics; they are asked every five seconds.
+    pub counts_deaths: bool,
 }
 
 impl Setup {
@@ -84,6 +91,8 @@ impl Setup {
             subject: Subject::default(),
             calibration: None,
             stop: Arc::new(AtomicBool::new(false)),
+            may_end_early: false,
+            counts_deaths: false,
         }
     }
 }
@@ -145,6 +154,7 @@ pub fn run_with(
     let ran =
         Course::new(workload, &setup).run(&mut crew, &mut stage, &mut writer, &mut progress)?;
     let seen = ran.seen;
+    let lost = lost_writes(&stage, &plan, &seen, &mut progress);
     if workload.record.server_metrics {
         for (node, page) in stage.metrics() {
             writer.server_metrics(&node, &page)?;
@@ -158,7 +168,13 @@ pub fn run_with(
     }
     let slowest: Vec<_> = seen.slowest.iter().map(|slow| ran.course.slow(slow)).collect();
     writer.slowest(slowest.get(..workload.record.trace_slowest).unwrap_or(&slowest))?;
+    run.time.measure_ms = ran.course.measured().as_millis().try_into().unwrap_or(u64::MAX);
     ran.course.totals.finish(&mut run, workload, &ran.watched, &seen);
+    if let Some(lost) = lost {
+        run.correctness.lost_writes = Some(lost.writes);
+        run.correctness.violations += lost.writes;
+        run.correctness.details.extend(lost.details.into_iter().take(CONTRADICTIONS_MAX));
+    }
     if let Some((failover, sets)) = faults::outcome(&seen, &plan, ran.course.times.measure_from_ns)
     {
         writer.broker_sets(&sets)?;
@@ -171,6 +187,24 @@ pub fn run_with(
     }
     writer.finish(&run)?;
     Ok(run)
+}
+
+/// What was acknowledged and is not there in the end; nothing if no change was made, or nobody answers.
+fn lost_writes(
+    stage: &Stage,
+    plan: &Plan,
+    seen: &plan::Report,
+    progress: &mut impl FnMut(Progress<'_>),
+) -> Option<lost::Lost> {
+    plan.sources.iter().find(|source| source.kind == Kind::AlterSyncStateSet)?;
+    progress(Progress::Doing("asking for what was acknowledged last".to_owned()));
+    match stage.views(plan) {
+        Ok(views) => Some(lost::lost(plan, &seen.acknowledged, &views)),
+        Err(error) => {
+            progress(Progress::Doing(format!("nobody says what was acknowledged: {error}")));
+            None
+        }
+    }
 }
 
 /// What is known before the first request.
@@ -194,7 +228,11 @@ fn describe(workload: &Workload, setup: &Setup, stage: &Stage) -> Run {
 struct Course<'a> {
     workload: &'a Workload,
     stop: Arc<AtomicBool>,
+    may_end_early: bool,
+    counts_deaths: bool,
     times: Times,
+    /// When the load ends, the cooldown included.
+    end_ns: u64,
     window_ns: u64,
     /// Windows of the whole run, warm-up and cooldown included.
     windows: u64,
@@ -219,7 +257,10 @@ impl<'a> Course<'a> {
         Self {
             workload,
             stop: Arc::clone(&setup.stop),
+            may_end_early: setup.may_end_early,
+            counts_deaths: setup.counts_deaths,
             times: Times { start_ns, measure_from_ns, measure_to_ns },
+            end_ns: start_ns + length,
             window_ns,
             windows: length.div_ceil(window_ns),
             totals: Totals::default(),
@@ -233,15 +274,15 @@ impl<'a> Course<'a> {
         writer: &mut Writer,
         progress: &mut impl FnMut(Progress<'_>),
     ) -> Result<Ran<'a>, RunError> {
-        let end_ns = self.times.start_ns
-            + u64::try_from(self.workload.length().as_nanos()).unwrap_or(u64::MAX);
         crew.tell(&Command::Measure { has_load: true, times: self.times })?;
-        crew.tell(&Command::Ease { at_ns: end_ns })?;
+        crew.tell(&Command::Ease { at_ns: self.end_ns })?;
         let mut faults = faults::Faults::new(self.workload, self.times.measure_from_ns);
         let mut watch = Watch::begin(stage, &crew.processes(), self.times);
+        if self.counts_deaths {
+            watch.count_deaths(stage);
+        }
         let mut half_done = BTreeMap::new();
         let mut samples: BTreeMap<u64, Sample> = BTreeMap::new();
-        let drained_ns = end_ns + self.workload.time.drain_timeout.nanos();
         let mut given = 0;
         let is_stopped = loop {
             let now_ns = mono_ns();
@@ -249,7 +290,15 @@ impl<'a> Course<'a> {
                 watch.look(number / self.window_ns, stage, &mut samples);
             }
             let mut happened = watch.leader_changes(crew)?;
+            happened.extend(watch.deaths());
             happened.extend(faults.strike(now_ns, crew, stage, &mut watch)?);
+            let is_stopped = self.stop.load(Ordering::Acquire);
+            if is_stopped && self.may_end_early && self.shorten(now_ns) {
+                crew.tell(&Command::Ease { at_ns: self.end_ns })?;
+                watch.end_at(self.times.measure_to_ns);
+                faults.cease();
+                happened.push(("note", "asked to end early".to_owned()));
+            }
             for (kind, text) in happened {
                 let event = Happening { at_ms: self.at_ms(now_ns), kind: kind.to_owned(), text };
                 writer.event(&event)?;
@@ -259,9 +308,10 @@ impl<'a> Course<'a> {
                 given += u64::from(number < self.windows);
                 self.write(number, (&tally, samples.remove(&number)), writer, progress)?;
             }
-            let is_stopped = self.stop.load(Ordering::Acquire);
-            let is_over = now_ns > end_ns && (given >= self.windows || now_ns > drained_ns);
-            if is_stopped || is_over {
+            let drained_ns = self.end_ns + self.workload.time.drain_timeout.nanos();
+            let is_over = now_ns > self.end_ns && (given >= self.windows || now_ns > drained_ns);
+            let is_stopped = is_stopped && !self.may_end_early;
+            if is_stopped || (is_over && !faults.has_returns()) {
                 break is_stopped;
             }
             std::thread::park_timeout(LOOK);
@@ -275,6 +325,26 @@ impl<'a> Course<'a> {
             self.write(number, (&tally, samples.remove(&number)), writer, progress)?;
         }
         Ok(Ran { course: self, seen, watched, is_stopped })
+    }
+
+    /// Ends the load with the next whole window but one; whether that is earlier than it would have ended. One window
+    /// at least is measured.
+    fn shorten(&mut self, now_ns: u64) -> bool {
+        let Times { start_ns, measure_from_ns, measure_to_ns } = self.times;
+        let since_ns = (now_ns + LEAD_NS).saturating_sub(measure_from_ns);
+        let measured = since_ns.div_ceil(self.window_ns).max(1);
+        let end_ns = measure_from_ns + measured * self.window_ns;
+        if end_ns >= measure_to_ns {
+            return false;
+        }
+        (self.times.measure_to_ns, self.end_ns) = (end_ns, end_ns);
+        self.windows = (end_ns - start_ns).div_ceil(self.window_ns);
+        true
+    }
+
+    /// The time that was measured, or is to be.
+    fn measured(&self) -> Duration {
+        Duration::from_nanos(self.times.measure_to_ns - self.times.measure_from_ns)
     }
 
     /// A window that is over goes into its file, and into the totals if it is a measured one.
@@ -321,7 +391,7 @@ impl<'a> Course<'a> {
 
 /// Whether a workload wants controllers killed that this run has started.
 fn kills_controllers(workload: &Workload) -> bool {
-    workload.faults().any(|fault| fault.kind != FaultKind::BrokerKill)
+    workload.faults().any(|fault| fault.kind.is_of_controllers())
 }
 
 /// Whether the workload's fleet is one that nobody dies in, so that one listener takes all notices.

@@ -22,10 +22,14 @@ use toml::Spanned;
 use check::At;
 
 mod check;
+mod faults;
 mod presets;
+pub(crate) mod trace;
 mod units;
 
+pub use faults::{FAULTS_SCHEMA, Fault, FaultKind, STRIKES_MAX};
 pub use presets::{PRESETS, preset};
+pub use trace::{TRACE_LINES_MAX, Timing};
 pub use units::{Arrival, Connections, Key, Percent, Rate, Reads, Select, Span};
 
 /// What `schema` says.
@@ -139,6 +143,17 @@ pub enum Op {
 }
 
 impl Op {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::GetReplicaInfo,
+        Self::GetMetadata,
+        Self::GetNextBrokerId,
+        Self::AlterSyncStateSet,
+        Self::Heartbeat,
+        Self::Get,
+        Self::Set,
+    ];
+
     /// As files and reports write it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -166,9 +181,10 @@ pub struct Stream {
     pub op: Op,
     /// When.
     #[serde(default)]
-    pub arrival: Arrival,
-    /// Requests per second.
-    pub rate: Rate,
+    pub arrival: Timing,
+    /// Requests per second; absent with a trace, which has its own.
+    #[serde(default)]
+    pub rate: Option<Rate>,
     /// About what: which broker set, or which key.
     #[serde(default)]
     pub key: Key,
@@ -205,33 +221,6 @@ impl Stream {
     fn default_value_bytes() -> usize {
         64
     }
-}
-
-/// Something that breaks at a moment fixed beforehand.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Fault {
-    /// From the start of measuring.
-    pub at: Span,
-    /// What.
-    pub kind: FaultKind,
-    /// Masters of so many sets of all (`masters:20%`), or the leader of the controllers.
-    pub select: Select,
-    /// After which a controller is started again; never if absent.
-    #[serde(default)]
-    pub restart_after: Option<Span>,
-}
-
-/// What breaks.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FaultKind {
-    /// Brokers vanish: their listeners close, their connections are reset.
-    BrokerKill,
-    /// A controller that this run has started is killed.
-    ControllerKill,
-    /// A controller that this run has started is frozen, and goes on after `restart_after`.
-    ControllerStop,
 }
 
 /// What makes a run invalid.
@@ -380,6 +369,9 @@ pub struct Fleet {
     /// Changes of sync-state sets by masters; none if absent.
     #[serde(default)]
     pub alter_sync_state_set: Option<Churn>,
+    /// What brokers do when they are told something; nothing if absent.
+    #[serde(default)]
+    pub react: Option<React>,
 }
 
 impl Fleet {
@@ -432,6 +424,28 @@ pub struct Periodic {
     pub timeout: Span,
 }
 
+/// What brokers do when they are told something.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct React {
+    /// By a new master to the notice that it is one (1008): it reports its sync-state set.
+    pub to_role_change: Reaction,
+    /// From the notice to the report.
+    #[serde(default = "Span::nothing")]
+    pub delay: Span,
+    /// How long an answer may take.
+    #[serde(default = "Span::three_seconds")]
+    pub timeout: Span,
+}
+
+/// What a broker may do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reaction {
+    /// Code 1001.
+    AlterSyncStateSet,
+}
+
 /// Replicas that fall behind and catch up.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -463,17 +477,21 @@ impl fmt::Display for WorkloadError {
     }
 }
 
+impl WorkloadError {
+    /// At this byte of the text.
+    fn at(file: &str, text: &str, at: usize, why: String) -> Self {
+        let line = text.get(..at).map_or(1, |before| before.matches('\n').count() + 1);
+        Self { file: file.to_owned(), line, why }
+    }
+}
+
 impl Workload {
     /// Reads a workload; `file` is what errors call the text.
     ///
     /// # Errors
     /// - [`WorkloadError`]: what is wrong, where, and what is allowed.
     pub fn read(file: &str, text: &str) -> Result<Self, WorkloadError> {
-        let failed = |at: usize, why: String| WorkloadError {
-            file: file.to_owned(),
-            line: text.get(..at).map_or(1, |before| before.matches('\n').count() + 1),
-            why,
-        };
+        let failed = |at: usize, why: String| WorkloadError::at(file, text, at, why);
         let read = toml::from_str::<Self>(text).map_err(|error| {
             failed(error.span().map_or(0, |span| span.start), error.message().to_owned())
         });
@@ -505,8 +523,12 @@ impl Workload {
         let mut scaled = self.clone();
         let refused = |why: String| WorkloadError { file: self.name.clone(), line: 1, why };
         for stream in &mut scaled.load {
-            let rate = Rate::new(stream.get_ref().rate.0 * factor);
-            stream.as_mut().rate = rate.map_err(|why| refused(format!("scale {factor}: {why}")))?;
+            let Some(rate) = stream.get_ref().rate else {
+                return Err(refused("a trace is replayed as it is, at no other scale".to_owned()));
+            };
+            let rate = Rate::new(rate.0 * factor);
+            let rate = rate.map_err(|why| refused(format!("scale {factor}: {why}")))?;
+            stream.as_mut().rate = Some(rate);
         }
         if let (Some(fleet), true) = (&mut scaled.fleet, self.load.is_empty()) {
             fleet.broker_sets = scale(fleet.broker_sets, factor).max(1);

@@ -85,13 +85,37 @@ fn masters_that_die_are_told_of_and_reads_go_on() {
          load = [{{ op = \"get_replica_info\", rate = 50, conns = 2 }},\n\
            {{ op = \"alter_sync_state_set\", rate = 20, conns = 2 }}]\n\
          fault = [{{ at = \"1s\", kind = \"broker-kill\", select = \"masters:50%\" }}]\n\
-         [target]\nreads = \"follower\"\n[fleet]\nbroker_sets = 4\n"
+         [target]\nreads = \"follower\"\n[fleet]\nbroker_sets = 4\n\
+         react = {{ to_role_change = \"alter_sync_state_set\", delay = \"1ms\" }}\n"
     ));
     let found = run(&scene, &["--seed", "9"]);
     let failover = found.run.failover.as_ref().expect("masters died");
     assert_eq!(failover.milestones[0].samples_us.len(), 4, "two survivors of two sets");
+    let reported: Vec<&str> = failover.milestones.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(reported, ["told", "reported"]);
+    assert_eq!(failover.milestones[1].samples_us.len(), 2, "both new masters reported");
     assert_eq!((found.broker_sets.len(), found.run.seed), (2, 9));
     assert!(found.events.iter().any(|event| event.kind == "fault"), "{:?}", found.events);
+}
+
+#[test]
+fn a_trace_is_replayed_while_all_brokers_reconnect() {
+    let scene = scene(&format!(
+        "{HEAD}time = {{ warmup = \"500ms\", measure = \"4s\" }}\n\
+         load = [{{ op = \"get_replica_info\", arrival = \"trace:t.txt\", conns = 2 }}]\n\
+         fault = [{{ at = \"1s\", kind = \"broker-reconnect\", select = \"brokers:100%\" }}]\n\
+         [fleet]\nbroker_sets = 2\n"
+    ));
+    scene.write("t.txt", "0ms\n1.5s get_replica_info\n1.6s heartbeat\n2s get_replica_info\n");
+    let found = run(&scene, &[]);
+    assert_eq!(operation(&found, "get_replica_info").offered, 3, "its own lines of the trace");
+    let said = found.events.iter().any(|it| it.text.contains("of 100 % of the sets reconnect"));
+    assert!(said, "{:?}", found.events);
+    let beats = operation(&found, "heartbeat_oneway");
+    assert!(
+        beats.ok > 0 && beats.ok < beats.offered,
+        "some were due while lines were closed: {beats:?}"
+    );
 }
 
 #[test]

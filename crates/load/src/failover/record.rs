@@ -105,6 +105,7 @@ impl Record {
                 checked: true,
                 violations,
                 details: report.violations.clone(),
+                ..Correctness::default()
             },
             failover: Some(Failover {
                 what: "leader".to_owned(),

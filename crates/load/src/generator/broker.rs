@@ -14,7 +14,7 @@ use crate::generator::slot::{OPAQUE_DIGITS, OPAQUE_FIRST, find_opaque, write_opa
 use crate::requester::NotPatchable;
 
 /// Name of the brokers' cluster.
-const CLUSTER: &str = "pitchover-fleet";
+pub(crate) const CLUSTER: &str = "pitchover-fleet";
 
 /// Where a one-way flag stands in a JSON header, and its digit.
 const ONE_WAY_FLAG: &[u8] = b"\"flag\":2";

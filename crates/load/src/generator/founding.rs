@@ -77,7 +77,7 @@ pub(crate) fn preload(plan: &Plan) -> Result<(), String> {
     let Some(address) = plan.controllers.first() else { return Ok(()) };
     let sizes = plan.sources.iter().filter_map(|source| match source.by {
         By::Stream { keys, value_bytes, .. } => Some((keys, value_bytes)),
-        By::Brokers { .. } | By::Masters { .. } => None,
+        By::Brokers { .. } | By::Masters { .. } | By::Reaction { .. } => None,
     });
     let is_store = !matches!(plan.wire, Wire::Controller | Wire::SelfTest);
     let Some((keys, value_bytes)) = sizes.max().filter(|_| is_store) else { return Ok(()) };

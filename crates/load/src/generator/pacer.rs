@@ -21,16 +21,15 @@ use rustix::process::Pid;
 use rustix::thread::{ClockId, clock_nanosleep_absolute, set_current_timer_slack};
 
 use super::cadence::Cadence;
-use super::calls::{Call, opaque};
+use super::calls::Call;
 use super::line::Queued;
 use super::measures::{Ending, Kind};
 use super::plan::{By, REPLICAS};
 use super::poller::timespec;
 use super::schedule::{Arrivals, Chooser, Schedule};
 use super::shared::{Broker, Shared};
-use super::wire::{append_get, append_set};
 use crate::clock::mono_ns;
-use crate::workload::{Reads, Wire};
+use crate::workload::Reads;
 use measure::histogram::as_f64;
 
 /// Longest sleep, so that orders are taken soon.
@@ -161,7 +160,8 @@ impl Pacer {
         for (number, source) in plan.sources.iter().enumerate() {
             let is_beating =
                 source.kind == Kind::Heartbeat && matches!(source.by, By::Brokers { .. });
-            if is_beating != is_heartbeat {
+            let is_answer = matches!(source.by, By::Reaction { .. });
+            if is_beating != is_heartbeat || is_answer {
                 continue;
             }
             let purpose = u64::try_from(number).unwrap_or_default();
@@ -171,23 +171,30 @@ impl Pacer {
                 Schedule::Stream(Box::new(arrivals))
             };
             let uniform = || Chooser::new(crate::workload::Key::Uniform, plan.sets, random(1));
-            let (schedule, chooser) = match source.by {
+            let (schedule, chooser) = match &source.by {
                 By::Brokers { every } => {
-                    let every = if is_beating { plan.heartbeat_every } else { every };
+                    let every = if is_beating { plan.heartbeat_every } else { *every };
                     let brokers = plan.brokers();
                     let cadence = Cadence::new(start_ns, nanos(every).max(1), brokers);
                     let cadence = if plan.is_synchronized { cadence.at_once() } else { cadence };
                     (Schedule::Periodic(cadence), uniform())
                 }
-                By::Masters { arrival, per_second } => (arrivals(arrival, per_second), uniform()),
-                By::Stream { arrival, per_second, key, keys, .. } => {
+                By::Masters { arrival, per_second } => (arrivals(*arrival, *per_second), uniform()),
+                By::Reaction { .. } => unreachable!("nobody plans when somebody is told"),
+                By::Stream { arrival, trace, per_second, key, keys, .. } => {
                     let count = match source.kind {
-                        Kind::Get | Kind::Set => keys,
+                        Kind::Get | Kind::Set => *keys,
                         Kind::OneWayHeartbeat | Kind::Heartbeat => plan.brokers(),
                         Kind::GetReplicaInfo | Kind::GetMetadata => plan.sets.max(1),
                         Kind::GetNextBrokerId | Kind::AlterSyncStateSet => plan.sets,
                     };
-                    (arrivals(arrival, per_second), Chooser::new(key, count, random(1)))
+                    let schedule = match trace {
+                        Some(moments) => {
+                            Schedule::Trace(moments.iter().map(|at| start_ns + at).collect(), 0)
+                        }
+                        None => arrivals(*arrival, *per_second),
+                    };
+                    (schedule, Chooser::new(*key, count, random(1)))
                 }
             };
             self.active.push(Active { source: number, schedule, chooser, turn: 0 });
@@ -233,7 +240,7 @@ impl Pacer {
                 let node = self.node(plan.kind, turn);
                 shared.sources[source].line + node * connections + turn % connections
             }
-            By::Masters { .. } | By::Brokers { .. } => {
+            By::Masters { .. } | By::Brokers { .. } | By::Reaction { .. } => {
                 let master = shared.sets[subject].master.load(Ordering::Acquire);
                 let broker = &shared.brokers[subject * REPLICAS + master];
                 broker.line + broker.polled.load(Ordering::Acquire)
@@ -294,47 +301,13 @@ impl Pacer {
     }
 
     /// Sends a request that wants an answer; whether it was sent.
-    fn ask(&mut self, due_ns: u64, source: usize, subject: usize, line: usize) -> bool {
-        let shared = Arc::clone(&self.shared);
-        let state = &shared.sources[source];
-        let floor = match state.plan.kind {
-            Kind::GetReplicaInfo => {
-                shared.sets.get(subject).map_or(0, |set| set.acked.load(Ordering::Acquire))
-            }
-            _ => 0,
-        };
-        let mut connection = shared.line(line);
-        let call = Call { source, subject, line, due_ns, sent_ns: mono_ns(), floor };
-        if state.in_flight.load(Ordering::Acquire) >= state.plan.in_flight_max {
-            drop(connection);
-            self.ended_unsent(&call, Ending::Skipped);
-            return false;
-        }
-        let mut number = None;
-        let queued = connection.queue(|out| {
-            number = shared.calls.open(call);
-            if let Some(number) = number {
-                append(&shared, state, subject, opaque(number), out);
-            }
-        });
-        let (Queued::Taken, Some(number)) = (queued, number) else {
-            drop(connection);
-            let is_lost = queued == Queued::NotConnected;
-            self.ended_unsent(&call, if is_lost { Ending::Lost } else { Ending::Skipped });
-            return false;
-        };
-        state.in_flight.fetch_add(1, Ordering::AcqRel);
-        if !matches!(shared.plan.wire, Wire::Controller | Wire::SelfTest) {
-            connection.wait_for(number);
-        }
-        // A connection that breaks is seen by the reader, which ends all its calls.
-        drop(connection.flush());
-        true
+    fn ask(&self, due_ns: u64, source: usize, subject: usize, line: usize) -> bool {
+        let call = Call { source, subject, line, due_ns, ..Call::default() };
+        self.shared.ask(&self.shared.sent, call)
     }
 
     fn ended_unsent(&self, call: &Call, ending: Ending) {
-        let now_ns = mono_ns();
-        self.shared.record(&self.shared.sent, &Call { sent_ns: now_ns, ..*call }, ending, now_ns);
+        self.shared.ended_unsent(&self.shared.sent, call, ending);
     }
 
     fn ask_for_sets(&mut self) {
@@ -348,38 +321,6 @@ impl Pacer {
             if !self.ask(mono_ns(), source, set, line) {
                 self.shared.to_ask().push(set);
             }
-        }
-    }
-}
-
-/// Writes a source's request.
-fn append(
-    shared: &Shared,
-    source: &super::shared::SourceState,
-    subject: usize,
-    opaque: i32,
-    out: &mut Vec<u8>,
-) {
-    let (stencils, wire) = (&shared.stencils, shared.plan.wire);
-    match source.plan.kind {
-        Kind::OneWayHeartbeat | Kind::Heartbeat => {
-            shared.brokers[subject].heartbeat.append(opaque, out);
-        }
-        Kind::GetReplicaInfo => stencils.polls[subject].append(opaque, out),
-        Kind::GetMetadata => stencils.metadata.append(opaque, out),
-        Kind::GetNextBrokerId => stencils.next_ids[subject].append(opaque, out),
-        Kind::AlterSyncStateSet => {
-            let change = shared.sets[subject].change.lock();
-            let change = change.unwrap_or_else(PoisonError::into_inner);
-            change.iter().for_each(|change| change.append(opaque, out));
-        }
-        Kind::Get => append_get(wire, subject, out),
-        Kind::Set => {
-            let value_bytes = match source.plan.by {
-                By::Stream { value_bytes, .. } => value_bytes,
-                By::Brokers { .. } | By::Masters { .. } => 0,
-            };
-            append_set(wire, subject, value_bytes, out);
         }
     }
 }

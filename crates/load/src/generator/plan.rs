@@ -89,9 +89,13 @@ pub(crate) enum By {
     Brokers { every: Duration },
     /// Masters of sets chosen evenly, over their own connections.
     Masters { arrival: Arrival, per_second: f64 },
+    /// A new master, so long after it was told that it is one, over its own connection.
+    Reaction { delay: Duration },
     /// Somebody with connections of his own, so many to each node.
     Stream {
         arrival: Arrival,
+        /// Moments in nanoseconds from the start of the load, in the place of arrival and rate.
+        trace: Option<Vec<u64>>,
         per_second: f64,
         key: Key,
         connections: usize,
@@ -110,16 +114,19 @@ impl Source {
     /// Connections of its own to each node.
     pub(crate) fn connections(&self) -> usize {
         match self.by {
-            By::Brokers { .. } | By::Masters { .. } => 0,
+            By::Brokers { .. } | By::Masters { .. } | By::Reaction { .. } => 0,
             By::Stream { connections, .. } => connections,
         }
     }
 
-    /// The same at a part of the rate.
-    fn part(&self, part: f64) -> Self {
+    /// The same at a part of the rate, in one of several processes; of a trace each takes its turns.
+    fn part(&self, part: f64, (process, processes): (usize, usize)) -> Self {
         let mut source = self.clone();
+        if let By::Stream { trace: Some(trace), .. } = &mut source.by {
+            *trace = trace.iter().copied().skip(process).step_by(processes).collect();
+        }
         match &mut source.by {
-            By::Brokers { .. } => {}
+            By::Brokers { .. } | By::Reaction { .. } => {}
             By::Masters { per_second, .. } | By::Stream { per_second, .. } => *per_second *= part,
         }
         source
@@ -191,7 +198,8 @@ impl Plan {
         for (part, &port) in ports.iter().enumerate() {
             let sets = self.sets / processes + usize::from(part < self.sets % processes);
             let share = part_of(sets, self.sets);
-            let sources = self.sources.iter().map(|source| source.part(share)).collect();
+            let sources =
+                self.sources.iter().map(|source| source.part(share, (part, processes))).collect();
             let seed = self.seed.wrapping_add(u64::from(port));
             parts.push(Self { first_set, sets, port, sources, seed, ..self.clone() });
             first_set += sets;
@@ -257,6 +265,8 @@ pub(crate) enum Command {
     Leader(usize),
     /// The masters of these sets of the part die together at this moment of the shared clock.
     Kill { at_ns: u64, sets: Vec<usize> },
+    /// The connections of all brokers of this part (0 to 1) of the sets are reset at this moment, and opened again.
+    Reconnect { at_ns: u64, part: f64 },
     /// Say what was measured since [`Command::Measure`].
     Report,
     /// Close everything and end.
@@ -332,12 +342,16 @@ pub(crate) struct Report {
     pub(crate) slowest: Vec<Slow>,
     pub(crate) closings: Vec<Closing>,
     pub(crate) told: Vec<Told>,
+    /// When a new master's own change of its set was acknowledged, by the set's number in the whole fleet.
+    pub(crate) reported: BTreeMap<usize, u64>,
     /// Connections to controllers that broke though nobody here closed them.
     pub(crate) connections_lost: u64,
     /// Answers that contradicted what was known.
     pub(crate) violations: u64,
     /// The first of them.
     pub(crate) contradictions: Vec<String>,
+    /// Both epochs of each set, by its number in the whole fleet, as they were acknowledged last.
+    pub(crate) acknowledged: BTreeMap<usize, u64>,
 }
 
 /// Most contradictions that are told in words.
@@ -365,8 +379,10 @@ impl Report {
         self.slowest.sort_by_key(|slow| std::cmp::Reverse(slow.latency_ns));
         self.closings.extend(other.closings);
         self.told.extend(other.told);
+        self.reported.extend(other.reported);
         self.connections_lost += other.connections_lost;
         self.violations += other.violations;
+        self.acknowledged.extend(other.acknowledged);
         self.contradictions.extend(other.contradictions);
         self.contradictions.truncate(CONTRADICTIONS_MAX);
     }

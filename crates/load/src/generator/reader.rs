@@ -33,9 +33,11 @@ use super::shared::Shared;
 use super::wire;
 use crate::answer;
 use crate::clock::mono_ns;
+use crate::run::part_of;
 use crate::workload::Wire;
 
 mod judging;
+mod reacting;
 
 /// Connects that may be under way; a controller's backlog holds more.
 const CONNECTING_MAX: usize = 128;
@@ -83,6 +85,10 @@ pub(super) struct Reader {
     /// Who was seen as master of each set, by epoch.
     masters: Vec<BTreeMap<i32, i64>>,
     kills: Vec<(u64, Vec<usize>)>,
+    /// When so large a part of the brokers is to reconnect.
+    reconnects: Vec<(u64, f64)>,
+    /// When new masters change their sets, and which.
+    reactions: VecDeque<(u64, usize)>,
     /// Survivors that are still to be told.
     untold: BTreeSet<(usize, i64)>,
     report: Report,
@@ -135,6 +141,8 @@ impl Reader {
             views: Vec::new(),
             masters: vec![BTreeMap::new(); shared.sets.len()],
             kills: Vec::new(),
+            reconnects: Vec::new(),
+            reactions: VecDeque::new(),
             untold: BTreeSet::new(),
             report: Report::default(),
             times: None,
@@ -167,9 +175,13 @@ impl Reader {
                 }
             }
             self.kill_due();
+            self.reconnect_due();
+            self.react_due();
             self.open_lines()?;
             let kills = self.kills.iter().map(|(at_ns, _)| *at_ns);
-            self.poller.wait(kills.fold(mono_ns() + WAIT_NS, u64::min), &mut ready)?;
+            let reconnects = self.reconnects.iter().map(|(at_ns, _)| *at_ns);
+            let due = kills.chain(reconnects).chain(self.reactions.front().map(|it| it.0));
+            self.poller.wait(due.fold(mono_ns() + WAIT_NS, u64::min), &mut ready)?;
             let had_untold = !self.untold.is_empty();
             for ready in &ready {
                 self.take_ready(*ready)?;
@@ -237,6 +249,7 @@ impl Reader {
                 }
                 self.kills.push((at_ns, sets));
             }
+            Command::Reconnect { at_ns, part } => self.reconnects.push((at_ns, part)),
             Command::Report | Command::Stop => unreachable!("the loop takes these itself"),
         }
     }
@@ -248,6 +261,9 @@ impl Reader {
         shared.calls.sweep(|_| true, |call| self.ended(&call, Ending::TimedOut, now_ns));
         shared.start_ns.store(u64::MAX, Ordering::Release);
         let mut report = std::mem::take(&mut self.report);
+        let first_set = shared.plan.first_set;
+        let acknowledged = shared.sets.iter().map(|set| set.acked.load(Ordering::Acquire));
+        report.acknowledged = (first_set..).zip(acknowledged).collect();
         for recorder in [&shared.sent, &shared.answered] {
             for (window, tally) in recorder.take_all() {
                 report.windows.entry(window).or_default().add(&tally);
@@ -288,6 +304,24 @@ impl Reader {
         if !dead.is_empty() {
             self.notices.close(&dead);
         }
+    }
+
+    /// Resets connections that are to be opened again. What waited on them is lost; that they broke is our own doing.
+    fn reconnect_due(&mut self) {
+        let now_ns = mono_ns();
+        let (due, later): (Vec<_>, Vec<_>) =
+            self.reconnects.drain(..).partition(|(at_ns, _)| *at_ns <= now_ns);
+        self.reconnects = later;
+        let (shared, lost) = (Arc::clone(&self.shared), self.report.connections_lost);
+        for (_, part) in due {
+            let brokers = part_of(shared.plan.sets, part).min(shared.plan.sets) * REPLICAS;
+            let lines: BTreeSet<usize> = shared.brokers[..brokers]
+                .iter()
+                .flat_map(|broker| broker.line..broker.line + shared.nodes())
+                .collect();
+            lines.into_iter().for_each(|line| self.lose(line));
+        }
+        self.report.connections_lost = lost;
     }
 
     /// Ends what timed out; when the oldest was due that still waits.
@@ -418,6 +452,7 @@ impl Reader {
             Kind::GetReplicaInfo if is_good => self.check(&call, &answer),
             Kind::AlterSyncStateSet if is_good => {
                 self.changed(call.subject, answer::set_epoch(&bytes).ok());
+                self.reacted(&call, now_ns);
             }
             Kind::GetMetadata if is_good => self.take_leader(&call, &answer),
             // Refusals: upstream asks for the leader again only when its turn comes.
@@ -464,6 +499,9 @@ impl Reader {
         let (master, master_epoch) = (notice.master_broker_id, notice.master_epoch);
         let seen = View { master: Some(master), master_epoch, ..View::default() };
         self.see_master(set, &seen);
+        if id == master && master_epoch > known {
+            self.promoted(set, notice, at_ns);
+        }
         if master_epoch > known && self.untold.remove(&(set, id)) {
             let set = first_set + set;
             self.report.told.push(Told { set, broker: id, at_ns, master, master_epoch });

@@ -28,6 +28,8 @@ pub(crate) enum Schedule {
     Periodic(Cadence),
     /// A stream at a rate.
     Stream(Box<Arrivals>),
+    /// A stream that is replayed: its moments, and which is the next.
+    Trace(Vec<u64>, usize),
 }
 
 impl Schedule {
@@ -36,6 +38,7 @@ impl Schedule {
         match self {
             Self::Periodic(cadence) => cadence.due_ns(),
             Self::Stream(arrivals) => arrivals.due_ns(),
+            Self::Trace(moments, next) => moments.get(*next).copied().unwrap_or(u64::MAX),
         }
     }
 
@@ -44,6 +47,11 @@ impl Schedule {
         match self {
             Self::Periodic(cadence) => cadence.take(now_ns),
             Self::Stream(arrivals) => arrivals.take(now_ns).map(|due_ns| (due_ns, 0)),
+            Self::Trace(moments, next) => {
+                let due_ns = moments.get(*next).copied().filter(|due_ns| *due_ns <= now_ns)?;
+                *next += 1;
+                Some((due_ns, 0))
+            }
         }
     }
 }
@@ -179,7 +187,7 @@ impl Chooser {
 
 #[cfg(test)]
 mod tests {
-    use super::{Arrivals, Chooser};
+    use super::{Arrivals, Chooser, Schedule};
     use crate::workload::{Arrival, Key, Span};
     use measure::statistics::Random;
     use std::time::Duration;
@@ -234,6 +242,14 @@ mod tests {
         let counts: Vec<_> = (0..4).map(within).collect();
         assert!(counts[0].abs_diff(100) < 2 && counts[1].abs_diff(300) < 2, "{counts:?}");
         assert!(counts[2] < 2 && counts[3].abs_diff(50) < 2, "{counts:?}");
+    }
+
+    #[test]
+    fn a_trace_is_replayed_and_then_over() {
+        let mut trace = Schedule::Trace(vec![5, 5, 9], 0);
+        assert_eq!((trace.take(4), trace.due_ns()), (None, 5));
+        let taken: Vec<_> = std::iter::from_fn(|| trace.take(100)).map(|it| it.0).collect();
+        assert_eq!((taken, trace.due_ns()), (vec![5, 5, 9], u64::MAX));
     }
 
     #[test]

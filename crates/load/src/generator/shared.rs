@@ -244,7 +244,7 @@ impl Shared {
 }
 
 /// Both epochs as one number, which grows with either.
-pub(super) fn epochs(view: &View) -> u64 {
+pub(crate) fn epochs(view: &View) -> u64 {
     let half = |epoch: i32| u64::from(u32::try_from(epoch).unwrap_or_default());
     (half(view.master_epoch) << 32) | half(view.set_epoch)
 }

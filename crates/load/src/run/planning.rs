@@ -6,7 +6,9 @@ use super::{RunError, kills_brokers, without_fleet};
 use crate::clock;
 use crate::generator::measures::Kind;
 use crate::generator::plan::{By, Listening, Plan, Source};
-use crate::workload::{Fleet, FleetPhase, Op, Stream, Workload};
+use crate::workload::{
+    Arrival, Fleet, FleetPhase, Op, Reaction, Select, Span, Stream, Timing, Workload, trace,
+};
 
 /// The plan of the whole load against these addresses.
 ///
@@ -20,13 +22,24 @@ pub(crate) fn plan(workload: &Workload, addresses: Vec<String>) -> Result<Plan, 
         let why = format!("reads = \"pinned:{node}\": there are {nodes} nodes, counted from 0");
         return Err(RunError::Options(why));
     }
+    for fault in workload.faults() {
+        if let Select::Node(node) = fault.select
+            && node >= addresses.len()
+        {
+            let nodes = addresses.len();
+            let why = format!("select = \"node:{node}\": there are {nodes} nodes, counted from 0");
+            return Err(RunError::Options(why));
+        }
+    }
     let mut plan = match &workload.fleet {
         Some(fleet) => of_fleet(fleet, addresses),
         None => without_fleet(addresses),
     };
     // Where nobody dies no listener has to close, and a descriptor for each broker is saved.
     plan.listening = if kills_brokers(workload) { Listening::Own } else { Listening::Shared };
-    plan.sources.extend(workload.streams().map(stream));
+    for it in workload.streams() {
+        plan.sources.push(stream(it, workload.warm_up().0)?);
+    }
     plan.wire = workload.target.kind;
     plan.reads = workload.target.reads;
     plan.seed = workload.seed;
@@ -66,10 +79,19 @@ fn of_fleet(fleet: &Fleet, addresses: Vec<String>) -> Plan {
             per_second: churn.per_set.0 * count(fleet.broker_sets),
         },
     }));
+    plan.sources.extend(fleet.react.map(|react| match react.to_role_change {
+        Reaction::AlterSyncStateSet => Source {
+            kind: Kind::AlterSyncStateSet,
+            timeout: react.timeout.0,
+            in_flight_max: usize::MAX,
+            by: By::Reaction { delay: react.delay.0 },
+        },
+    }));
     plan
 }
 
-fn stream(stream: &Stream) -> Source {
+/// A stream as a source; traces count from the start of measuring, the generator's moments from that of the load.
+fn stream(stream: &Stream, warm_up: Duration) -> Result<Source, RunError> {
     let kind = match stream.op {
         Op::GetReplicaInfo => Kind::GetReplicaInfo,
         Op::GetMetadata => Kind::GetMetadata,
@@ -79,19 +101,28 @@ fn stream(stream: &Stream) -> Source {
         Op::Get => Kind::Get,
         Op::Set => Kind::Set,
     };
-    Source {
+    let (arrival, trace) = match &stream.arrival {
+        Timing::At(arrival) => (*arrival, None),
+        Timing::Trace(file) => {
+            let moments = trace::moments(file, stream.op).map_err(RunError::Options)?;
+            let since_load = moments.into_iter().map(|at| Span(at + warm_up).nanos());
+            (Arrival::Constant, Some(since_load.collect()))
+        }
+    };
+    Ok(Source {
         kind,
         timeout: stream.timeout.0,
         in_flight_max: stream.max_in_flight,
         by: By::Stream {
-            arrival: stream.arrival,
-            per_second: stream.rate.0,
+            arrival,
+            trace,
+            per_second: stream.rate.map_or(0.0, |rate| rate.0),
             key: stream.key,
             connections: stream.conns,
             keys: stream.keys,
             value_bytes: stream.value_bytes,
         },
-    }
+    })
 }
 
 /// Of how many one is taken, if this part of all is.

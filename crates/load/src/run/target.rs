@@ -15,7 +15,7 @@ use protocol::Request;
 
 use super::{Progress, RunError, Setup, kills_controllers};
 use crate::generator::broker::Stencil;
-use crate::generator::plan::Plan;
+use crate::generator::plan::{Plan, View};
 use crate::generator::slot::OPAQUE_FIRST;
 use crate::generator::wire::{answer_bytes, append_get};
 use crate::generator::{FoundingError, founding};
@@ -185,6 +185,11 @@ impl Stage {
         })
     }
 
+    /// What all sets of a plan are now, by the leader.
+    pub(super) fn views(&self, plan: &Plan) -> Result<Vec<View>, FoundingError> {
+        self.runtime.block_on(founding::views(plan, &cluster(&self.addresses)))
+    }
+
     /// Removes the broker sets of a plan.
     pub(super) fn remove(&self, plan: &Plan) -> Result<(), FoundingError> {
         self.runtime.block_on(founding::remove(plan, &cluster(&self.addresses)))
@@ -192,6 +197,12 @@ impl Stage {
 
     /// Each node's process, as far as it is on this host.
     pub(crate) fn processes(&self) -> Vec<Option<Process>> {
+        if let Some(own) = &self.own {
+            // A port does not find one that has only just been started.
+            return (0..self.addresses.len())
+                .map(|node| Some(Process { pid: own.pid(node) }))
+                .collect();
+        }
         let port = |address: &String| address.rsplit_once(':')?.1.parse().ok();
         let is_here = |address: &&String| {
             let mut found = address.to_socket_addrs().into_iter().flatten();

@@ -38,13 +38,18 @@ impl Totals {
             checked: workload.fleet.is_some(),
             violations: seen.violations,
             details: seen.contradictions.clone(),
+            wrongly_dead: watched.deaths.map(|deaths| deaths.saturating_sub(died(run, seen))),
+            lost_writes: None,
         };
         self.judge(run, workload, watched);
     }
 
     /// What is beyond its limit makes the run invalid, with value and limit.
     fn judge(&self, run: &mut Run, workload: &Workload, watched: &Watched) {
-        let (limits, validity) = (&workload.limits, &mut run.validity);
+        let limits = &workload.limits;
+        // The run's own time: an early end that was allowed has shortened it.
+        let expected = run.time.measure_ms / run.time.window_ms.max(1);
+        let validity = &mut run.validity;
         let all = self.tally.all();
         validity.send_lag_p99_us = micros(all.lag.quantile_ns(0.99));
         validity.skipped = all.skipped;
@@ -54,7 +59,6 @@ impl Totals {
         validity.others_cores = watched.others_cores;
         let lag_limit_us = micros(limits.send_lag_p99.nanos());
         let step_limit_us = i64::try_from(limits.clock_step.nanos() / 1_000).unwrap_or(i64::MAX);
-        let expected = workload.time.measure.nanos().div_ceil(workload.time.window.nanos());
         let mut reasons = Vec::new();
         let mut unless = |is_right: bool, why: String| {
             if !is_right {
@@ -91,6 +95,12 @@ impl Totals {
         validity.valid = reasons.is_empty();
         validity.reasons = reasons;
     }
+}
+
+/// Deaths that controllers may count: each of them every broker that was killed.
+fn died(run: &Run, seen: &plan::Report) -> u64 {
+    let nodes = run.target.controllers.len().max(1);
+    u64::try_from(seen.closings.len() * nodes).unwrap_or(u64::MAX)
 }
 
 /// A window as its line.
@@ -153,7 +163,7 @@ fn cost(watched: &Watched, operations: &[Operation]) -> Cost {
 
 #[cfg(test)]
 mod tests {
-    use measure::folder::Run;
+    use measure::folder::{Run, Time};
 
     use super::{Totals, Watched};
     use crate::generator::measures::{Ending, Kind, Moments, Tally};
@@ -162,6 +172,11 @@ mod tests {
 
     const TEXT: &str = "schema = \"pitchover.bench/v1\"\nname = \"x\"\n\
                         time = { measure = \"1s\" }\n[fleet]\nbroker_sets = 1\n";
+
+    /// A run that lasts for one window.
+    fn a_second() -> Run {
+        Run { time: Time { warmup_ms: 0, measure_ms: 1_000, window_ms: 1_000 }, ..Run::default() }
+    }
 
     /// One window in which a hundred requests were sent so late.
     fn judged(lag_us: u64, skipped: u64, watched: &Watched) -> Run {
@@ -173,7 +188,7 @@ mod tests {
         (0..skipped).for_each(|_| measures.ended(Ending::Skipped, &moments));
         let mut totals = Totals::default();
         totals.add(&tally);
-        let mut run = Run::default();
+        let mut run = a_second();
         let workload = Workload::read("w", TEXT).unwrap();
         totals.finish(&mut run, &workload, watched, &Report::default());
         run
@@ -209,7 +224,7 @@ mod tests {
             assert!(!run.validity.valid && reasons.len() == 1, "{reasons:?}");
             assert!(reasons[0].contains(part), "{reasons:?}");
         }
-        let mut run = Run::default();
+        let mut run = a_second();
         let workload = Workload::read("w", TEXT).unwrap();
         Totals::default().finish(&mut run, &workload, &quiet, &Report::default());
         assert_eq!(run.validity.reasons, ["0 windows of 1 were measured"]);

@@ -14,6 +14,7 @@ use client::Deadline;
 use measure::folder::{HostWindow, Server, WindowServer};
 
 use super::RunError;
+use super::deaths::{self, Deaths};
 use super::target::{Stage, cluster};
 use crate::clock::{mono_ns, unix_us};
 use crate::generator::crew::Crew;
@@ -30,6 +31,9 @@ const LEADER_EVERY: Duration = Duration::from_millis(500);
 
 /// Changes of the leader that may wait to be looked at.
 const CHANGES_MAX: usize = 16;
+
+/// Pause between two close looks at a server: counting descriptors and files takes time.
+const CLOSE_LOOK_NS: u64 = 5_000_000_000;
 
 /// What the sleeper sleeps.
 const SLEEP_NS: u64 = 1_000_000;
@@ -52,6 +56,8 @@ pub(super) struct Watched {
     pub(super) others_cores: Option<f64>,
     /// What disks of this host wrote, for whomever.
     pub(super) disk_written_bytes: Option<u64>,
+    /// Brokers that controllers took for dead, killed ones included; absent where nobody counts.
+    pub(super) deaths: Option<u64>,
 }
 
 /// Counters at one moment.
@@ -88,6 +94,9 @@ pub(super) struct Watch {
     leaders: Option<Receiver<usize>>,
     leader: Option<usize>,
     addresses: Vec<String>,
+    /// When servers were looked at closely.
+    close_look_ns: u64,
+    deaths: Option<Receiver<Deaths>>,
     stop: Arc<AtomicBool>,
 }
 
@@ -111,8 +120,34 @@ impl Watch {
             leaders: is_controller.then(|| watch_leader(&stage.addresses, &stop)),
             leader: None,
             addresses: stage.addresses.clone(),
+            close_look_ns: 0,
+            deaths: None,
             stop,
         }
+    }
+
+    /// Counts brokers that controllers take for dead, where they say so.
+    pub(super) fn count_deaths(&mut self, stage: &Stage) {
+        if !stage.metrics().is_empty() {
+            self.watched.deaths = Some(0);
+            self.deaths = Some(deaths::watch(&self.addresses, &self.stop));
+        }
+    }
+
+    /// What controllers took for dead since the last look.
+    pub(super) fn deaths(&mut self) -> Vec<(&'static str, String)> {
+        let found: Vec<Deaths> = self.deaths.iter().flat_map(Receiver::try_iter).collect();
+        let note = |Deaths { node, brokers, reason }: Deaths| {
+            let all = self.watched.deaths.get_or_insert_default();
+            *all += brokers;
+            ("dead", format!("n{node} took {brokers} brokers for dead: {reason}"))
+        };
+        found.into_iter().map(note).collect()
+    }
+
+    /// Measuring ends at this moment, earlier than was planned.
+    pub(super) fn end_at(&mut self, end_ns: u64) {
+        self.times.measure_to_ns = self.times.measure_to_ns.min(end_ns);
     }
 
     /// Who led when it was last asked.
@@ -132,7 +167,7 @@ impl Watch {
         }
         let counters = self.counters();
         if let Some(over) = self.window {
-            samples.insert(over, self.sample(&counters));
+            samples.insert(over, self.sample(&counters, stage));
         }
         (self.last, self.window) = (counters, Some(window));
         let now_ns = mono_ns();
@@ -155,7 +190,12 @@ impl Watch {
     }
 
     /// What changed since the last look; within the measured time it is added up.
-    fn sample(&mut self, now: &Counters) -> Sample {
+    fn sample(&mut self, now: &Counters, stage: &Stage) -> Sample {
+        let now_ns = mono_ns();
+        let is_close = now_ns > self.close_look_ns + CLOSE_LOOK_NS;
+        if is_close {
+            self.close_look_ns = now_ns;
+        }
         let is_measured = self.beginning.is_some() && !self.is_over;
         let mut servers = Vec::new();
         for (node, process) in self.processes.iter().enumerate() {
@@ -163,13 +203,23 @@ impl Watch {
             let Some((process, cpu)) = process.zip(now.cpu[node]) else { continue };
             let spent = cpu.saturating_sub(before.unwrap_or_default());
             let cpu_us = u64::try_from(spent.as_micros()).unwrap_or(u64::MAX);
-            let rss_bytes = process.rss_bytes().unwrap_or_default();
+            // One that has ended and was not waited for has no memory any more.
+            let Some((rss_bytes, threads)) = process.size() else { continue };
             let server = &mut self.watched.servers[node];
             if is_measured {
                 server.cpu_us = Some(server.cpu_us.unwrap_or_default() + cpu_us);
             }
             server.rss_max_bytes = server.rss_max_bytes.max(Some(rss_bytes));
-            servers.push(WindowServer { node: server.node.clone(), cpu_us, rss_bytes });
+            let own = stage.own.as_ref().filter(|_| is_close);
+            servers.push(WindowServer {
+                node: server.node.clone(),
+                cpu_us,
+                rss_bytes,
+                pid: Some(process.pid),
+                threads: Some(threads),
+                files: Some(process).filter(|_| is_close).and_then(Process::files),
+                journal_bytes: own.and_then(|own| own.journal_bytes(node)),
+            });
         }
         let grown = |now: Option<u64>, before: Option<u64>| {
             now.zip(before).map(|(now, before)| now.saturating_sub(before))

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    BROKER_SETS_MAX, CONNECTIONS_MAX, Fault, FaultKind, Fleet, IN_FLIGHT_MAX, Op, Phase, Reads,
-    SCHEMA, Select, Stream, Target, Time, WINDOWS_MAX, Wire, Workload,
+    BROKER_SETS_MAX, CONNECTIONS_MAX, Fault, Fleet, IN_FLIGHT_MAX, Op, Phase, Reads, SCHEMA,
+    STRIKES_MAX, Stream, Target, Time, Timing, WINDOWS_MAX, Wire, Workload,
 };
 
 /// Most further streams, phases and faults.
@@ -71,6 +71,10 @@ impl Workload {
         for fault in &self.fault {
             self.check_fault(fault.get_ref()).map_err(|why| (At::Byte(fault.span().start), why))?;
         }
+        if self.strikes().len() > STRIKES_MAX {
+            let why = format!("faults strike more than {STRIKES_MAX} times (STRIKES_MAX)");
+            return key("fault", why);
+        }
         self.check_target()?;
         self.fleet.as_ref().map_or(Ok(()), check_fleet)
     }
@@ -118,6 +122,11 @@ impl Workload {
             let why = "the self-test's server has no brokers: ask get_replica_info, get_metadata";
             return Err(why.to_owned());
         }
+        let is_trace = matches!(stream.arrival, Timing::Trace(_));
+        if is_trace == stream.rate.is_some() {
+            let why = "a stream has a rate, or else arrival = \"trace:FILE\", which has its own";
+            return Err(why.to_owned());
+        }
         let limit = |what: &str, value: usize, most: usize, name: &str| {
             let is_right = (1..=most).contains(&value);
             is_right.then_some(()).ok_or_else(|| format!("{what} = {value}: 1 to {most} ({name})"))
@@ -128,20 +137,11 @@ impl Workload {
         limit("value_bytes", stream.value_bytes, VALUE_BYTES_MAX, "VALUE_BYTES_MAX")
     }
 
-    fn check_fault(&self, fault: &Fault) -> Result<(), String> {
+    pub(super) fn check_fault(&self, fault: &Fault) -> Result<(), String> {
         if fault.at.0 >= self.time.measure.0 {
             return Err("a fault strikes while it is measured: `at` below `measure`".to_owned());
         }
-        match (fault.kind, fault.select) {
-            (FaultKind::BrokerKill, Select::Masters(_)) if self.fleet.is_some() => Ok(()),
-            (FaultKind::BrokerKill, _) => {
-                Err("broker-kill strikes a [fleet], with select = \"masters:20%\"".to_owned())
-            }
-            (FaultKind::ControllerKill | FaultKind::ControllerStop, Select::Leader) => Ok(()),
-            (FaultKind::ControllerKill | FaultKind::ControllerStop, Select::Masters(_)) => {
-                Err("a controller is selected by select = \"leader\"".to_owned())
-            }
-        }
+        fault.check(self.fleet.is_some())
     }
 }
 

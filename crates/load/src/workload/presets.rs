@@ -21,7 +21,14 @@ pub const PRESETS: &[(&str, &str)] = &[
     ("mass-failover-10", "10 of 100 masters vanish at once"),
     ("mass-failover-200", "200 of 1,000 masters vanish at once"),
     ("mass-failover-1000", "1,000 of 1,000 masters vanish at once"),
-    ("soak-mixed", "300 brokers, reads, writes, and a leader killed now and then, 30 minutes"),
+    (
+        "controller-rolling",
+        "each of three controllers is asked to end and started again, under 300 brokers",
+    ),
+    (
+        "soak-mixed",
+        "300 brokers, reads and writes; leaders killed, controllers restarted and frozen, 30 minutes",
+    ),
     ("redis", "5,000 reads and 500 writes per second to a Redis server"),
     ("memcached", "5,000 reads and 500 writes per second to a Memcached server, by text commands"),
     ("memcached-meta", "the same by meta commands"),
@@ -68,15 +75,29 @@ pub fn preset(name: &str) -> Option<String> {
         "mass-failover-10" => failover(100, 10),
         "mass-failover-200" => failover(1_000, 20),
         "mass-failover-1000" => failover(1_000, 100),
+        "restart-storm" => {
+            let fault = "fault = [{ at = \"10s\", kind = \"broker-reconnect\", select = \"brokers:100%\" }]\n";
+            head("30s", &(fault.to_owned() + &fleet(1_000, "per-broker")))
+        }
+        "controller-rolling" => {
+            let fault = "fault = [{ at = \"10s\", every = \"15s\", kind = \"controller-restart\", \
+                         select = \"next\", restart_after = \"3s\" }]\n";
+            // Three strikes, one for each, and time to be whole again.
+            head("55s", &(fault.to_owned() + &beside("200", "20") + &fleet(100, "per-broker")))
+        }
         "soak-mixed" => {
-            let kill = |at: u32| {
+            let fault = |at: &str, kind: &str, whom: &str, back: &str| {
                 format!(
-                    "  {{ at = \"{at}m\", kind = \"controller-kill\", select = \"leader\", \
-                     restart_after = \"10s\" }},\n"
+                    "  {{ at = \"{at}\", every = \"10m\", kind = \"{kind}\", select = \"{whom}\", \
+                     restart_after = \"{back}\" }},\n"
                 )
             };
-            let faults: String = [5, 12, 19, 26].into_iter().map(kill).collect();
-            let rest = format!("fault = [\n{faults}]\n");
+            let faults = [
+                fault("1m", "controller-kill", "leader", "10s"),
+                fault("4m", "controller-restart", "next", "3s"),
+                fault("7m", "controller-stop", "follower", "5s"),
+            ];
+            let rest = format!("fault = [\n{}]\n", faults.concat());
             head("30m", &(rest + &beside("200", "20") + &fleet(100, "per-broker")))
         }
         "redis" | "memcached" | "memcached-meta" => head("30s", &store(name, "5000", "500")),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Arrival, Key, PRESETS, Rate, Reads, Span, Wire, Workload, preset};
+use super::{Arrival, Key, PRESETS, Rate, Reads, Span, Timing, Wire, Workload, preset};
 
 const HEAD: &str = "schema = \"pitchover.bench/v1\"\nname = \"x\"\ntime = { measure = \"60s\" }\n";
 const FLEET: &str = "[fleet]\nbroker_sets = 3\n";
@@ -41,14 +41,21 @@ heartbeat = { every = "1s", timeout = "10s", sample_twoway = 0.01 }
 get_replica_info = { every = "5s", timeout = "3s" }
 get_metadata = { every = "10s", timeout = "3s" }
 alter_sync_state_set = { arrival = "poisson", per_set = 0.002, timeout = "3s" }
+react = { to_role_change = "alter_sync_state_set", delay = "1ms" }
 "#;
     let workload = Workload::read("w.toml", text).unwrap();
     let streams: Vec<_> = workload.streams().collect();
-    assert_eq!((streams[0].key, streams[0].arrival), (Key::Zipf(0.99), Arrival::Poisson));
-    assert_eq!((streams[1].rate, streams[1].arrival), (Rate(0.5), Arrival::Burst { size: 10 }));
+    assert_eq!(
+        (streams[0].key, &streams[0].arrival),
+        (Key::Zipf(0.99), &Timing::At(Arrival::Poisson))
+    );
+    assert_eq!(
+        (streams[1].rate, &streams[1].arrival),
+        (Some(Rate(0.5)), &Timing::At(Arrival::Burst { size: 10 }))
+    );
     assert_eq!(
         streams[2].arrival,
-        Arrival::Sine { amplitude: 0.5, period: Span(Duration::from_secs(10)) }
+        Timing::At(Arrival::Sine { amplitude: 0.5, period: Span(Duration::from_secs(10)) })
     );
     assert_eq!((workload.target.reads, workload.target.kind), (Reads::Pinned(1), Wire::Controller));
     assert_eq!(workload.time.measure, Span(Duration::from_secs(120)));
@@ -84,6 +91,8 @@ fn what_is_wrong_is_named_with_its_line_and_what_is_allowed() {
         (stream("rate = nan"), 5, "NaN requests per second"),
         (stream("rate = 9, key = \"zipf\""), 5, "\"zipf:S\""),
         (stream("rate = 9, arrival = \"sometimes\""), 5, "expected one of `constant`"),
+        (stream("arrival = \"poisson\""), 5, "a rate, or else arrival = \"trace:FILE\""),
+        (stream("rate = 9, arrival = \"trace:t\""), 5, "which has its own"),
         (stream("rate = 9, conns = 0"), 5, "conns = 0: 1 to 4096"),
         (stream("rate = 9, max_in_flight = 1000000"), 5, "IN_FLIGHT_MAX"),
         (
@@ -133,7 +142,7 @@ fn what_is_wrong_is_named_with_its_line_and_what_is_allowed() {
 fn scaling_multiplies_rates_or_else_broker_sets() {
     let load = "load = [{ op = \"get_metadata\", rate = 100 }]\n";
     let scaled = read(&format!("{load}{FLEET}")).unwrap().scaled(2.5).unwrap();
-    assert_eq!(scaled.streams().next().unwrap().rate, Rate(250.0));
+    assert_eq!(scaled.streams().next().unwrap().rate, Some(Rate(250.0)));
     assert_eq!(scaled.fleet.unwrap().broker_sets, 3);
     let fleet = read(FLEET).unwrap();
     assert_eq!(fleet.scaled(0.1).unwrap().fleet.unwrap().broker_sets, 1);

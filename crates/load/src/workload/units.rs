@@ -252,17 +252,38 @@ impl<'de> Deserialize<'de> for Connections {
 pub enum Select {
     /// The masters of a part (0 to 1) of all broker sets.
     Masters(f64),
+    /// All brokers of a part (0 to 1) of all broker sets.
+    Brokers(f64),
     /// The controllers' leader.
     Leader,
+    /// One of the others, in turn.
+    Follower,
+    /// All controllers in turn.
+    Next,
+    /// One controller, counted from 0.
+    Node(usize),
 }
 
 impl<'de> Deserialize<'de> for Select {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let parse = |text: &str| match text {
             "leader" => Some(Self::Leader),
-            _ => Some(Self::Masters(Percent::parse(text.strip_prefix("masters:")?)?.0 / 100.0)),
+            "follower" => Some(Self::Follower),
+            "next" => Some(Self::Next),
+            _ => {
+                let (kind, value) = text.split_once(':')?;
+                let part = || Percent::parse(value).map(|it| it.0 / 100.0);
+                match kind {
+                    "node" => Some(Self::Node(value.parse().ok()?)),
+                    "masters" => Some(Self::Masters(part()?)),
+                    "brokers" => Some(Self::Brokers(part()?)),
+                    _ => None,
+                }
+            }
         };
-        text(deserializer, "\"leader\" or \"masters:20%\"", parse)
+        let allowed =
+            "\"leader\", \"follower\", \"next\", \"node:1\", \"masters:20%\" or \"brokers:100%\"";
+        text(deserializer, allowed, parse)
     }
 }
 

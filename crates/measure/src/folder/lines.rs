@@ -50,6 +50,14 @@ pub struct WindowServer {
     pub cpu_us: u64,
     /// Resident memory at its end.
     pub rss_bytes: u64,
+    /// Its process: another number means that it was started again.
+    pub pid: Option<u32>,
+    /// Threads at its end.
+    pub threads: Option<u64>,
+    /// Open descriptors at its end; looked at now and then only, since that takes time.
+    pub files: Option<u64>,
+    /// Bytes of its journal on disk, where the folder is known; now and then.
+    pub journal_bytes: Option<u64>,
 }
 
 /// The host in one window.

@@ -244,6 +244,10 @@ pub struct Correctness {
     pub violations: u64,
     /// The first of them, in words.
     pub details: Vec<String>,
+    /// Acknowledged changes of broker sets that nobody knew any more at the end; absent if nobody looked.
+    pub lost_writes: Option<u64>,
+    /// Living brokers that controllers took for dead; absent if nobody counted.
+    pub wrongly_dead: Option<u64>,
 }
 
 /// How long things took to be mended.

@@ -165,8 +165,12 @@ pub(crate) fn run(shape: &Shape) -> Found {
         let ops = [0, 1].map(|number| making.window(number, second, at_ms)).to_vec();
         // One window is lost, as when a process was stopped.
         if second != 40 {
-            let servers =
-                vec![WindowServer { node: "n0".into(), cpu_us: 90_000, rss_bytes: 40_000_000 }];
+            let servers = vec![WindowServer {
+                node: "n0".into(),
+                cpu_us: 90_000,
+                rss_bytes: 40_000_000,
+                ..WindowServer::default()
+            }];
             windows.push(Window { at_ms, ops, servers, host: HostWindow::default() });
         }
     }

@@ -60,7 +60,12 @@ fn window(number: u16, writes_ms: &[f64]) -> Window {
     };
     // 100 KiB a second are 352 MiB an hour.
     let rss_bytes = (40 << 20) + u64::from(number) * 102_400;
-    let servers = vec![WindowServer { node: "n0".into(), cpu_us: 1_500, rss_bytes }];
+    let servers = vec![WindowServer {
+        node: "n0".into(),
+        cpu_us: 1_500,
+        rss_bytes,
+        ..WindowServer::default()
+    }];
     Window { at_ms: i64::from(number) * 1_000, ops: vec![op], servers, ..Window::default() }
 }
 

@@ -1,0 +1,103 @@
+//! Brokers that controllers take for dead while nobody lets them die.
+//!
+//! Controllers of ours count them; the counters are asked for again and again, since a controller that is started again
+//! begins at nought. What one counted between the last question and its own end is not seen.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use crate::inspect::{self, Status};
+
+/// Pause between two questions: a page of metrics is work for a controller.
+const ASK_EVERY: Duration = Duration::from_secs(5);
+
+/// Findings that may wait to be looked at.
+const FINDINGS_MAX: usize = 64;
+
+/// Brokers that one controller took for dead since it was asked before.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Deaths {
+    pub(super) node: usize,
+    pub(super) brokers: u64,
+    /// As the controller says it.
+    pub(super) reason: String,
+}
+
+/// Counters of one controller, which fall when it begins anew.
+#[derive(Debug, Default)]
+struct Counters(Option<BTreeMap<String, u64>>);
+
+impl Counters {
+    /// What was added since the last look; the first one only remembers.
+    fn grown(&mut self, now: BTreeMap<String, u64>) -> Vec<(String, u64)> {
+        let before = self.0.replace(now.clone());
+        let Some(before) = before else { return Vec::new() };
+        let total = |counters: &BTreeMap<String, u64>| counters.values().sum::<u64>();
+        let is_anew = total(&now) < total(&before);
+        let grown = now.into_iter().map(|(reason, count)| {
+            let known = before.get(&reason).copied().filter(|_| !is_anew).unwrap_or_default();
+            (reason, count.saturating_sub(known))
+        });
+        grown.filter(|(_, count)| *count > 0).collect()
+    }
+}
+
+/// Asks all controllers again and again until `stop` is set, and says what they counted.
+pub(super) fn watch(addresses: &[String], stop: &Arc<AtomicBool>) -> Receiver<Deaths> {
+    let (findings, receiver) = sync_channel(FINDINGS_MAX);
+    let (addresses, stop) = (addresses.to_vec(), Arc::clone(stop));
+    let watch = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        if let Ok(runtime) = runtime {
+            runtime.block_on(ask(&addresses, &stop, &findings));
+        }
+    };
+    // Without it nobody counts; the channel is closed, and the run says so.
+    drop(std::thread::Builder::new().name("deaths watch".to_owned()).spawn(watch));
+    receiver
+}
+
+async fn ask(addresses: &[String], stop: &AtomicBool, findings: &SyncSender<Deaths>) {
+    let mut counters: Vec<Counters> = addresses.iter().map(|_| Counters::default()).collect();
+    while !stop.load(Ordering::Acquire) {
+        for (node, (address, counters)) in addresses.iter().zip(&mut counters).enumerate() {
+            // One that is away says nothing; its next life begins at nought.
+            let Some(status) = Status::of(address).await else { continue };
+            let Some(page) = inspect::metrics(&status).await else { continue };
+            for (reason, brokers) in counters.grown(inspect::expired_in(&page)) {
+                if findings.send(Deaths { node, brokers, reason }).is_err() {
+                    return;
+                }
+            }
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Counters;
+
+    #[test]
+    fn what_was_counted_before_and_lives_that_ended_do_not_count_twice() {
+        let page = |silent: u64, refused: u64| {
+            let all = [("silent", silent), ("refused", refused)];
+            all.into_iter()
+                .filter(|it| it.1 > 0)
+                .map(|(why, many)| (why.to_owned(), many))
+                .collect()
+        };
+        let mut counters = Counters::default();
+        assert_eq!(counters.grown(page(3, 0)), [], "before the run");
+        assert_eq!(counters.grown(page(3, 0)), []);
+        assert_eq!(
+            counters.grown(page(4, 2)),
+            [("refused".to_owned(), 2), ("silent".to_owned(), 1)]
+        );
+        assert_eq!(counters.grown(page(0, 0)), [], "it began anew");
+        assert_eq!(counters.grown(page(1, 0)), [("silent".to_owned(), 1)]);
+    }
+}
