@@ -15,6 +15,7 @@ mod report;
 mod serve;
 mod sim;
 mod slo;
+mod soak;
 mod status;
 mod targets;
 
@@ -53,6 +54,8 @@ enum Command {
     /// Objectives: judge runs, explain, tighten, compare versions, and make alert rules and dashboards of them.
     #[command(subcommand)]
     Slo(slo::Command),
+    /// A long run under faults: objectives slice by slice, what grows, what goes wrong.
+    Soak(soak::Arguments),
     /// Break real controllers, and judge what their clients saw.
     #[command(subcommand)]
     Chaos(chaos::Command),
@@ -76,7 +79,16 @@ fn main() -> ExitCode {
         // Java's flags and exit codes, which clap's own would change.
         return serve::run_as_java(&words);
     }
-    match Arguments::parse_from(words).command {
+    let arguments = match Arguments::try_parse_from(&words) {
+        Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() && judges(words.get(1)) => {
+            // Nothing is wrong that the terminal would not show, too.
+            drop(error.print());
+            return ExitCode::from(bench::run::USAGE);
+        }
+        Err(error) => error.exit(),
+    };
+    match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Dev(arguments) => dev::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
@@ -87,10 +99,17 @@ fn main() -> ExitCode {
         Command::Bench(command) => bench::run(command),
         Command::Report(arguments) => report::run(&arguments),
         Command::Slo(command) => slo::run(&command),
+        Command::Soak(arguments) => soak::run(&arguments),
         Command::Chaos(command) => chaos::run(&command),
         Command::CannedServer(arguments) => bench::run_canned(&arguments),
         Command::FleetWorker => bench::run_fleet_worker(),
     }
+}
+
+/// Whether a word's exit code 2 means that nobody can tell, so that it cannot mean wrong usage.
+fn judges(word: Option<&std::ffi::OsString>) -> bool {
+    const JUDGES: [&str; 3] = ["canary", "perf", "soak"];
+    word.and_then(|word| word.to_str()).is_some_and(|word| JUDGES.contains(&word))
 }
 
 fn is_mqcontroller(program: Option<&std::ffi::OsString>) -> bool {

@@ -23,6 +23,8 @@ use measure::judged::Better;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::soak::SoakLimits;
+
 /// What `schema` says.
 pub const SCHEMA: &str = "pitchover.slo/v1";
 
@@ -43,6 +45,9 @@ pub struct Objectives {
     /// When a bar moves.
     #[serde(default)]
     pub ratchet: Ratchet,
+    /// How soaks are judged.
+    #[serde(default)]
+    pub soak: SoakLimits,
     /// All objectives.
     #[serde(default)]
     slo: Vec<Spanned<Objective>>,
@@ -357,6 +362,7 @@ impl Objectives {
                 "[ratchet]: promote_after 1 or more, days 1 to promote_after, headroom 1.0 to 2.0";
             return Err((0, why.to_owned()));
         }
+        self.soak.check().map_err(|why| (0, why))?;
         let mut ids = BTreeSet::new();
         for slo in &self.slo {
             let (at, objective) = (slo.span().start, slo.get_ref());

@@ -3,7 +3,8 @@
 //! ```text
 //!              ┌─ judge ────── runs ──► pass, fail, extended, inconclusive, invalid ──► explain
 //! slo.toml ────┼─ ratchet ──── runs that kept a hope often enough ──► slo.toml, tighter
-//!   (file)     ├─ lint ─────── two versions of the file ──► what was loosened without a waiver
+//!   (file)     ├─ soak ─────── one long run ──► slice by slice, what grows, what went wrong
+//!              ├─ lint ─────── two versions of the file ──► what was loosened without a waiver
 //!              └─ rules, dashboard ──► Prometheus, Grafana
 //! ```
 //!
@@ -23,6 +24,7 @@ mod lint;
 mod ratchet;
 mod rules;
 mod sli;
+mod soak;
 
 pub use budgets::{BUDGETS_SCHEMA, Budget, BudgetVerdict, Budgets, Counted};
 pub use dashboard::{DASHBOARD_UID, dashboard, expressions};
@@ -35,3 +37,6 @@ pub use judge::{Ending, RUNS_MAX, judge};
 pub use lint::{Loosened, loosened};
 pub use ratchet::{Move, RatchetError, ratchet};
 pub use rules::{Alert, METRICS, WINDOWS, rules};
+pub use soak::{
+    Change, Count, Drift, Growth, Kept, SLICES_MIN, Soak, SoakLimits, SoakOptions, Trend, soak,
+};

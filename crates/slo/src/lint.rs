@@ -6,6 +6,7 @@
 use measure::judged::Better;
 
 use crate::file::{Objective, Objectives, Production};
+use crate::soak::Growth;
 
 /// One thing that the newer file asks less of.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -39,6 +40,22 @@ pub fn loosened(old: &Objectives, new: &Objectives, today: &str) -> Vec<Loosened
         || after.headroom > before.headroom;
     if is_looser {
         add("[ratchet]", format!("{before:?} -> {after:?}: bars would move later, or less"));
+    }
+    let limits = |it: &Objectives| {
+        let Growth { memory, files, threads, journal, p99 } = it.soak.growth;
+        [
+            ("budget", it.soak.budget),
+            ("growth.memory", memory),
+            ("growth.files", files),
+            ("growth.threads", threads),
+            ("growth.journal", journal),
+            ("growth.p99", p99),
+        ]
+    };
+    for ((what, before), (_, after)) in limits(old).into_iter().zip(limits(new)) {
+        if after > before {
+            add("[soak]", format!("{what}: {before} -> {after}"));
+        }
     }
     all
 }

@@ -21,8 +21,8 @@ const SLICES: usize = 60;
 /// Of intervals.
 const CONFIDENCE: f64 = 0.95;
 
-const MIB: f64 = 1_048_576.0;
-const MS_PER_HOUR: f64 = 3_600_000.0;
+pub(crate) const MIB: f64 = 1_048_576.0;
+pub(crate) const MS_PER_HOUR: f64 = 3_600_000.0;
 
 /// What was measured.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -65,7 +65,8 @@ pub(crate) fn merged(op: &str, runs: &[&Found]) -> Cells {
     Cells::merged(all.iter())
 }
 
-fn samples(op: &str, runs: &[&Found]) -> Vec<Vec<Sample>> {
+/// Every window of one operation, run by run.
+pub(crate) fn samples(op: &str, runs: &[&Found]) -> Vec<Vec<Sample>> {
     let sample = |run: &Found, window: &Window| {
         let of_op = window.ops.iter().find(|it| it.op == op);
         let latency = of_op.and_then(|it| it.latency.decode().ok());
