@@ -8,6 +8,8 @@
 //! | 3 | invalid: generator or host, nothing about the server | – | – |
 //! | 64 | wrong usage, or a file that is none | the same | the same |
 
+mod extend;
+
 use crate::bench::preset_names;
 use ::slo::{Ending, Loosened, Objectives, explain, judge, loosened, ratchet, sign};
 use clap::{Parser, Subcommand};
@@ -62,6 +64,12 @@ pub(crate) struct Check {
     /// Run folders; several of one workload and arm are judged together.
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
+    /// While an objective is undecided run its workload again, up to three times, on controllers of this program's own.
+    #[arg(long)]
+    extend: bool,
+    /// Running servers for these runs: `host:port,host:port,...`.
+    #[arg(long, value_delimiter = ',', requires = "extend")]
+    target: Vec<String>,
     /// Where the verdicts are written, for `report --judged`.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -153,8 +161,12 @@ pub(crate) fn today() -> String {
 
 fn check(arguments: &Check) -> Result<u8, String> {
     let (_, objectives) = objectives(&arguments.file.slo)?;
-    let runs = read(&arguments.runs)?;
-    let ending = judge(&objectives, &runs, &today());
+    let mut runs = read(&arguments.runs)?;
+    let ending = if arguments.extend {
+        extend::extend(&objectives, &mut runs, &arguments.target, &today())?
+    } else {
+        judge(&objectives, &runs, &today())
+    };
     if ending.judged.is_empty() {
         let names: Vec<&str> = runs.iter().map(|found| found.run.name.as_str()).collect();
         return Err(format!("no objective is about {}", names.join(", ")));
