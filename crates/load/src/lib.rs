@@ -18,6 +18,8 @@
 //!
 //! counted  ──► own_cluster, broker_sets, inspect   one request at a time, by the nodes' own counters
 //!
+//! canary   ──► client                   a low load that is always known, in production; its own set, and nothing else
+//!
 //! compare  ──► run::target, generator   two arms, each with its own fleet, in turns
 //!          ──► measure::statistics      what their blocks come to
 //! ```
@@ -33,6 +35,7 @@
 mod answer;
 mod broker_sets;
 pub mod calibrate;
+pub mod canary;
 pub mod canned;
 mod clock;
 mod closed_loop;

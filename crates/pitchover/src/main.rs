@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool prints")]
 
 mod bench;
+mod canary;
 mod chaos;
 mod check;
 mod clock;
@@ -56,6 +57,9 @@ enum Command {
     Slo(slo::Command),
     /// A long run under faults: objectives slice by slice, what grows, what goes wrong.
     Soak(soak::Arguments),
+    /// A low, known load in production; and a candidate judged beside a baseline.
+    #[command(subcommand)]
+    Canary(canary::Command),
     /// Break real controllers, and judge what their clients saw.
     #[command(subcommand)]
     Chaos(chaos::Command),
@@ -100,6 +104,7 @@ fn main() -> ExitCode {
         Command::Report(arguments) => report::run(&arguments),
         Command::Slo(command) => slo::run(&command),
         Command::Soak(arguments) => soak::run(&arguments),
+        Command::Canary(command) => canary::run(&command),
         Command::Chaos(command) => chaos::run(&command),
         Command::CannedServer(arguments) => bench::run_canned(&arguments),
         Command::FleetWorker => bench::run_fleet_worker(),
