@@ -12,6 +12,7 @@ mod describe;
 mod dev;
 mod elect;
 mod logging;
+mod perf;
 mod report;
 mod serve;
 mod sim;
@@ -63,6 +64,9 @@ enum Command {
     /// Break real controllers, and judge what their clients saw.
     #[command(subcommand)]
     Chaos(chaos::Command),
+    /// The history of figures: when they changed, and which commit did it.
+    #[command(subcommand)]
+    Perf(perf::Command),
     /// The canned-answer server that `bench quick` compares with.
     #[command(hide = true)]
     CannedServer(bench::CannedArguments),
@@ -105,6 +109,7 @@ fn main() -> ExitCode {
         Command::Slo(command) => slo::run(&command),
         Command::Soak(arguments) => soak::run(&arguments),
         Command::Canary(command) => canary::run(&command),
+        Command::Perf(command) => perf::run(&command),
         Command::Chaos(command) => chaos::run(&command),
         Command::CannedServer(arguments) => bench::run_canned(&arguments),
         Command::FleetWorker => bench::run_fleet_worker(),

@@ -158,3 +158,38 @@ fn objectives_become_rules_a_dashboard_and_an_explanation() {
     let (code, said) = slo(&scene, &["check", "nowhere"]);
     assert!(code == Some(64) && said.contains("no run folder"), "{said}");
 }
+
+/// A run on any machine is valid by these limits: how fast anything is matters to nobody here.
+const WORKLOAD: &str = "schema = \"pitchover.bench/v1\"\nname = \"w\"\n\
+                        time = { warmup = \"250ms\", measure = \"3s\", window = \"250ms\" }\n\
+                        load = [{ op = \"get_replica_info\", rate = 100, conns = 2 }]\n\
+                        limits = { send_lag_p99 = \"60s\", skipped_arrivals = 1000000, generator_cpu = 9.0, \
+                          psi_cpu_some = \"100%\", clock_step = \"60s\" }\n\
+                        [fleet]\nbroker_sets = 2\n";
+
+#[test]
+fn an_undecided_objective_is_measured_again_as_often_as_it_may_be() {
+    let scene = Scene::new("objectives-extend");
+    scene.write("w.toml", WORKLOAD);
+    let (code, text) = said(&scene.run(&["bench", "run", "-f", "w.toml", "--out", "run"]));
+    assert_eq!(code, Some(0), "{text}");
+    let run = measure::folder::read(&scene.folder().join("run")).expect("a run folder").run;
+    let reads = run.operations.iter().find(|it| it.op == "get_replica_info");
+    let median_us = reads.and_then(|it| it.latency_us.p50).expect("300 reads have a median");
+    // A bar in the middle of the interval: nobody can tell.
+    let file = format!(
+        "schema = \"pitchover.slo/v1\"\n[[slo]]\nid = \"read\"\ncomponent = \"c\"\nworkload = \"w\"\n\
+         sli = {{ of = \"latency\", op = \"get_replica_info\", q = 0.5 }}\nminimum = {{ value = {} }}\n",
+        median_us / 1e3
+    );
+    scene.write("slo.toml", &file);
+    let (code, text) = slo(&scene, &["check", "run"]);
+    assert!(code == Some(2) && text.contains("undecided after 1 of 4 runs"), "{code:?} {text}");
+    let (code, text) = slo(&scene, &["check", "run", "--extend", "--out", "judged.json"]);
+    assert!(matches!(code, Some(0..=2)), "{code:?} {text}");
+    let again = measure::folder::read(&scene.folder().join("run-again-1")).expect("a second run");
+    assert_eq!((again.run.seed, again.run.arm), (run.seed + 1, run.arm));
+    assert!(!scene.folder().join("run-again-4").exists(), "four runs at most: {text}");
+    let judged = std::fs::read_to_string(scene.folder().join("judged.json")).expect("verdicts");
+    assert!(!judged.contains("\"extended\""), "pass, fail or inconclusive: {judged}");
+}
