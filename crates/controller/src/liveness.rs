@@ -56,10 +56,11 @@ pub(crate) const ASKED_MS: u64 = 60_000;
 /// From this time-out on, in ms, the leader notices silence and asks in time.
 const ASKABLE_TIMEOUT_MS: i64 = 9_000;
 
-/// What another peer heard counts only if this peer did not hear the broker itself for so long, in ms: one
-/// heartbeat and a half. So the last sign of a broker is not heard a second time, later, by a detour. What came by a
-/// detour before does not count here: else a deadline that was shortened meanwhile would pass before the next.
-pub(crate) const OWN_EAR_MS: u64 = 1_500;
+/// What another peer heard counts only if this peer did not hear the broker itself for so long, in ms: half a heartbeat
+/// period. So the last sign of a broker is not heard a second time, later, by a detour; the one after it is heard: else a
+/// deadline that was shortened meanwhile would pass before the next. For the same reason what came by a detour before
+/// does not count here.
+pub(crate) const OWN_EAR_MS: u64 = 500;
 
 /// Brokers of one connection that are looked through for the one that was heard; among more, its names find it.
 const CONNECTION_SCAN_MAX: usize = 4;

@@ -341,6 +341,25 @@ fn heartbeats_passed_on_within_the_grace_count() {
     }
 }
 
+/// The same just after the leader heard the broker itself: its address refuses, and the followers' objections come too
+/// late for a round, but what they hear next is news.
+#[test]
+fn heartbeats_passed_on_soon_after_the_last_own_one_count() {
+    for phase in 0..20 {
+        let (mut world, brokers) = with_set(1_160 + phase);
+        world.conditions.delay = (30_000, 1_000);
+        let leader = world.leader().unwrap();
+        world.run(5_000 + phase * 50);
+        world.brokers[brokers[0]].cut_from.insert(leader);
+        world.refuses_all.insert(world.brokers[brokers[0]].address.clone());
+        let connection = world.brokers[brokers[0]].connections.remove(&leader).unwrap();
+        world.tell(leader, Event::ConnectionClosed { connection });
+        world.run(5_000);
+        assert_eq!(deaths(&world, leader, "a", 1), [], "phase {phase}");
+        assert_eq!(failovers(&world, "a"), [], "phase {phase}");
+    }
+}
+
 /// U13: a broker opens a new connection, is heard on it, and the old one closes.
 #[test]
 fn the_close_of_an_old_connection_means_nothing() {
