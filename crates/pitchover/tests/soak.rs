@@ -106,7 +106,7 @@ fn wrong_words_and_files_are_refused_with_a_remedy() {
         (&["--for", "100h"], "WINDOWS_MAX"),
         (&["--faults", "none.toml"], "none.toml: No such file"),
         (&["--faults", "slo.toml"], "slo.toml:5: unknown field `slo`"),
-        (&["--slo", "w.toml"], "w.toml:2: unknown field `name`"),
+        (&["--slo", "w.toml"], "w.toml:6: unknown field `fleet`"),
     ];
     for (words, says) in rows {
         let (code, said) = said(&scene.run(&[&own[..], words].concat()));
