@@ -52,7 +52,7 @@ pub struct Change {
     pub low: f64,
     /// Upper end.
     pub high: f64,
-    /// The whole interval lies beyond [`SLOWER`].
+    /// The whole interval lies beyond `SLOWER`.
     pub is_slower: bool,
 }
 
