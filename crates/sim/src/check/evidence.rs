@@ -100,8 +100,6 @@ impl World<'_> {
         let heard = broker.heard[node];
         let (now, since) = (self.now, self.now.saturating_sub(STALE * 2));
         let is_well = broker.is_up && broker.paused_until <= now && broker.well_since <= since;
-        // Hung up on, and refusing connects: the leader has only other peers' word for it, which may come too late.
-        let is_well = is_well && broker.shut_until <= since;
         let is_fresh = heard.since <= since && now - heard.last <= HEARD_GAP;
         is_well && is_fresh && self.is_well(node, since) && self.nodes[node].started_at <= since
     }
