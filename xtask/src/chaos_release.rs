@@ -15,6 +15,7 @@ mod summary;
 use self::summary::Summary;
 use crate::interop::build;
 use crate::versus::signals::stop_flag;
+use crate::words::{EXIT_UNAVAILABLE, understood};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
 use std::io;
@@ -33,10 +34,6 @@ usage: cargo xtask chaos-release [--for TIME] [--stage TIME] [--seed N] [--pitch
   --out FOLDER      for runs and report (default target/chaos-release)
 
 Needs root. Ctrl-C ends it early, with a report about what was seen.";
-
-/// A wrong command line, and a machine that lacks something (`sysexits.h`).
-const EXIT_USAGE: u8 = 64;
-const EXIT_UNAVAILABLE: u8 = 69;
 
 /// As `pitchover chaos run` says that a run proves nothing.
 const EXIT_INVALID: u8 = 3;
@@ -83,12 +80,9 @@ fn stages(length: Duration, stage: Duration, seed: u64) -> Vec<Stage> {
 
 /// Runs; 0: passed, 1: failed, 3: invalid, which a programme is that was cut short.
 pub(crate) fn run(words: impl Iterator<Item = String>) -> ExitCode {
-    let options = match parse(words) {
+    let options = match understood(parse(words), USAGE) {
         Ok(options) => options,
-        Err(wrong) => {
-            eprintln!("{wrong}\n{USAGE}");
-            return ExitCode::from(EXIT_USAGE);
-        }
+        Err(code) => return code,
     };
     match programme(&options) {
         Ok(summary) => {

@@ -25,6 +25,7 @@ mod processes;
 mod scratch;
 mod table;
 
+use crate::words::understood;
 use catalogue::{Bug, Judge};
 use scratch::{Scratch, Verdict};
 use std::process::{Command, ExitCode};
@@ -89,12 +90,10 @@ pub(crate) fn run(words: impl Iterator<Item = String>) -> ExitCode {
     {
         return processes::run(rest);
     }
-    let arguments = match Arguments::parse(words.into_iter()) {
+    let usage = format!("{USAGE}\n{}", processes::USAGE);
+    let arguments = match understood(Arguments::parse(words.into_iter()), &usage) {
         Ok(arguments) => arguments,
-        Err(problem) => {
-            eprintln!("{problem}\n{USAGE}\n{}", processes::USAGE);
-            return ExitCode::from(64);
-        }
+        Err(code) => return code,
     };
     let result = catalogue::read()
         .and_then(|bugs| if arguments.checks { check(&bugs) } else { examine(bugs, &arguments) });

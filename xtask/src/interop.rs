@@ -33,6 +33,7 @@ use self::clock::Stopwatch;
 use self::ports::{BROKERS_MAX, Ports};
 use self::report::{Failure, Outcome, Report, Stop};
 use self::setup::{Play, Serialization, Setup, Target};
+use crate::words::{EXIT_UNAVAILABLE, understood};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -47,10 +48,6 @@ usage: cargo xtask interop [--quick] [--target pitchover|java] [--round NAME] [-
   --fetch            only fetch 5.5.0 and build the drivers, for `pitchover chaos run --brokers java`
 
 Needs a JDK and Maven. Logs stay under target/interop/.";
-
-/// A wrong command line, and a machine without Java, Maven or room on its disk (`sysexits.h`).
-const EXIT_USAGE: u8 = 64;
-const EXIT_UNAVAILABLE: u8 = 69;
 
 const BUILD_LIMIT: Duration = Duration::from_secs(1_800);
 
@@ -119,12 +116,9 @@ struct Options {
 
 /// Runs the suite; the last line printed is `N passed, N failed`.
 pub(crate) fn run(words: impl Iterator<Item = String>) -> ExitCode {
-    let options = match parse(words) {
+    let options = match understood(parse(words), USAGE) {
         Ok(options) => options,
-        Err(wrong) => {
-            eprintln!("{wrong}\n{USAGE}");
-            return ExitCode::from(EXIT_USAGE);
-        }
+        Err(code) => return code,
     };
     let root = crate::tree::root();
     let folder = root.join("target").join("interop");

@@ -32,6 +32,7 @@ use self::table::Row;
 use crate::interop::clock::Stopwatch;
 use crate::interop::report::{Failure, Outcome};
 use crate::interop::{absolute, build, maven, prepare};
+use crate::words::{EXIT_UNAVAILABLE, understood};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -57,10 +58,6 @@ struct Origin {
 
 const ORIGIN: Origin =
     Origin { repository: "https://github.com/openmessaging/openchaos.git", commit: "d129a32" };
-
-/// A wrong command line, and a machine that lacks something (`sysexits.h`).
-const EXIT_USAGE: u8 = 64;
-const EXIT_UNAVAILABLE: u8 = 69;
 
 const WRITES: u64 = 1_500;
 
@@ -107,12 +104,9 @@ struct Options {
 
 /// Runs; the exit code says whether all passed (upstream's controllers may fail: that is what the comparison is for).
 pub(crate) fn run(words: impl Iterator<Item = String>) -> ExitCode {
-    let options = match parse(words) {
+    let options = match understood(parse(words), USAGE) {
         Ok(options) => options,
-        Err(wrong) => {
-            eprintln!("{wrong}\n{USAGE}");
-            return ExitCode::from(EXIT_USAGE);
-        }
+        Err(code) => return code,
     };
     if let Err(failure) = ground::check() {
         eprintln!("{failure}");

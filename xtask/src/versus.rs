@@ -36,6 +36,7 @@ use self::workloads::{Asked, Capacity, Rates, SHARE, Task, tasks, warm_up};
 use crate::interop::clock::Stopwatch;
 use crate::interop::report::{Failure, Outcome};
 use crate::interop::{absolute, build, maven, prepare};
+use crate::words::{EXIT_UNAVAILABLE, understood};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -60,9 +61,7 @@ usage: cargo xtask versus-java [--quick] [--arms LIST] [--workloads LIST] [--out
 
 Needs a JDK and Maven for Java's arms.";
 
-/// A wrong command line, a machine without Java or Maven, and an interrupted run (`sysexits.h`; a shell's 130).
-const EXIT_USAGE: u8 = 64;
-const EXIT_UNAVAILABLE: u8 = 69;
+/// An interrupted run, as shells say it.
 const EXIT_INTERRUPTED: u8 = 130;
 
 /// Version of the Java controllers.
@@ -104,12 +103,9 @@ impl Options {
 
 /// Runs the comparison; its exit code says whether it was made, not who is better.
 pub(crate) fn run(words: impl Iterator<Item = String>) -> ExitCode {
-    let options = match parse(words) {
+    let options = match understood(parse(words), USAGE) {
         Ok(options) => options,
-        Err(wrong) => {
-            eprintln!("{wrong}\n{USAGE}");
-            return ExitCode::from(EXIT_USAGE);
-        }
+        Err(code) => return code,
     };
     let root = crate::tree::root();
     let base = root.join("target").join("versus");

@@ -18,6 +18,7 @@
 use super::catalogue::{self, Bug};
 use super::scratch::{Scratch, succeed};
 use super::table;
+use crate::words::understood;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -82,12 +83,9 @@ enum Said {
 }
 
 pub(super) fn run(words: &[String]) -> ExitCode {
-    let arguments = match Arguments::parse(words) {
+    let arguments = match understood(Arguments::parse(words), USAGE) {
         Ok(arguments) => arguments,
-        Err(problem) => {
-            eprintln!("{problem}\n{USAGE}");
-            return ExitCode::from(64);
-        }
+        Err(code) => return code,
     };
     match catalogue::read().and_then(|bugs| examine(&bugs, &arguments)) {
         Ok(true) => ExitCode::SUCCESS,
