@@ -2,7 +2,8 @@
 //!
 //! Elections are level-triggered: a set is looked at whenever something about it changed (its master died, a
 //! member came back, an election of it ended, this peer became leader), and once in [`RECONCILE_MS`] all sets
-//! are, some at a time: ten thousand at once would hold up everybody for 50 ms. All sets that are due in one turn are proposed in that turn, so they share a log entry and a sync.
+//! are, some at a time: ten thousand at once would hold up everybody for 50 ms. All sets that are due in one turn
+//! are proposed in that turn, so they share a log entry and a sync.
 
 use crate::instant::Instant;
 use crate::settings::RECONCILE_MS;
