@@ -32,6 +32,7 @@ use crate::ground::GroundError;
 use crate::subject::Subject;
 use crate::workload::{FaultKind, Workload};
 
+mod aside;
 mod deaths;
 mod faults;
 mod lost;

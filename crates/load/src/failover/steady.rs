@@ -193,12 +193,7 @@ mod tests {
     #[test]
     fn a_moved_epoch_is_a_violation_and_a_changed_set_is_none() {
         let plan = Plan::as_java(vec!["x:1".to_owned()], "p".to_owned(), 3);
-        let view = |master_epoch, set_epoch| View {
-            master: Some(1),
-            master_epoch,
-            members: vec![1, 2, 3],
-            set_epoch,
-        };
+        let view = View::of_three;
         let before = [view(1, 1), view(1, 1), view(1, 1)];
         let after = [view(1, 1), view(2, 2), view(1, 2)];
         let found = moved(&plan, &before, &after);

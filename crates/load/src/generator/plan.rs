@@ -252,6 +252,14 @@ pub(crate) struct View {
     pub(crate) set_epoch: i32,
 }
 
+#[cfg(test)]
+impl View {
+    /// A set of three under master 1, all in sync.
+    pub(crate) fn of_three(master_epoch: i32, set_epoch: i32) -> Self {
+        Self { master: Some(1), master_epoch, members: vec![1, 2, 3], set_epoch }
+    }
+}
+
 /// What a fleet's process is told.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Command {

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
+use super::aside::aside;
 use crate::inspect::{self, Status};
 
 /// Pause between two questions: a page of metrics is work for a controller.
@@ -47,20 +48,12 @@ impl Counters {
 
 /// Asks all controllers again and again until `stop` is set, and says what they counted.
 pub(super) fn watch(addresses: &[String], stop: &Arc<AtomicBool>) -> Receiver<Deaths> {
-    let (findings, receiver) = sync_channel(FINDINGS_MAX);
     let (addresses, stop) = (addresses.to_vec(), Arc::clone(stop));
-    let watch = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        if let Ok(runtime) = runtime {
-            runtime.block_on(ask(&addresses, &stop, &findings));
-        }
-    };
-    // Without it nobody counts; the channel is closed, and the run says so.
-    drop(std::thread::Builder::new().name("deaths watch".to_owned()).spawn(watch));
-    receiver
+    // Where nobody counts the channel is closed, and the run says so.
+    aside("deaths watch", FINDINGS_MAX, move |findings| ask(addresses, stop, findings))
 }
 
-async fn ask(addresses: &[String], stop: &AtomicBool, findings: &SyncSender<Deaths>) {
+async fn ask(addresses: Vec<String>, stop: Arc<AtomicBool>, findings: SyncSender<Deaths>) {
     let mut counters: Vec<Counters> = addresses.iter().map(|_| Counters::default()).collect();
     while !stop.load(Ordering::Acquire) {
         for (node, (address, counters)) in addresses.iter().zip(&mut counters).enumerate() {

@@ -50,12 +50,7 @@ mod tests {
     #[test]
     fn what_was_acknowledged_must_be_there() {
         let plan = Plan::as_java(vec!["x:1".to_owned()], "p".to_owned(), 3);
-        let view = |master_epoch, set_epoch| View {
-            master: Some(1),
-            master_epoch,
-            members: vec![1, 2, 3],
-            set_epoch,
-        };
+        let view = View::of_three;
         let acknowledged = [(0, (1 << 32) | 7), (1, (1 << 32) | 7), (2, (3 << 32) | 1)].into();
         let right = [view(1, 7), view(2, 9), view(3, 1)];
         assert_eq!(lost(&plan, &acknowledged, &right), Lost::default());

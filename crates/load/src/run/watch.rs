@@ -7,13 +7,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
 use client::Deadline;
 use measure::folder::{HostWindow, Server, WindowServer};
 
 use super::RunError;
+use super::aside::aside;
 use super::deaths::{self, Deaths};
 use super::target::{Stage, cluster};
 use crate::clock::{mono_ns, unix_us};
@@ -334,21 +335,13 @@ impl Sleeper {
 
 /// Asks for the leader again and again, until `stop` is set; each change of it.
 fn watch_leader(addresses: &[String], stop: &Arc<AtomicBool>) -> Receiver<usize> {
-    let (changes, receiver) = sync_channel(CHANGES_MAX);
     let (addresses, stop) = (addresses.to_vec(), Arc::clone(stop));
-    let watch = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        if let Ok(runtime) = runtime {
-            runtime.block_on(ask_for_leader(&addresses, &stop, &changes));
-        }
-    };
-    // Without it no change is noted; brokers find the leader by themselves.
-    drop(std::thread::Builder::new().name("leader watch".to_owned()).spawn(watch));
-    receiver
+    // Where no change is noted, brokers find the leader by themselves.
+    aside("leader watch", CHANGES_MAX, move |changes| ask_for_leader(addresses, stop, changes))
 }
 
-async fn ask_for_leader(addresses: &[String], stop: &AtomicBool, changes: &SyncSender<usize>) {
-    let cluster = cluster(addresses);
+async fn ask_for_leader(addresses: Vec<String>, stop: Arc<AtomicBool>, changes: SyncSender<usize>) {
+    let cluster = cluster(&addresses);
     let mut known = None;
     while !stop.load(Ordering::Acquire) {
         let told = cluster.metadata(Deadline::after(LEADER_EVERY)).await;
