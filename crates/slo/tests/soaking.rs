@@ -199,6 +199,23 @@ fn a_run_that_is_too_short_is_undecided() {
 }
 
 #[test]
+fn a_time_that_cannot_be_told_is_open_only_where_times_are_judged() {
+    // Nearly all requests came in the first window, so no other part of the run has a p99.
+    let mut rare = found(&QUIET);
+    for (number, window) in rare.windows.iter_mut().enumerate() {
+        let mut latency = Histogram::default();
+        let count = if number == 0 { 100_000 } else { 1 };
+        (0..count).for_each(|_| latency.record(1_000_000));
+        window.ops.iter_mut().for_each(|op| op.latency = latency.encode());
+    }
+    let judged = judged_with(&rare, true);
+    assert_eq!(judged.code(), 2, "{:?}", judged.reasons);
+    assert!(judged.reasons.iter().any(|it| it.contains("too few samples")), "{:?}", judged.reasons);
+    let reported = judged_with(&rare, false);
+    assert_eq!(reported.code(), 0, "{:?}", reported.reasons);
+}
+
+#[test]
 fn tables_hold_what_was_judged_and_limits_are_checked() {
     let tables = judged(&Planted { leak: 20_480, ..QUIET }).tables();
     let titles: Vec<&str> = tables.iter().map(|table| table.title.as_str()).collect();
