@@ -323,6 +323,11 @@ impl Controller {
         self.writes.len() + self.reads.len() + self.forwards.len() > 0
     }
 
+    /// Commands applied since the start of the process.
+    pub fn commands_applied(&self) -> u64 {
+        self.counts.commands
+    }
+
     /// The state in numbers.
     pub fn overview(&self) -> Overview {
         let sets = self.replicas.broker_sets();

@@ -103,6 +103,9 @@ pub enum Note {
     },
     /// A proposal ended: `is_committed` or without a known outcome. `micros` since it was proposed.
     Proposal {
+        /// Microseconds from when the request was read until it was proposed, if a client of this process asked; its
+        /// answer is the next [`Effect::Reply`].
+        waited_micros: Option<u64>,
         /// Whether the command was applied.
         is_committed: bool,
         /// Microseconds from proposal to end.

@@ -23,7 +23,7 @@ use crate::effect::Founding;
 use crate::liveness::{BrokerIdentity, HEARTBEAT_TIMEOUT_MS_DEFAULT};
 use alloc::boxed::Box;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use consensus::{LogIndex, Message};
+use consensus::{Content, LogIndex, Message};
 use protocol::{BrokerHeartbeat, Text};
 
 /// A message between controllers.
@@ -116,6 +116,23 @@ const HEARD: u8 = 10;
 const SERVING: u8 = 11;
 
 impl PeerMessage {
+    /// The last of the log entries that this message carries, if it carries any.
+    #[must_use]
+    pub fn last_entry(&self) -> Option<LogIndex> {
+        let Self::Raft(Message { content: Content::Append { entries, .. }, .. }) = self else {
+            return None;
+        };
+        entries.last().map(|entry| entry.index)
+    }
+
+    /// Up to where the sender says that its log is durable and like the receiver's.
+    #[must_use]
+    pub fn acknowledged(&self) -> Option<LogIndex> {
+        let Self::Raft(Message { content, .. }) = self else { return None };
+        let Content::AppendAnswer { index, reject: false, .. } = content else { return None };
+        Some(*index)
+    }
+
     /// Appends the message's bytes to `out`.
     pub fn encode(&self, out: &mut BytesMut) {
         match self {

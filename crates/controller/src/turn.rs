@@ -190,9 +190,9 @@ impl Controller {
         if self.changes_masters(&result) {
             self.elections.consider(command.set());
         }
-        let Some(Write { waiter, started, echo, is_order: _ }) = write else { return };
-        let micros = now.as_micros().saturating_sub(started.as_micros());
-        effects.push(Effect::Note(Note::Proposal { is_committed: true, micros }));
+        let Some(write) = write else { return };
+        effects.push(Effect::Note(write.ended(now, true)));
+        let Write { waiter, echo, .. } = write;
         if let Command::ElectMaster(election) = &command {
             let reason = match waiter {
                 Waiter::Own { .. } => ElectionReason::MasterLost,
@@ -227,8 +227,7 @@ impl Controller {
 
     fn lost(&mut self, now: Instant, ticket: Ticket, why: Lost, effects: &mut Vec<Effect>) {
         let Some(write) = self.writes.take(ticket) else { return };
-        let micros = now.as_micros().saturating_sub(write.started.as_micros());
-        effects.push(Effect::Note(Note::Proposal { is_committed: false, micros }));
+        effects.push(Effect::Note(write.ended(now, false)));
         let response = match why {
             Lost::NotProposed => respond::not_leader(),
             Lost::Unknown => respond::unknown_outcome(),
@@ -321,8 +320,7 @@ impl Controller {
     /// Everyone whose time is over hears what is known.
     fn answer_late(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         for write in self.writes.expired(now) {
-            let micros = now.as_micros().saturating_sub(write.started.as_micros());
-            effects.push(Effect::Note(Note::Proposal { is_committed: false, micros }));
+            effects.push(Effect::Note(write.ended(now, false)));
             self.answer(write.waiter, respond::unknown_outcome(), effects);
         }
         for read in self.reads.expired(now) {

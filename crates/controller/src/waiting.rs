@@ -3,6 +3,7 @@
 //! Every table is bounded, and everyone who waits hears one answer: the outcome, or at the deadline the truth
 //! about what is not known. Deadlines of one table are equally long, so the oldest entry is always the next due.
 
+use crate::effect::Note;
 use crate::event::Caller;
 use crate::instant::Instant;
 use crate::route::Draft;
@@ -50,6 +51,18 @@ pub(crate) struct Write {
     pub(crate) echo: EchoedNames,
     /// An operator's order: its answer says why.
     pub(crate) is_order: bool,
+}
+
+impl Write {
+    /// What there is to say at its end.
+    pub(crate) fn ended(&self, now: Instant, is_committed: bool) -> Note {
+        let between = |from: Instant, to: Instant| to.as_micros().saturating_sub(from.as_micros());
+        let waited_micros = match &self.waiter {
+            Waiter::Client(caller) => Some(between(caller.received, self.started)),
+            Waiter::Peer { .. } | Waiter::Own { .. } => None,
+        };
+        Note::Proposal { waited_micros, is_committed, micros: between(self.started, now) }
+    }
 }
 
 /// Writes that wait for their commit.

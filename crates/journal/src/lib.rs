@@ -29,7 +29,7 @@
 //! 3. After an error that is not survivable nothing is written any more (J4).
 //! 4. Bytes on the disk never panic this crate, and never size an allocation beyond their file.
 //!
-//! Not here: threads, clocks, the network, what an entry or a state means. Entries are not read
+//! Not here: threads, clocks (but one that is handed in, for counters), the network, what an entry or a state means. Entries are not read
 //! back after the opening: consensus keeps its log in memory.
 //!
 //! Estimate for one small write: one buffer of a block or two is filled (about 1 us), written to

@@ -217,6 +217,7 @@ impl<D: Disk> Journal<D> {
     /// The folder is synced after each segment: a crash may undo the last of these changes, but it
     /// never leaves a hole between segments.
     pub(crate) fn give_up_old(&mut self) -> Result<(), JournalError> {
+        let began = (self.clock)();
         let floor = self.state.floor();
         loop {
             let newest = self.active.as_ref().map(|active| active.segment.first_index);
@@ -236,7 +237,10 @@ impl<D: Disk> Journal<D> {
             self.state.forget_below(next.unwrap_or(0));
             self.counters.recycled = self.counters.recycled.saturating_add(1);
         }
-        self.remove_stray_snapshots()
+        self.remove_stray_snapshots()?;
+        let micros = (self.clock)().saturating_sub(began);
+        self.counters.recycling_micros = self.counters.recycling_micros.saturating_add(micros);
+        Ok(())
     }
 
     /// Makes a spare of a segment.

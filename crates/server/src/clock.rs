@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "this file is where clocks are read")]
 
 use controller::Instant;
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The monotonic clock of this process, counted from its start.
@@ -27,6 +28,13 @@ impl Clock {
     pub(crate) fn to_tokio(self, moment: Instant) -> tokio::time::Instant {
         tokio::time::Instant::from_std(self.origin + Duration::from_micros(moment.as_micros()))
     }
+}
+
+/// Microseconds of the monotonic clock, for durations only: they count from the first call.
+pub(crate) fn monotonic_micros() -> u64 {
+    static ORIGIN: OnceLock<std::time::Instant> = OnceLock::new();
+    let origin = ORIGIN.get_or_init(std::time::Instant::now);
+    u64::try_from(origin.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Nanoseconds of the wall clock, to draw a seed from; nothing is ever ordered by it.

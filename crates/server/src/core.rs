@@ -11,14 +11,18 @@
 //! Nothing here waits for a disk (`orders.rs`). Sockets and core share one thread (decision 0006), so a turn
 //! takes whatever became readable during the last one: batching without a timer.
 
+use crate::metrics::Work;
 use crate::notes;
 use crate::orders::Orders;
 use crate::outgoing::Outgoing;
 use crate::peer_link::{PeerLink, Pushed};
 use crate::rest::Rest;
 use crate::shared::Shared;
+use crate::stages::{Round, Stages};
 use crate::writer::{Done, Order};
-use controller::{ConnectionId, Controller, Effect, Event, Founding, Instant, PeerId, seat};
+use controller::{
+    ConnectionId, ConsensusNote, Controller, Effect, Event, Founding, Instant, Note, PeerId, seat,
+};
 use journal::JournalError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -48,6 +52,7 @@ pub(crate) struct Core {
     pub(crate) done: Receiver<Done>,
     pub(crate) gauges: notes::Gauges,
     pub(crate) rest: Rest,
+    pub(crate) stages: Stages,
 }
 
 impl Core {
@@ -84,10 +89,16 @@ impl Core {
             }
             let now = shared.clock.now();
             self.rest.turn(now, &events);
+            self.stages.begin(now, &events, &shared.metrics);
             for event in events.drain(..) {
                 self.controller.handle(now, event, &mut effects);
             }
+            let applied = self.controller.commands_applied();
+            let ending = shared.clock.now();
             self.controller.handle(now, Event::EndOfTurn, &mut effects);
+            let decided = shared.clock.now();
+            let applied = self.controller.commands_applied() - applied;
+            self.stages.decided(applied, ending, decided, &shared.metrics);
             let mut end = None;
             for effect in effects.drain(..) {
                 match effect {
@@ -105,6 +116,9 @@ impl Core {
                     connection.flush();
                 }
             }
+            if self.stages.has_answers() {
+                self.stages.answered(shared.clock.now(), &shared.metrics);
+            }
             if let Some(end) = end {
                 return end;
             }
@@ -118,13 +132,19 @@ impl Core {
     fn take_done(&mut self, done: Done, events: &mut Vec<Event>) -> Option<End> {
         match done {
             Done::Event(event) => events.push(event),
-            Done::Synced { micros, bytes, groups, bytes_on_disk } => {
+            Done::Synced { micros, sync_micros, ended, number, bytes, groups, bytes_on_disk } => {
                 self.orders.done(groups);
+                let round = Round { number, ended, sync_micros, groups, is_written: bytes > 0 };
+                self.stages.written(round, &self.shared.metrics);
                 // A commit index alone rides along with a later write.
                 if bytes > 0 {
                     self.shared.metrics.journal_sync(micros, bytes);
                 }
                 self.gauges.journal_bytes = bytes_on_disk;
+            }
+            Done::Saved { micros, recycling_micros } => {
+                self.shared.metrics.work(Work::Snapshot, micros);
+                self.shared.metrics.work(Work::Compaction, recycling_micros);
             }
             Done::Failed(error) => return Some(End::Journal(error)),
         }
@@ -140,12 +160,14 @@ impl Core {
                     return;
                 }
                 if let Some(connection) = self.shared.connection(caller.connection) {
+                    self.stages.answer();
                     connection.answer(&caller, &response);
                     replied.insert(caller.connection);
                 }
             }
             Effect::Send { peer, message } => {
                 let Some(link) = self.links.get(&seat(peer)) else { return };
+                self.stages.sent(now, peer, &message);
                 match link.push(&message) {
                     Pushed::Taken => {}
                     Pushed::Full => {
@@ -155,7 +177,10 @@ impl Core {
                     Pushed::TooLong => self.shared.metrics.refused("BATCH_BYTES_MAX"),
                 }
             }
-            Effect::Persist(persist) => self.orders.push(Order::Persist(persist)),
+            Effect::Persist(persist) => {
+                self.stages.ordered(now, persist.number);
+                self.orders.push(Order::Persist(persist));
+            }
             Effect::WriteIdentity { state, voters, member } => {
                 let is_founded = state == Founding::Founded;
                 self.orders.push(Order::Identity { is_founded, voters, member });
@@ -167,7 +192,12 @@ impl Core {
                 self.outgoing.notify(attempt, address, notice);
             }
             Effect::Probe { attempt, address } => self.outgoing.probe(attempt, address),
-            Effect::Note(note) => notes::take(&self.shared, &note),
+            Effect::Note(note) => {
+                if let Note::Consensus(ConsensusNote::Leadership { .. }) = note {
+                    self.stages.leadership_changed();
+                }
+                notes::take(&self.shared, &note);
+            }
             Effect::WakeAt(_) | Effect::Stopped | Effect::Restart => {
                 unreachable!("the loop takes these itself")
             }

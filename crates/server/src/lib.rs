@@ -18,6 +18,7 @@
 //! | how do peers talk? | `hello.rs`, `peer_link.rs` |
 //! | which setting is this? | `config.rs` |
 //! | what is logged and counted? | `notes.rs`, `metrics.rs` |
+//! | where is the time of a request lost? | `stages.rs` |
 
 pub mod admin;
 mod change;
@@ -40,6 +41,7 @@ mod refuse;
 mod rest;
 mod set_walk;
 mod shared;
+mod stages;
 mod writer;
 
 pub use node::{NodeError, run};

@@ -8,7 +8,7 @@
 //! | Set | File | Labels on all of it |
 //! |---|---|---|
 //! | `role`, `request_total`, … as release 5.5.0 exports them | `metrics/java.rs` | `address`, `group`, `peer_id`, `otel_scope_name`, the pairs of `metricsLabel` |
-//! | `pitchover_*`, seconds and bytes | `metrics/own.rs` | none; `durability="async"` if writes are not synced |
+//! | `pitchover_*`, seconds and bytes; what the stages mean: [`Stage`] | `metrics/own.rs` | none; `durability="async"` if writes are not synced |
 //!
 //! Recording touches `metrics/record.rs` only; names and labels are put to the numbers at a scrape,
 //! by collectors: a broker set that is gone vanishes, a scrape never sees half of a snapshot, and a
@@ -23,6 +23,7 @@ mod java;
 mod own;
 mod page;
 mod record;
+mod stage;
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -36,6 +37,8 @@ use crate::config::{Config, Durability};
 use java::Java;
 use own::Own;
 use record::{Election, Records};
+
+pub use stage::{Batch, Stage, Work};
 
 /// `Content-Type` of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -313,6 +316,21 @@ impl Metrics {
     pub fn journal_sync(&self, micros: u64, bytes: u64) {
         self.records().journal_syncs.observe(micros);
         self.records().journal_written.add_many(bytes);
+    }
+
+    /// So many things spent so many microseconds in this stage, each of them.
+    pub fn stage(&self, stage: Stage, micros: u64, times: u64) {
+        self.records().stages[stage as usize].observe_many(micros, times);
+    }
+
+    /// This work was done once and took so many microseconds.
+    pub fn work(&self, work: Work, micros: u64) {
+        self.records().works[work as usize].observe(micros);
+    }
+
+    /// So many came together.
+    pub fn batch(&self, batch: Batch, count: u64) {
+        self.records().batches[batch as usize].observe(count);
     }
 
     /// One frame of so many bytes was handed to the link to another controller.

@@ -19,6 +19,7 @@ use crate::outgoing::Outgoing;
 use crate::peer_link::PeerLink;
 use crate::rest::{Pillow, Rest};
 use crate::shared::{Shared, live_settings};
+use crate::stages::Stages;
 use crate::writer::{self, ORDERS_MAX};
 use controller::{
     Controller, ControllerStartError, Event, PeerId, PeerSettings, Retention, Settings, Start, seat,
@@ -198,7 +199,8 @@ async fn serve(
     let controller = Box::new(controller);
     let orders = Orders::new(orders);
     let rest = Rest::new(pillow, clock.now());
-    let core = Core { shared, controller, links, outgoing, orders, done, gauges, rest };
+    let stages = Stages::default();
+    let core = Core { shared, controller, links, outgoing, orders, done, gauges, rest, stages };
     let end = Box::pin(core.run()).await;
     // The core is gone, and with it the orders: the writer finishes what it has and ends.
     let is_clean = writer.join().is_ok();

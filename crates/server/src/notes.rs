@@ -7,7 +7,7 @@ use crate::admin::{Probe, Source, Verdict};
 use crate::config::Config;
 use crate::metrics::{
     AppendResult, ElectionReason, ElectionResult, ExpiryReason, Metrics, NoticeResult, RequestKind,
-    Role, Snapshot,
+    Role, Snapshot, Stage,
 };
 use crate::set_walk::SetWalk;
 use crate::shared::Shared;
@@ -69,7 +69,13 @@ pub(crate) fn take(shared: &Shared, note: &Note) {
             };
             metrics.election(cluster, set, result, reason);
         }
-        Note::Proposal { is_committed, micros } => {
+        Note::Proposal { waited_micros, is_committed, micros } => {
+            if let Some(micros) = waited_micros {
+                metrics.stage(Stage::Propose, *micros, 1);
+            }
+            if *is_committed {
+                metrics.stage(Stage::Commit, *micros, 1);
+            }
             let result =
                 if *is_committed { AppendResult::Committed } else { AppendResult::Undecided };
             metrics.append(result, *micros);

@@ -7,9 +7,9 @@
 //! A failed write or sync ends the process (rule J4): the kernel may have dropped the pages, so nothing that this
 //! process believes about its disk holds any more.
 
-use crate::clock::Clock;
+use crate::clock::{Clock, monotonic_micros};
 use bytes::Bytes;
-use controller::{Event, PeerId, Persist, SnapshotDescriptor};
+use controller::{Event, Instant, PeerId, Persist, SnapshotDescriptor};
 use journal::{Disk, Founding, Identity, Journal, JournalError, Upkeep};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
@@ -51,12 +51,25 @@ pub(crate) enum Done {
     Synced {
         /// Microseconds.
         micros: u64,
+        /// Microseconds of that for the sync; `None` if nothing was synced.
+        sync_micros: Option<u64>,
+        /// When all was done.
+        ended: Instant,
+        /// Number of the newest group.
+        number: u64,
         /// Bytes written to segments; 0 if nothing needed to be durable, and nothing was synced.
         bytes: u64,
         /// Groups that became durable.
         groups: usize,
         /// Bytes that the journal's files hold.
         bytes_on_disk: u64,
+    },
+    /// A snapshot was saved, and the log below it given up.
+    Saved {
+        /// Microseconds of the saving.
+        micros: u64,
+        /// Microseconds of the giving up.
+        recycling_micros: u64,
     },
     /// The journal failed; the process must end.
     Failed(JournalError),
@@ -70,6 +83,7 @@ pub(crate) fn run<D: Disk>(
     orders: &Receiver<Order>,
     done: &Sender<Done>,
 ) {
+    journal.tell_time(monotonic_micros);
     let mut groups: Vec<Persist> = Vec::new();
     let mut next = None;
     loop {
@@ -92,8 +106,13 @@ pub(crate) fn run<D: Disk>(
                 })
             }
             Order::Snapshot(descriptor, bytes) => {
+                let (began, before) = (monotonic_micros(), journal.counters());
                 match journal.save_snapshot(&descriptor, &bytes) {
                     Ok(()) => {
+                        let recycling_micros =
+                            journal.counters().recycling_micros - before.recycling_micros;
+                        let micros = (monotonic_micros() - began).saturating_sub(recycling_micros);
+                        say(done, Done::Saved { micros, recycling_micros });
                         say(done, Done::Event(Event::SnapshotSaved { descriptor }));
                         Ok(())
                     }
@@ -119,10 +138,14 @@ fn write<D: Disk>(
     done: &Sender<Done>,
 ) -> Result<(), JournalError> {
     let began = clock.now();
-    let before = journal.counters().bytes;
+    let before = journal.counters();
     journal.write(groups)?;
-    let bytes = journal.counters().bytes.saturating_sub(before);
-    let micros = clock.now().as_micros().saturating_sub(began.as_micros());
+    let after = journal.counters();
+    let bytes = after.bytes.saturating_sub(before.bytes);
+    let ended = clock.now();
+    let micros = ended.as_micros().saturating_sub(began.as_micros());
+    let sync_micros =
+        (after.syncs > before.syncs).then(|| after.sync_micros.saturating_sub(before.sync_micros));
     let number = groups.iter().map(|group| group.number).max();
     let count = groups.len();
     groups.clear();
@@ -130,7 +153,9 @@ fn write<D: Disk>(
         say(done, Done::Event(Event::Persisted { number }));
     }
     let bytes_on_disk = journal.bytes_on_disk();
-    say(done, Done::Synced { micros, bytes, groups: count, bytes_on_disk });
+    let number = number.unwrap_or_default();
+    let groups = count;
+    say(done, Done::Synced { micros, sync_micros, ended, number, bytes, groups, bytes_on_disk });
     Ok(())
 }
 

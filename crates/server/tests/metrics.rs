@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use server::config::{Config, ConfigFile, Sources};
 use server::metrics::{
-    AppendResult, BrokerSetGauges, ElectionReason, ElectionResult, ExpiryReason, Metrics,
-    NoticeResult, RequestKind, Role, Snapshot,
+    AppendResult, Batch, BrokerSetGauges, ElectionReason, ElectionResult, ExpiryReason, Metrics,
+    NoticeResult, RequestKind, Role, Snapshot, Stage, Work,
 };
 use std::sync::Arc;
 
@@ -65,6 +65,13 @@ fn everything_happens(metrics: &Metrics) {
     metrics.election("c", "broker-a", ElectionResult::Elected, ElectionReason::MasterLost);
     metrics.election("", "broker-a", ElectionResult::Nobody, ElectionReason::Broker);
     metrics.journal_sync(1_200, 4_096);
+    for stage in Stage::ALL {
+        metrics.stage(stage, 150, 4);
+    }
+    metrics.work(Work::Snapshot, 7_000);
+    metrics.work(Work::Compaction, 20);
+    metrics.batch(Batch::Commands, 40);
+    metrics.batch(Batch::Groups, 2);
     metrics.peer_frame(300);
     metrics.peer_frame(200);
     metrics.refused("CONNECTIONS_MAX");
@@ -166,6 +173,14 @@ fn our_numbers() {
         ("pitchover_request_seconds_count", vec![kind], 2.0),
         ("pitchover_request_seconds_sum", vec![kind], 0.00029),
         ("pitchover_journal_sync_seconds_bucket", vec![("le", "0.003")], 1.0),
+        ("pitchover_stage_seconds_count", vec![("stage", "propose")], 4.0),
+        ("pitchover_stage_seconds_sum", vec![("stage", "reply")], 0.0006),
+        ("pitchover_stage_seconds_bucket", vec![("stage", "replicate"), ("le", "0.0003")], 4.0),
+        ("pitchover_snapshot_seconds_sum", vec![], 0.007),
+        ("pitchover_compaction_seconds_sum", vec![], 0.00002),
+        ("pitchover_batch_commands_bucket", vec![("le", "30.0")], 0.0),
+        ("pitchover_batch_commands_bucket", vec![("le", "50.0")], 1.0),
+        ("pitchover_batch_groups_sum", vec![], 2.0),
         ("pitchover_elections_total", vec![("reason", "master_lost")], 2.0),
         ("pitchover_refused_total", vec![("limit", "CONNECTIONS_MAX")], 1.0),
         ("pitchover_notices_total", vec![("result", "sent")], 2.0),

@@ -45,6 +45,25 @@ fn the_log_stays_bounded_by_the_snapshots() {
     assert!(bytes - reported < 1000, "headers of two snapshots: {bytes}, {reported}");
 }
 
+/// By a clock that is a microsecond later at each look, whatever is timed takes one.
+#[test]
+fn with_a_clock_syncs_and_recycling_are_timed() {
+    let (_disk, mut journal) = founded();
+    let before = journal.counters();
+    assert_eq!((before.sync_micros, before.recycling_micros), (0, 0), "no clock yet");
+    journal.tell_time(tick);
+    for index in 1..=3 {
+        let one = group(hard_state(1, None, index - 1), vec![entry(index, 1, 8)]);
+        journal.write(&[one]).expect("written");
+    }
+    let written = journal.counters();
+    assert_eq!((written.sync_micros, written.syncs - before.syncs), (3, 3));
+    assert_eq!(written.recycling_micros, 0);
+    let state = state_bytes(2, 1);
+    journal.save_snapshot(&descriptor(2, 1, &state), &state).expect("saved");
+    assert!(journal.counters().recycling_micros > 0, "{:?}", journal.counters());
+}
+
 #[test]
 fn one_write_and_one_sync_for_many_groups() {
     let (disk, mut journal) = founded();
@@ -189,4 +208,11 @@ fn without_sync_nothing_is_synced() {
     let one = group(hard_state(1, None, 0), vec![entry(1, 1, 8)]);
     journal.write(&[one]).expect("written");
     assert_eq!((disk.syncs(), journal.counters().syncs), (syncs, 0));
+}
+
+/// See [`with_a_clock_syncs_and_recycling_are_timed`], its only caller.
+fn tick() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NOW: AtomicU64 = AtomicU64::new(0);
+    NOW.fetch_add(1, Ordering::Relaxed)
 }

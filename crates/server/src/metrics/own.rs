@@ -8,7 +8,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 
 use super::page::{Unit, counters, gauges, histograms, number};
 use super::record::CODES;
-use super::{ElectionReason, RequestKind, Shared};
+use super::{Batch, ElectionReason, RequestKind, Shared, Stage, Work};
 
 /// Our set.
 #[derive(Debug)]
@@ -25,6 +25,7 @@ impl Collector for Own {
         self.requests(&mut encoder)?;
         self.events(&mut encoder)?;
         self.consensus(&mut encoder)?;
+        self.stages(&mut encoder)?;
         self.brokers(&mut encoder)
     }
 }
@@ -113,6 +114,41 @@ impl Own {
         let depths = snapshot.queue_depths.iter();
         let depths = depths.map(|(queue, depth)| (vec![("queue", *queue)], number(*depth)));
         gauges(encoder, ("pitchover_queue_depth", "Waiting in a queue"), depths.collect())
+    }
+
+    fn stages(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let records = &self.0.records;
+        let stages = Stage::ALL
+            .into_iter()
+            .map(|stage| (vec![("stage", stage.label())], records.stages[stage as usize].read()));
+        let names = ("pitchover_stage_seconds", "Time in a stage of a request's way");
+        histograms(encoder, names, Unit::Seconds, stages.collect())?;
+        let single = [
+            (
+                ("pitchover_snapshot_seconds", "Time to make a snapshot durable"),
+                Unit::Seconds,
+                &records.works[Work::Snapshot as usize],
+            ),
+            (
+                ("pitchover_compaction_seconds", "Time to give up the log below a snapshot"),
+                Unit::Seconds,
+                &records.works[Work::Compaction as usize],
+            ),
+            (
+                ("pitchover_batch_commands", "Commands applied in one turn"),
+                Unit::Things,
+                &records.batches[Batch::Commands as usize],
+            ),
+            (
+                ("pitchover_batch_groups", "Groups that shared a write of the journal"),
+                Unit::Things,
+                &records.batches[Batch::Groups as usize],
+            ),
+        ];
+        for (names, unit, latencies) in single {
+            histograms(encoder, names, unit, vec![(vec![], latencies.read())])?;
+        }
+        Ok(())
     }
 
     fn brokers(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -15,6 +15,8 @@ pub(super) type Labels<'a> = Vec<(&'static str, &'a str)>;
 pub(super) enum Unit {
     Microseconds,
     Seconds,
+    /// Not a time: the bounds count things.
+    Things,
 }
 
 impl Unit {
@@ -25,7 +27,7 @@ impl Unit {
     )]
     fn of_micros(self, micros: u64) -> f64 {
         match self {
-            Self::Microseconds => micros as f64,
+            Self::Microseconds | Self::Things => micros as f64,
             Self::Seconds => micros as f64 / 1e6,
         }
     }

@@ -13,7 +13,7 @@ use protocol::response_code::SYSTEM_ERROR;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{ElectionReason, ElectionResult, RequestKind};
+use super::{ElectionReason, ElectionResult, RequestKind, Stage};
 
 /// Upper bounds of the latency buckets, in microseconds: upstream's, from a fast answer out of
 /// memory to over its time-out of 5 s.
@@ -48,6 +48,12 @@ pub(super) struct Records {
     pub(super) appends: [Count; 2],
     pub(super) append_latencies: Latencies,
     pub(super) journal_syncs: Latencies,
+    /// In the order of `Stage`.
+    pub(super) stages: [Latencies; Stage::ALL.len()],
+    /// In the order of `Work`.
+    pub(super) works: [Latencies; 2],
+    /// In the order of `Batch`; here the bounds count things, not microseconds.
+    pub(super) batches: [Latencies; 2],
     /// Bytes that the journal wrote to its segments, in whole blocks.
     pub(super) journal_written: Count,
     /// Frames to other controllers, and their bytes.
@@ -70,6 +76,9 @@ impl Records {
             appends: Default::default(),
             append_latencies: Latencies::default(),
             journal_syncs: Latencies::default(),
+            stages: Default::default(),
+            works: Default::default(),
+            batches: Default::default(),
             journal_written: Count::default(),
             peer_frames: Count::default(),
             peer_bytes: Count::default(),
@@ -119,10 +128,16 @@ pub(super) struct Latencies {
 impl Latencies {
     /// A duration above an hour counts as about an hour.
     pub(super) fn observe(&self, micros: u64) {
+        self.observe_many(micros, 1);
+    }
+
+    /// The same duration so many times.
+    pub(super) fn observe_many(&self, micros: u64, times: u64) {
         let micros = u32::try_from(micros).unwrap_or(u32::MAX);
         let bucket = BOUNDS_US.partition_point(|bound| *bound < micros);
-        self.buckets[bucket].add();
-        self.sum_us.fetch_add(u64::from(micros), Ordering::Relaxed);
+        self.buckets[bucket].add_many(times);
+        // Less than 2^64 for as long as less than 2^32 hours were observed.
+        self.sum_us.fetch_add(u64::from(micros).wrapping_mul(times), Ordering::Relaxed);
     }
 
     pub(super) fn read(&self) -> Reading {
@@ -238,6 +253,10 @@ mod tests {
         assert_eq!(reading.count(), 7);
         assert_eq!(reading.buckets[..3], [2, 2, 0]);
         assert_eq!(reading.buckets[BOUNDS_US.len() - 1..], [1, 2]);
+        latencies.observe_many(2, 5);
+        let more = latencies.read();
+        assert_eq!((more.count(), more.sum_us - reading.sum_us), (12, 10));
+        assert_eq!(more.buckets[1], 7);
     }
 
     #[test]

@@ -1,0 +1,14 @@
+//! What running controllers say about themselves to dashboards and collectors.
+
+#[path = "processes/broker_set.rs"]
+mod broker_set;
+#[path = "processes/cluster.rs"]
+mod cluster;
+#[path = "processes/node.rs"]
+mod node;
+#[path = "processes/patience.rs"]
+mod patience;
+#[path = "telemetry/stages.rs"]
+mod stages;
+#[path = "processes/wire.rs"]
+mod wire;
