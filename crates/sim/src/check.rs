@@ -57,6 +57,8 @@ pub(crate) struct Checks {
     pub(crate) leaders: BTreeMap<u64, usize>,
     /// When a term's leader was first seen.
     led_since: BTreeMap<u64, u64>,
+    /// The last entry that was first known to be committed in a term.
+    committed_in: BTreeMap<u64, u64>,
     /// Who campaigned in a term.
     candidates: BTreeMap<u64, usize>,
     /// Who was told to take over, and from which term.
@@ -241,7 +243,9 @@ impl World<'_> {
         if checks.transfer.take_if(|(old, target)| *old < term && *target == node).is_some() {
             sometimes.hit("transfer_done");
         }
-        let last = checks.ledger.len();
+        // Votes may come so late that a later term has a leader by now, who owes this one nothing.
+        let earlier = checks.committed_in.range(..term);
+        let last = earlier.map(|(_, last)| *last).max().unwrap_or(0);
         let is_whole =
             checks.ledger.chain(last).is_none_or(|chain| nodes[node].image.has(last, chain));
         if is_whole {
@@ -316,6 +320,7 @@ impl World<'_> {
             return Err(("R3", text));
         }
         if after.commit >= first {
+            checks.committed_in.insert(after.term, after.commit);
             let is_held =
                 |member| image_of(nodes, member).is_some_and(|it| it.holds(after.commit, chain));
             if !checks.members.is_quorum(nodes.len(), is_held) {
