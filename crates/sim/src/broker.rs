@@ -96,6 +96,8 @@ pub(crate) struct Broker {
     pub(crate) well_since: u64,
     /// Until when its own port refuses though its process runs.
     pub(crate) shut_until: u64,
+    /// Until when connects to its port get no answer though its process runs.
+    pub(crate) unanswered_until: u64,
     /// When its process ended last.
     pub(crate) ended_at: u64,
     /// When it lost its id, or took another.
@@ -116,6 +118,8 @@ pub(crate) struct Broker {
     pub(crate) heard: Vec<Heard>,
     /// How long it takes to handle a notice.
     pub(crate) notice_delay: u64,
+    /// How long it took before that, and until when.
+    pub(crate) earlier_delay: (u64, u64),
     pub(crate) random: Random,
 }
 
@@ -153,6 +157,7 @@ impl Broker {
             paused_until: 0,
             well_since: 0,
             shut_until: 0,
+            unanswered_until: 0,
             ended_at: 0,
             lost_at: 0,
             phase: Phase::Starting,
@@ -169,6 +174,7 @@ impl Broker {
             is_altering: false,
             heard: vec![Heard::default(); nodes],
             notice_delay: 0,
+            earlier_delay: (0, 0),
             random,
         }
     }
@@ -194,6 +200,18 @@ impl Broker {
         self.pipes.fill(None);
     }
 
+    /// From now on it takes so long to handle a notice; those that it has it handles as before.
+    pub(crate) fn takes_notices_in(&mut self, micros: u64, now: u64) {
+        self.earlier_delay = (self.notice_delay, now);
+        self.notice_delay = micros;
+    }
+
+    /// The longest that it takes, or took, to handle a notice that came at a moment or later.
+    pub(crate) fn slowest_notice(&self, since: u64) -> u64 {
+        let (earlier, until) = self.earlier_delay;
+        if until > since { self.notice_delay.max(earlier) } else { self.notice_delay }
+    }
+
     /// Takes the identity file of another.
     pub(crate) fn take_identity(&mut self, id: Option<i64>) {
         self.file = id;
@@ -216,6 +234,7 @@ impl World<'_> {
         actor.life += 1;
         actor.is_up = true;
         (actor.paused_until, actor.shut_until, actor.well_since) = (0, 0, now);
+        actor.unanswered_until = 0;
         (actor.phase, actor.tries, actor.leader) = (Phase::Starting, 0, None);
         (actor.is_master, actor.master, actor.epoch, actor.set_epoch) = (false, None, 0, 0);
         actor.told = 0;

@@ -161,7 +161,7 @@ impl World<'_> {
         }
     }
 
-    fn client_request(&mut self, client: usize) -> Option<Request> {
+    pub(crate) fn client_request(&mut self, client: usize) -> Option<Request> {
         let trade = self.clients[client].trade;
         let has_ghosts = matches!(trade, Trade::Rival | Trade::Vandal | Trade::Operator);
         let ghosts = if has_ghosts { GHOST_SETS } else { 0 };

@@ -4,6 +4,7 @@
 //! [`Moment`]: what can only go wrong within a millisecond would hardly ever be struck by chance.
 
 mod broker;
+mod client;
 mod damage;
 
 use crate::agenda::{MS, What};
@@ -103,6 +104,8 @@ pub enum Kind {
     SlowDisk(Who, u64),
     /// A disk finishes nothing.
     HungDisk(Who),
+    /// No disk finishes anything, as when all lie in one storage.
+    HungDisks,
     /// An operation of the disk fails, counted from now; `true`: a write is done half.
     DiskError(Who, u64, bool),
     /// A disk takes no more bytes.
@@ -125,6 +128,8 @@ pub enum Kind {
     BrokerReset(usize),
     /// A broker's own port refuses, and its connection to the leader breaks; the others hear it all the time.
     BrokerShut(usize),
+    /// Connects to a broker get no answer; the connections that it has go on.
+    BrokerUnanswered(usize),
     /// A broker opens new connections, and the old ones are closed when the fault is mended.
     BrokerReconnects(usize),
     /// A broker takes nothing from its master.
@@ -133,6 +138,10 @@ pub enum Kind {
     MasterCrash(usize, bool),
     /// So many requests at once.
     Burst(usize),
+    /// Everybody outside asks one controller at once, so many times each.
+    Crowd(Who, usize),
+    /// An operator makes another one of this broker's set its master.
+    Designate(usize),
 }
 
 impl Kind {
@@ -148,9 +157,11 @@ impl Kind {
             | Self::BrokerMoves(broker)
             | Self::BrokerReset(broker)
             | Self::BrokerShut(broker)
+            | Self::BrokerUnanswered(broker)
             | Self::BrokerReconnects(broker)
             | Self::BrokerLags(broker)
             | Self::MasterCrash(broker, _)
+            | Self::Designate(broker)
             | Self::Partition(Shape::Broker(broker, _) | Shape::Set(broker)) => Some(broker),
             _ => None,
         }
@@ -249,9 +260,7 @@ impl World<'_> {
             Kind::PauseAll => {
                 let until = self.now + fault.for_ms * MS;
                 for node in 0..self.nodes.len() {
-                    self.strike_node(number, Who::Node(node), |world, node| {
-                        world.pause(node, until);
-                    });
+                    self.strike_node(number, Who::Node(node), |world, it| world.pause(it, until));
                 }
             }
             Kind::Stop(who) => {
@@ -270,13 +279,16 @@ impl World<'_> {
                 self.strike_node(number, who, |world, node| world.clog_all(node, micros));
             }
             Kind::Reset(who) => self.strike_node(number, who, Self::reset),
-            Kind::Burst(count) => self.burst(count),
+            Kind::Burst(_) | Kind::Crowd(..) | Kind::Designate(_) => {
+                self.clients_strike(fault.kind);
+            }
             Kind::CrashAtOperation(..)
             | Kind::CrashInRecovery(..)
             | Kind::Wipe(_)
             | Kind::Rot(..)
             | Kind::SlowDisk(..)
             | Kind::HungDisk(_)
+            | Kind::HungDisks
             | Kind::DiskError(..)
             | Kind::FullDisk(_) => self.strike_disk(number, fault),
             Kind::BrokerCrash(..)
@@ -288,6 +300,7 @@ impl World<'_> {
             | Kind::BrokerMoves(_)
             | Kind::BrokerReset(_)
             | Kind::BrokerShut(_)
+            | Kind::BrokerUnanswered(_)
             | Kind::BrokerReconnects(_)
             | Kind::BrokerLags(_)
             | Kind::MasterCrash(..) => self.strike_broker(number, fault),
@@ -313,13 +326,11 @@ impl World<'_> {
                 world.nodes[node].writer.slowness = times;
                 world.disturbed(node, node);
             }),
-            Kind::HungDisk(who) => {
-                let until = self.now + fault.for_ms * MS;
-                self.strike_node(number, who, |world, node| {
-                    let hung_until = &mut world.nodes[node].writer.hung_until;
-                    *hung_until = until.max(*hung_until);
-                    world.disturbed(node, node);
-                });
+            Kind::HungDisk(who) => self.hang(number, who, fault.for_ms),
+            Kind::HungDisks => {
+                for node in 0..self.nodes.len() {
+                    self.hang(number, Who::Node(node), fault.for_ms);
+                }
             }
             Kind::DiskError(who, operations, is_short) => {
                 let kind = if is_short { DiskFault::Short } else { DiskFault::Error };
@@ -333,6 +344,15 @@ impl World<'_> {
             }),
             _ => {}
         }
+    }
+
+    fn hang(&mut self, number: usize, who: Who, for_ms: u64) {
+        let until = self.now + for_ms * MS;
+        self.strike_node(number, who, |world, node| {
+            let hung_until = &mut world.nodes[node].writer.hung_until;
+            *hung_until = until.max(*hung_until);
+            world.disturbed(node, node);
+        });
     }
 
     fn strike_node(&mut self, number: usize, who: Who, strike: impl FnOnce(&mut Self, usize)) {
@@ -377,7 +397,7 @@ impl World<'_> {
             | Kind::BrokerFallsBack(broker)
             | Kind::BrokerDoubles(broker)
             | Kind::BrokerMoves(broker) => self.start_broker(broker),
-            Kind::BrokerSlow(broker, _) => self.brokers[broker].notice_delay = 0,
+            Kind::BrokerSlow(broker, _) => self.brokers[broker].takes_notices_in(0, self.now),
             _ => {}
         }
     }
@@ -503,20 +523,6 @@ impl World<'_> {
         }
         for (from, to) in cuts {
             self.cut_for(number, from, to);
-        }
-    }
-
-    /// So many brokers come to a set at once; all of it may end in one entry of the log.
-    fn burst(&mut self, count: usize) {
-        let Some(client) =
-            self.clients.iter().position(|it| it.trade == crate::client::Trade::Rival)
-        else {
-            return;
-        };
-        let node = self.who(Who::Leader);
-        for number in 0..count {
-            let request = crate::request::apply_id("set-0", 1, &format!("burst;{number}"));
-            self.client_asks(client, node, request);
         }
     }
 

@@ -32,7 +32,8 @@ impl World<'_> {
         if !self.net.passes_both_ways(node, place) {
             return Door::Silent;
         }
-        if self.net.is_unanswered(node) {
+        let is_deaf = self.brokers[broker].unanswered_until > self.now;
+        if is_deaf || self.net.is_unanswered(node) {
             self.disturbed(node, place);
             return Door::Silent;
         }
@@ -77,6 +78,7 @@ impl World<'_> {
         notice: RoleNotice,
     ) {
         let failed = |attempt| Event::Noticed { attempt, result: NoticeResult::Failed };
+        self.note_superseding(address, notice.master_epoch);
         let broker = match self.door(node, address) {
             Door::Opens(broker) => broker,
             Door::Refuses => {
@@ -110,10 +112,14 @@ impl World<'_> {
         } else {
             self.tell_later(node, ANSWER_DEADLINE, failed(attempt));
         }
-        let newest = self.notices.entry(broker).or_default();
-        let is_superseding = newest.0 > self.now && newest.1 < epoch;
-        *newest = (self.now + back, epoch);
-        if is_superseding {
+        self.notices.insert(broker, (self.now + back, epoch));
+    }
+
+    /// A broker is to be told of an epoch while it still takes an older one.
+    fn note_superseding(&mut self, address: &str, epoch: i32) {
+        let broker = self.brokers.iter().position(|it| it.address == address);
+        let Some((until, older)) = broker.and_then(|it| self.notices.get(&it)) else { return };
+        if *until > self.now && *older < epoch {
             self.sometimes("superseded");
         }
     }

@@ -125,7 +125,8 @@ impl World<'_> {
         }
         for broker in 0..self.brokers.len() {
             let actor = &mut self.brokers[broker];
-            (actor.notice_delay, actor.shut_until, actor.store.stuck_until) = (0, 0, 0);
+            actor.takes_notices_in(0, self.now);
+            (actor.shut_until, actor.unanswered_until, actor.store.stuck_until) = (0, 0, 0);
             self.start_broker(broker);
         }
     }

@@ -215,7 +215,7 @@ impl World<'_> {
             return Ok(());
         }
         let start_at = |it: &Broker| {
-            let slow = it.notice_delay;
+            let slow = it.slowest_notice(since);
             let way = self.undisturbed_since(ruler.node, it.place).max(since);
             let pause = (way - since).min(NOTICE_PAUSE_MS * MS);
             way.saturating_add((NOTICE_MS * MS + pause) * 5 / 4 + slow)

@@ -25,18 +25,10 @@ impl World<'_> {
                 self.brokers[broker].store.offset /= 2;
                 self.sometimes("offset_went_back");
             }
-            Kind::BrokerDoubles(broker) => {
-                let siblings = self.brokers[broker].siblings.clone();
-                let mut siblings = siblings;
-                let other = siblings.find(|&other| other != broker);
-                let id = other.and_then(|other| self.brokers[other].id());
-                if id.is_some() {
-                    self.end_broker(broker, false);
-                    self.brokers[broker].take_identity(id);
-                    self.sometimes("two_brokers_one_id");
-                }
+            Kind::BrokerDoubles(broker) => self.double(broker),
+            Kind::BrokerSlow(broker, micros) => {
+                self.brokers[broker].takes_notices_in(micros, self.now);
             }
-            Kind::BrokerSlow(broker, micros) => self.brokers[broker].notice_delay = micros,
             Kind::BrokerMoves(broker) => {
                 self.end_broker(broker, true);
                 let address = format!("{}x", self.brokers[broker].address);
@@ -57,6 +49,9 @@ impl World<'_> {
                     self.close(pipe, Lane::Up);
                 }
             }
+            Kind::BrokerUnanswered(broker) => {
+                self.brokers[broker].unanswered_until = self.now + fault.for_ms * MS;
+            }
             Kind::BrokerReconnects(broker) => {
                 let owner = self.brokers[broker].connections_of;
                 let old = self.reconnect(owner);
@@ -74,6 +69,17 @@ impl World<'_> {
                 self.struck[number].broker = Some(master);
             }
             _ => {}
+        }
+    }
+
+    fn double(&mut self, broker: usize) {
+        let mut siblings = self.brokers[broker].siblings.clone();
+        let other = siblings.find(|&other| other != broker);
+        let id = other.and_then(|other| self.brokers[other].id());
+        if id.is_some() {
+            self.end_broker(broker, false);
+            self.brokers[broker].take_identity(id);
+            self.sometimes("two_brokers_one_id");
         }
     }
 }

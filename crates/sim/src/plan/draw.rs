@@ -285,13 +285,14 @@ impl Storm<'_> {
     fn crash(&mut self) -> Vec<Fault> {
         let (who, power) = (self.who(), self.random.chance(500));
         let operation = 1 + self.random.below(12);
-        let kind = match self.random.below(14) {
+        let kind = match self.random.below(15) {
             0 => Kind::CrashAll(power),
             1 | 2 => Kind::CrashAtOperation(who, operation),
             3 => Kind::CrashInRecovery(who, operation * 3),
             4 => Kind::Stop(who),
             5 | 6 => return self.hand_over(),
             7 => return self.late_follower(power),
+            9 => return self.short_lives(),
             8 => {
                 // In a loop.
                 let again = |round| Fault {
@@ -343,6 +344,30 @@ impl Storm<'_> {
         };
         let on = Some((Moment::Offered, self.random.magnitude(1, 20_000)));
         vec![away, Fault { on, ..self.lasting(50, 500, kind) }]
+    }
+
+    /// A follower is started anew twice within the time for which a write may wait, while all disks stand still, and
+    /// everybody comes to it each time: what it sent on in one life is still waited for in the next.
+    fn short_lives(&mut self) -> Vec<Fault> {
+        let follower = Who::Follower(self.random.index(self.nodes));
+        let crash = |storm: &mut Self, at_ms| {
+            let end = storm.lasting(20, 150, Kind::Crash(follower, false));
+            Fault { at_ms, ..end }
+        };
+        let crowd = |storm: &mut Self, at_ms| {
+            let kind = Kind::Crowd(follower, 1 + storm.random.index(4));
+            Fault { at_ms, for_ms: 1, kind, on: None }
+        };
+        let again = self.random.between(1_100, 1_500);
+        let mut faults = vec![crash(self, 0), crash(self, again)];
+        for at_ms in [again - 50, again + 500, again + 900, again + 1_300] {
+            faults.push(crowd(self, at_ms));
+        }
+        // Writes of the first life wait until here, and not for longer than they may.
+        let at_ms = again - 100;
+        let for_ms = self.random.between(1_000, 2_300);
+        faults.push(Fault { at_ms, for_ms, kind: Kind::HungDisks, on: None });
+        faults
     }
 
     fn pause(&mut self) -> Vec<Fault> {
@@ -403,10 +428,11 @@ impl Storm<'_> {
 
     fn disk(&mut self) -> Vec<Fault> {
         let who = self.who();
-        let kind = match self.random.below(6) {
+        let kind = match self.random.below(7) {
             0 => Kind::SlowDisk(who, self.random.magnitude(2, 200)),
             1 => Kind::HungDisk(who),
             2 => Kind::FullDisk(who),
+            3 => Kind::HungDisks,
             _ => Kind::DiskError(who, 1 + self.random.below(8), self.random.chance(300)),
         };
         vec![self.lasting(50, 10_000, kind)]
@@ -414,7 +440,7 @@ impl Storm<'_> {
 
     fn broker(&mut self) -> Vec<Fault> {
         let (broker, power) = (self.random.index(self.brokers), self.random.chance(400));
-        let kind = match self.random.below(25) {
+        let kind = match self.random.below(29) {
             0 | 1 => Kind::BrokerPause(broker),
             2 => Kind::BrokerForgets(broker),
             3 => Kind::BrokerFallsBack(broker),
@@ -435,6 +461,8 @@ impl Storm<'_> {
             19 | 20 => {
                 return vec![self.lasting(1_000, 60_000, Kind::Partition(Shape::Set(broker)))];
             }
+            21 => return vec![self.lasting(100, 20_000, Kind::BrokerUnanswered(broker))],
+            22..=24 => return self.told_twice(broker),
             _ => Kind::BrokerCrash(broker, power),
         };
         vec![self.lasting(100, 40_000, kind)]
@@ -453,6 +481,26 @@ impl Storm<'_> {
         };
         let end = self.lasting(5_000, 40_000, kind);
         faults.push(Fault { at_ms: self.random.between(8_000, 20_000), ..end });
+        faults
+    }
+
+    /// An operator changes his mind as soon as he can, while a broker still takes the first master, and cannot be told
+    /// of the second.
+    fn told_twice(&mut self, broker: usize) -> Vec<Fault> {
+        let taking_ms = self.random.between(2_000, 4_900);
+        let kind = Kind::BrokerSlow(broker, taking_ms * 1_000);
+        let slow = Fault { at_ms: 0, for_ms: self.random.between(200, 1_000), kind, on: None };
+        let kind = Kind::BrokerUnanswered(broker);
+        let on = Some((Moment::Notified, 1));
+        let deaf = Fault { at_ms: 0, for_ms: taking_ms, kind, on };
+        let word = Fault { at_ms: 10, for_ms: 1, kind: Kind::Designate(broker), on: None };
+        // A new master is alone in its set at first, so he is told to wait until he hears nothing of that any more.
+        let mut faults = vec![slow, deaf, word];
+        let mut at_ms = self.random.between(700, 1_500);
+        while at_ms < taking_ms {
+            faults.push(Fault { at_ms, ..word });
+            at_ms += self.random.between(200, 600);
+        }
         faults
     }
 
