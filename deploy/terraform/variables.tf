@@ -29,7 +29,7 @@ variable "prometheus_image" {
 variable "otel_collector_image" {
   description = "Image of the OpenTelemetry collector."
   type        = string
-  default     = "otel/opentelemetry-collector:0.165.0"
+  default     = "otel/opentelemetry-collector:0.155.0"
 }
 
 variable "grafana_image" {

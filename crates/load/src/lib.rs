@@ -16,6 +16,8 @@
 //!          ──► generator                the same, by that plan
 //!          ──► measure::folder          everything it found
 //!
+//!   fleet                                several hosts: workers pass on what the same generators are told and say
+//!
 //! counted  ──► own_cluster, broker_sets, inspect   one request at a time, by the nodes' own counters
 //!
 //! canary   ──► client                   a low load that is always known, in production; its own set, and nothing else
@@ -42,6 +44,7 @@ mod closed_loop;
 pub mod compare;
 pub mod counted;
 pub mod failover;
+pub mod fleet;
 pub mod generator;
 mod ground;
 mod host;

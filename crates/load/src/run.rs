@@ -25,6 +25,7 @@ use std::time::Duration;
 use measure::folder::{Calibration, FolderError, Happening, Run, Time, Window, Writer};
 
 use crate::clock::mono_ns;
+use crate::fleet::Fleet;
 use crate::generator::crew::{Crew, CrewError};
 use crate::generator::measures::{Kind, Tally};
 use crate::generator::plan::{self, CONTRADICTIONS_MAX, Command, Plan, Times};
@@ -41,6 +42,7 @@ mod summary;
 pub(crate) mod target;
 mod totals;
 mod watch;
+mod workers;
 
 pub(crate) use faults::part_of;
 pub use summary::{Live, Summary};
@@ -53,6 +55,9 @@ use watch::{Sample, Watch};
 
 /// From the order to the first request, so that every process has it in time.
 const LEAD_NS: u64 = 300_000_000;
+
+/// The same for workers on other hosts.
+const LEAD_OF_WORKERS_NS: u64 = 2_000_000_000;
 
 /// Pause between two looks at what the generators say.
 const LOOK: Duration = Duration::from_millis(20);
@@ -76,6 +81,8 @@ pub struct Setup {
     pub stop: Arc<AtomicBool>,
     /// Such a run is a shorter one, and not an interrupted one: the load ends in order, and answers are waited for.
     pub may_end_early: bool,
+    /// Workers that play the load; none for processes of this host.
+    pub fleet: Option<Fleet>,
     /// Count brokers that controllers take for dead, by their metrics; they are asked every five seconds.
     pub counts_deaths: bool,
 }
@@ -93,6 +100,7 @@ impl Setup {
             calibration: None,
             stop: Arc::new(AtomicBool::new(false)),
             may_end_early: false,
+            fleet: None,
             counts_deaths: false,
         }
     }
@@ -149,11 +157,28 @@ pub fn run_with(
     let mut stage = Stage::begin(workload, &setup, &mut progress)?;
     let plan = planning::plan(workload, stage.addresses.clone())?;
     let mut run = describe(workload, &setup, &stage);
+    let links = setup.fleet.as_ref().map(|fleet| workers::connect(fleet, &plan)).transpose()?;
     let mut writer = Writer::create(&setup.folder, &run)?;
-    let (mut crew, _views) =
-        Crew::start(&stage.program, &plan, |text| progress(Progress::Doing(text.to_owned())))?;
-    let ran =
-        Course::new(workload, &setup).run(&mut crew, &mut stage, &mut writer, &mut progress)?;
+    let mut doing = |text: &str| progress(Progress::Doing(text.to_owned()));
+    let begun = match links {
+        Some(links) => Crew::of_workers(links, &plan, &mut doing),
+        None => Crew::start(&stage.program, &plan, &mut doing),
+    };
+    let ran = begun.map_err(RunError::from).and_then(|(mut crew, _views)| {
+        let course = Course::new(workload, &setup);
+        let ran = course.run(&mut crew, &mut stage, &mut writer, &mut progress)?;
+        Ok((ran, crew))
+    });
+    let (mut ran, crew) = match ran {
+        // What other hosts do is no reason to have nothing at all.
+        Err(RunError::Generator(error @ CrewError::Worker { .. })) => {
+            run.validity.reasons.push(error.to_string());
+            writer.finish(&run)?;
+            return Ok(run);
+        }
+        ran => ran?,
+    };
+    workers::note(&crew.workers(), &mut ran, &mut writer, &mut progress)?;
     let seen = ran.seen;
     let lost = lost_writes(&stage, &plan, &seen, &mut progress);
     if workload.record.server_metrics {
@@ -250,7 +275,8 @@ struct Ran<'a> {
 
 impl<'a> Course<'a> {
     fn new(workload: &'a Workload, setup: &Setup) -> Self {
-        let start_ns = mono_ns() + LEAD_NS;
+        let lead_ns = if setup.fleet.is_some() { LEAD_OF_WORKERS_NS } else { LEAD_NS };
+        let start_ns = mono_ns() + lead_ns;
         let measure_from_ns = start_ns + workload.warm_up().nanos();
         let measure_to_ns = measure_from_ns + workload.time.measure.nanos();
         let window_ns = workload.time.window.nanos();
@@ -343,6 +369,13 @@ impl<'a> Course<'a> {
         true
     }
 
+    /// Whether a window with this number is one of the measured ones.
+    fn is_measured(&self, number: u64) -> bool {
+        let begin_ns = self.times.start_ns + number * self.window_ns;
+        number < self.windows
+            && (self.times.measure_from_ns..self.times.measure_to_ns).contains(&begin_ns)
+    }
+
     /// The time that was measured, or is to be.
     fn measured(&self) -> Duration {
         Duration::from_nanos(self.times.measure_to_ns - self.times.measure_from_ns)
@@ -362,7 +395,7 @@ impl<'a> Course<'a> {
         }
         let begin_ns = self.times.start_ns + number * self.window_ns;
         let window = totals::window(self.at_ms(begin_ns), tally, sample.unwrap_or_default());
-        if (self.times.measure_from_ns..self.times.measure_to_ns).contains(&begin_ns) {
+        if self.is_measured(number) {
             self.totals.add(tally);
         }
         writer.window(&window)?;

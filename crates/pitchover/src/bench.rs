@@ -4,6 +4,7 @@ mod budget;
 mod calibrate;
 mod compare;
 mod failover;
+mod fleet;
 mod hot;
 mod ramp;
 pub(crate) mod run;
@@ -20,6 +21,10 @@ use std::time::Duration;
 pub(crate) enum Command {
     /// A workload file or a preset, open loop: latency counts from when a request was due; a run folder holds all of it.
     Run(run::Arguments),
+    /// The same with the load of several workers, on as many hosts: one start, one folder, histograms merged by buckets.
+    Fleet(fleet::Arguments),
+    /// Waits for `bench fleet` on another host and plays the part of the load that it is given.
+    Worker(fleet::WorkerArguments),
     /// A workload at several sizes: where it stops keeping up, and how much it carries within a limit.
     Ramp(ramp::Arguments),
     /// Two builds in turns on one host, blocks A B B A: faster, slower, equivalent, or unknown.
@@ -122,6 +127,8 @@ pub(crate) fn preset_names() -> Vec<&'static str> {
 pub(crate) fn run(command: Command) -> ExitCode {
     match command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Fleet(arguments) => fleet::run(&arguments),
+        Command::Worker(arguments) => fleet::run_worker(&arguments),
         Command::Budget(arguments) => budget::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Hot(arguments) => hot::run(&arguments),

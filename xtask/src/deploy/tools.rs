@@ -39,7 +39,7 @@ const PROVIDER_REQUIRED: &str =
 const PROVIDER_FOLDER: &str =
     "providers/registry.terraform.io/kreuzwerker/docker/3.999.0/linux_amd64";
 
-const COLLECTOR_BUILDER: &str = "go.opentelemetry.io/collector/cmd/builder@v0.165.0";
+const COLLECTOR_BUILDER: &str = "go.opentelemetry.io/collector/cmd/builder@v0.155.0";
 
 /// A Python package with the schemas of several versions of Kubernetes, and the version that is used.
 const SCHEMAS: &str = "kubernetes-validate==1.32.0";

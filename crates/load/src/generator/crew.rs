@@ -1,4 +1,4 @@
-//! A fleet as the processes that play it, from the side of who started them.
+//! A fleet as the processes that play it, from the side of who started them: on this host, or by workers on others.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use super::measures::Tally;
 use super::plan::{Command, Event, Plan, Report, View};
+use crate::fleet::Usage;
+use crate::fleet::clocks::Offset;
+use crate::fleet::link::Link;
 use crate::own_cluster::{end, free_ports};
 use crate::process::Process;
 
@@ -35,6 +38,14 @@ pub enum CrewError {
     /// A process gave up.
     #[error("a process of the fleet: {0}")]
     Failed(String),
+    /// A worker of a fleet could not be told, gave up, or is gone.
+    #[error("worker {address}: {why}")]
+    Worker {
+        /// `host:port`, as it was given.
+        address: String,
+        /// What happened.
+        why: String,
+    },
     /// It took too long.
     #[error("the fleet did not say in time that {0}")]
     Silent(&'static str),
@@ -45,14 +56,36 @@ pub enum CrewError {
 pub(crate) struct Crew {
     hands: Vec<Hand>,
     parts: Vec<Plan>,
+    /// Requests that were due in each window, by process: what each has done of the whole.
+    offered: Vec<BTreeMap<u64, u64>>,
 }
 
 #[derive(Debug)]
 struct Hand {
-    child: Child,
-    /// None once it was told to stop.
-    orders: Option<ChildStdin>,
+    voice: Voice,
     events: Receiver<Event>,
+}
+
+/// By what a process is told.
+#[derive(Debug)]
+enum Voice {
+    /// None once it was told to stop.
+    Own {
+        child: Child,
+        orders: Option<ChildStdin>,
+    },
+    Worker(Link),
+}
+
+/// What is known of the worker that plays a part.
+#[derive(Clone, Debug)]
+pub(crate) struct Playing {
+    pub(crate) address: String,
+    /// By how much its clock is ahead, as it was before the start and as it is now.
+    pub(crate) clock: (Option<Offset>, Option<Offset>),
+    pub(crate) usage: Usage,
+    /// Requests that were due, by window.
+    pub(crate) offered: BTreeMap<u64, u64>,
 }
 
 impl Crew {
@@ -66,15 +99,55 @@ impl Crew {
         plan: &Plan,
         mut progress: impl FnMut(&str),
     ) -> Result<(Self, Vec<View>), CrewError> {
-        let processes = plan.descriptors().div_ceil(DESCRIPTORS_MAX).max(1);
-        let ports = free_ports(processes)?;
-        let mut crew = Self { hands: Vec::new(), parts: plan.split(&ports) };
-        for part in &crew.parts {
-            let hand = Hand::start(program, part)?;
-            crew.hands.push(hand);
+        let parts = plan.split(&free_ports(Self::processes_for(plan))?);
+        let hands = parts.iter().map(|part| Hand::start(program, part));
+        let hands = hands.collect::<Result<Vec<_>, _>>()?;
+        let mut crew = Self { offered: vec![BTreeMap::new(); hands.len()], hands, parts };
+        let views = crew.found(&mut progress)?;
+        Ok((crew, views))
+    }
+
+    /// As [`Self::start`], with a part for each of these workers. Their clocks are measured when the fleet lives.
+    ///
+    /// # Errors
+    /// - [`CrewError`]: what the workers said.
+    pub(crate) fn of_workers(
+        links: Vec<Link>,
+        plan: &Plan,
+        mut progress: impl FnMut(&str),
+    ) -> Result<(Self, Vec<View>), CrewError> {
+        // A worker chooses its port; here the numbers only make the parts differ.
+        let numbers: Vec<u16> = (1..).take(links.len()).collect();
+        let parts = plan.split(&numbers);
+        let hands = links.into_iter().zip(&parts).map(|(link, part)| Hand::of(link, part));
+        let hands = hands.collect::<Result<Vec<_>, _>>()?;
+        let mut crew = Self { offered: vec![BTreeMap::new(); hands.len()], hands, parts };
+        let views = crew.found(&mut progress)?;
+        for hand in &mut crew.hands {
+            let Voice::Worker(link) = &mut hand.voice else { continue };
+            let failed = |error: io::Error, address: &str| CrewError::Worker {
+                address: address.to_owned(),
+                why: error.to_string(),
+            };
+            let Offset { ahead_ns, error_ns } =
+                link.set_clock().map_err(|error| failed(error, link.address()))?;
+            let (address, ahead_us, error_us) =
+                (link.address(), ahead_ns / 1_000, error_ns / 1_000);
+            progress(&format!("worker {address}: clock {ahead_us} us ahead, to {error_us} us"));
         }
-        let mut views = Vec::with_capacity(plan.sets);
-        for (number, hand) in crew.hands.iter().enumerate() {
+        Ok((crew, views))
+    }
+
+    /// How many processes a plan needs, since each may have only so many descriptors.
+    pub(crate) fn processes_for(plan: &Plan) -> usize {
+        plan.descriptors().div_ceil(DESCRIPTORS_MAX).max(1)
+    }
+
+    /// Waits until all parts of the fleet live.
+    fn found(&mut self, progress: &mut impl FnMut(&str)) -> Result<Vec<View>, CrewError> {
+        let processes = self.hands.len();
+        let mut views = Vec::new();
+        for (number, hand) in self.hands.iter().enumerate() {
             loop {
                 match hand.next(FOUNDING)? {
                     Some(Event::Progress(text)) => {
@@ -89,12 +162,30 @@ impl Crew {
                 }
             }
         }
-        Ok((crew, views))
+        Ok(views)
     }
 
-    /// The processes that play it.
+    /// The processes of this host that play it.
     pub(crate) fn processes(&self) -> Vec<Process> {
-        self.hands.iter().map(|hand| Process { pid: hand.child.id() }).collect()
+        let own = self.hands.iter().filter_map(|hand| match &hand.voice {
+            Voice::Own { child, .. } => Some(Process { pid: child.id() }),
+            Voice::Worker(_) => None,
+        });
+        own.collect()
+    }
+
+    /// The workers that play it, with their clocks as they are now.
+    pub(crate) fn workers(&self) -> Vec<Playing> {
+        let workers = self.hands.iter().zip(&self.offered).filter_map(|(hand, offered)| {
+            let Voice::Worker(link) = &hand.voice else { return None };
+            Some(Playing {
+                address: link.address().to_owned(),
+                clock: (link.offset(), link.measure_clock().ok()),
+                usage: link.usage(),
+                offered: offered.clone(),
+            })
+        });
+        workers.collect()
     }
 
     /// Tells every process.
@@ -152,13 +243,14 @@ impl Crew {
     /// # Errors
     /// - [`CrewError`]: a process has ended.
     pub(crate) fn windows(
-        &self,
+        &mut self,
         half_done: &mut BTreeMap<u64, (usize, Tally)>,
     ) -> Result<Vec<(u64, Tally)>, CrewError> {
         let mut whole = Vec::new();
-        for hand in &self.hands {
+        for (hand, offered) in self.hands.iter().zip(&mut self.offered) {
             while let Some(event) = hand.next(Duration::ZERO)? {
                 let Event::Window(number, tally) = event else { continue };
+                *offered.entry(number).or_default() += tally.offered();
                 let (processes, all) = half_done.entry(number).or_default();
                 *processes += 1;
                 all.add(&tally);
@@ -177,14 +269,19 @@ impl Crew {
     pub(crate) fn report(&mut self) -> Result<Report, CrewError> {
         self.tell(&Command::Report)?;
         let mut all = Report::default();
-        for hand in &self.hands {
+        for (hand, offered) in self.hands.iter().zip(&mut self.offered) {
+            let mut count = |number: u64, tally: &Tally| {
+                *offered.entry(number).or_default() += tally.offered();
+            };
             loop {
                 match hand.next(REPORT)? {
                     Some(Event::Report(report)) => {
+                        report.windows.iter().for_each(|(number, tally)| count(*number, tally));
                         all.add(*report);
                         break;
                     }
                     Some(Event::Window(number, tally)) => {
+                        count(number, &tally);
                         all.windows.entry(number).or_default().add(&tally);
                     }
                     Some(_) => {}
@@ -203,8 +300,8 @@ impl Hand {
         let mut child = command.spawn()?;
         let orders = child.stdin.take();
         let (to_us, events) = sync_channel(EVENTS_MAX);
-        let mut hand = Self { child, orders, events };
-        let stdout = hand.child.stdout.take();
+        let stdout = child.stdout.take();
+        let mut hand = Self { voice: Voice::Own { child, orders }, events };
         let stdout = stdout.ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))?;
         let reader = thread::Builder::new().name("fleet events".to_owned());
         reader.spawn(move || read_events(stdout, &to_us))?;
@@ -212,25 +309,48 @@ impl Hand {
         Ok(hand)
     }
 
+    fn of(mut link: Link, part: &Plan) -> Result<Self, CrewError> {
+        let begun = link.begin(part);
+        let failed = |error: io::Error| CrewError::Worker {
+            address: link.address().to_owned(),
+            why: error.to_string(),
+        };
+        let events = begun.map_err(failed)?;
+        Ok(Self { voice: Voice::Worker(link), events })
+    }
+
     fn tell(&mut self, command: &Command) -> Result<(), CrewError> {
+        if let Voice::Worker(link) = &self.voice {
+            return link.tell(command).map_err(|error| self.failure(error.to_string()));
+        }
         let line = serde_json::to_string(command).map_err(io::Error::other)?;
         Ok(self.tell_line(&line)?)
     }
 
     fn tell_line(&mut self, line: &str) -> io::Result<()> {
-        let orders = self.orders.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        let Voice::Own { orders: Some(orders), .. } = &mut self.voice else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
         writeln!(orders, "{line}")?;
         orders.flush()
+    }
+
+    /// Why it is of no use any more.
+    fn failure(&self, why: String) -> CrewError {
+        match &self.voice {
+            Voice::Own { .. } => CrewError::Failed(why),
+            Voice::Worker(link) => CrewError::Worker { address: link.address().to_owned(), why },
+        }
     }
 
     /// The next event; `None` if there is none within `patience`.
     fn next(&self, patience: Duration) -> Result<Option<Event>, CrewError> {
         match self.events.recv_timeout(patience) {
-            Ok(Event::Failed(why)) => Err(CrewError::Failed(why)),
+            Ok(Event::Failed(why)) => Err(self.failure(why)),
             Ok(event) => Ok(Some(event)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => {
-                Err(CrewError::Failed("it ended without a word".to_owned()))
+                Err(self.failure("it ended without a word".to_owned()))
             }
         }
     }
@@ -239,8 +359,10 @@ impl Hand {
 impl Drop for Hand {
     fn drop(&mut self) {
         // Its brokers vanish with it, as they would if their machine did.
-        self.orders = None;
-        end(&mut self.child);
+        if let Voice::Own { child, orders } = &mut self.voice {
+            *orders = None;
+            end(child);
+        }
     }
 }
 

@@ -161,6 +161,11 @@ impl Tally {
         self.0.get(&kind).cloned().unwrap_or_default()
     }
 
+    /// Requests of all kinds that were due.
+    pub(crate) fn offered(&self) -> u64 {
+        self.0.values().map(|measures| measures.offered).sum()
+    }
+
     pub(crate) fn add(&mut self, other: &Self) {
         for (kind, measures) in &other.0 {
             self.0.entry(*kind).or_default().add(measures);

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 
 use bytes::{Bytes, BytesMut};
 use protocol::{Frame, Response, RoleNotice, response_code};
@@ -22,14 +22,14 @@ const BACKLOG: i32 = 4_096;
 #[derive(Debug)]
 struct Heard {
     stream: TcpStream,
-    broker: Ipv4Addr,
+    broker: SocketAddrV4,
     partial: Vec<u8>,
 }
 
 /// A notice, and to whom.
 #[derive(Debug)]
 pub(crate) struct Notice {
-    pub(crate) broker: Ipv4Addr,
+    pub(crate) broker: SocketAddrV4,
     pub(crate) notice: RoleNotice,
 }
 
@@ -75,7 +75,7 @@ impl Notices {
         let SocketAddr::V4(broker) = stream.local_addr()? else { return Ok(None) };
         let number = self.next;
         self.next += 1;
-        let heard = Heard { stream, broker: *broker.ip(), partial: Vec::new() };
+        let heard = Heard { stream, broker, partial: Vec::new() };
         let heard = self.open.entry(number).or_insert(heard);
         Ok(Some((number, &heard.stream)))
     }
@@ -105,7 +105,7 @@ impl Notices {
     }
 
     /// Closes every connection to brokers that die.
-    pub(crate) fn close(&mut self, dead: &BTreeSet<Ipv4Addr>) {
+    pub(crate) fn close(&mut self, dead: &BTreeSet<SocketAddrV4>) {
         self.open.retain(|_, heard| !dead.contains(&heard.broker));
     }
 }

@@ -42,8 +42,11 @@ pub(crate) struct Plan {
     pub(crate) first_set: usize,
     /// How many there are.
     pub(crate) sets: usize,
-    /// The brokers' port, 0 before it is known.
+    /// The brokers' port, 0 before it is known; with a `host` that of the first of them.
     pub(crate) port: u16,
+    /// The address that all brokers of this part have, each with a port of its own; none for an address of loopback for
+    /// each, all with one port, which only controllers of this host reach.
+    pub(crate) host: Option<Ipv4Addr>,
     pub(crate) listening: Listening,
     /// Brokers that share a connection to each controller; 1 for a connection of one's own.
     pub(crate) brokers_per_connection: usize,
@@ -119,7 +122,8 @@ impl Source {
         }
     }
 
-    /// The same at a part of the rate, in one of several processes; of a trace each takes its turns.
+    /// The same at a part of the rate and with a part of the connections, in one of several processes; of a trace each
+    /// takes its turns.
     fn part(&self, part: f64, (process, processes): (usize, usize)) -> Self {
         let mut source = self.clone();
         if let By::Stream { trace: Some(trace), .. } = &mut source.by {
@@ -127,7 +131,16 @@ impl Source {
         }
         match &mut source.by {
             By::Brokers { .. } | By::Reaction { .. } => {}
-            By::Masters { per_second, .. } | By::Stream { per_second, .. } => *per_second *= part,
+            By::Masters { per_second, .. } => *per_second *= part,
+            By::Stream { per_second, connections, .. } => {
+                *per_second *= part;
+                // Nobody can send without one.
+                *connections = share_of(*connections, (process, processes)).max(1);
+                if source.in_flight_max != usize::MAX {
+                    source.in_flight_max =
+                        share_of(source.in_flight_max, (process, processes)).max(1);
+                }
+            }
         }
         source
     }
@@ -149,6 +162,7 @@ impl Plan {
             first_set: 0,
             sets,
             port: 0,
+            host: None,
             listening: Listening::Own,
             brokers_per_connection: 1,
             heartbeat_every,
@@ -196,8 +210,11 @@ impl Plan {
         let mut parts = Vec::with_capacity(processes);
         let mut first_set = self.first_set;
         for (part, &port) in ports.iter().enumerate() {
-            let sets = self.sets / processes + usize::from(part < self.sets % processes);
-            let share = part_of(sets, self.sets);
+            let sets = share_of(self.sets, (part, processes));
+            let share = match self.sets {
+                0 => part_of(1, processes),
+                all => part_of(sets, all),
+            };
             let sources =
                 self.sources.iter().map(|source| source.part(share, (part, processes))).collect();
             let seed = self.seed.wrapping_add(u64::from(port));
@@ -215,9 +232,14 @@ impl Plan {
     /// The address of broker `replica` (0 to 2) of a set of this part.
     ///
     /// # Panics
-    /// If the fleet is larger than [`BROKERS_MAX`].
+    /// If the fleet is larger than [`BROKERS_MAX`], or the brokers of a `host` than its ports.
     pub(crate) fn address(&self, set: usize, replica: usize) -> SocketAddrV4 {
-        let number = (self.first_set + set) * REPLICAS + replica;
+        let own = set * REPLICAS + replica;
+        if let Some(host) = self.host {
+            let port = u16::try_from(own).ok().and_then(|own| self.port.checked_add(own));
+            return SocketAddrV4::new(host, port.expect("a worker's brokers fit into its ports"));
+        }
+        let number = self.first_set * REPLICAS + own;
         assert!(number < BROKERS_MAX, "a fleet has at most {BROKERS_MAX} brokers");
         let byte = |value: usize| u8::try_from(value).expect("BROKERS_MAX keeps it in its byte");
         let (low, rest) = (1 + number % HOSTS, number / HOSTS);
@@ -227,13 +249,22 @@ impl Plan {
     }
 
     /// The broker of this part with this address, counted from 0.
-    pub(crate) fn number_of(&self, address: Ipv4Addr) -> Option<usize> {
-        let [_, high, middle, low] = address.octets().map(usize::from);
+    pub(crate) fn number_of(&self, address: SocketAddrV4) -> Option<usize> {
+        if self.host.is_some() {
+            let number = usize::from(address.port().checked_sub(self.port)?);
+            return (number < self.brokers()).then_some(number);
+        }
+        let [_, high, middle, low] = address.ip().octets().map(usize::from);
         let rest = high.checked_sub(NETWORK)? * HOSTS + middle;
         let number = (rest * HOSTS + low).checked_sub(1)?;
         let number = number.checked_sub(self.first_set * REPLICAS)?;
         (number < self.brokers()).then_some(number)
     }
+}
+
+/// What one of several processes has of so many things, as even as may be.
+fn share_of(all: usize, (process, processes): (usize, usize)) -> usize {
+    all / processes + usize::from(process < all % processes)
 }
 
 /// A part of all sets, 0 to 1; all of it if there are none.
@@ -279,6 +310,33 @@ pub(crate) enum Command {
     Report,
     /// Close everything and end.
     Stop,
+}
+
+impl Command {
+    /// The same by a clock that is so many nanoseconds ahead of ours.
+    pub(crate) fn by_clock(&self, ahead_ns: i64) -> Self {
+        let moved = |at_ns: u64| moved(at_ns, ahead_ns);
+        match self.clone() {
+            Self::Measure { has_load, times } => {
+                let Times { start_ns, measure_from_ns, measure_to_ns } = times;
+                let times = Times {
+                    start_ns: moved(start_ns),
+                    measure_from_ns: moved(measure_from_ns),
+                    measure_to_ns: moved(measure_to_ns),
+                };
+                Self::Measure { has_load, times }
+            }
+            Self::Ease { at_ns } => Self::Ease { at_ns: moved(at_ns) },
+            Self::Kill { at_ns, sets } => Self::Kill { at_ns: moved(at_ns), sets },
+            Self::Reconnect { at_ns, part } => Self::Reconnect { at_ns: moved(at_ns), part },
+            same @ (Self::Know(_) | Self::Leader(_) | Self::Report | Self::Stop) => same,
+        }
+    }
+}
+
+/// A moment by a clock that is so far ahead; `u64::MAX`, which is never, stays that.
+fn moved(at_ns: u64, ahead_ns: i64) -> u64 {
+    if at_ns == u64::MAX { at_ns } else { at_ns.saturating_add_signed(ahead_ns) }
 }
 
 /// Moments of the shared clock.
@@ -378,6 +436,16 @@ pub(crate) struct Slow {
 }
 
 impl Report {
+    /// Moments by a clock that is so many nanoseconds ahead of the one they were taken by.
+    pub(crate) fn by_clock(mut self, ahead_ns: i64) -> Self {
+        let each = |at_ns: &mut u64| *at_ns = moved(*at_ns, ahead_ns);
+        self.slowest.iter_mut().for_each(|it| each(&mut it.due_ns));
+        self.closings.iter_mut().for_each(|it| each(&mut it.at_ns));
+        self.told.iter_mut().for_each(|it| each(&mut it.at_ns));
+        self.reported.values_mut().for_each(each);
+        self
+    }
+
     /// Adds what another process has seen.
     pub(crate) fn add(&mut self, other: Self) {
         for (window, tally) in &other.windows {
@@ -407,7 +475,9 @@ impl Report {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{BROKERS_MAX, Plan, REPLICAS};
+    use std::time::Duration;
+
+    use super::{BROKERS_MAX, By, Command, Kind, Plan, REPLICAS, Report, Source, Times};
 
     #[test]
     fn parts_cover_the_fleet_and_all_addresses_differ() {
@@ -421,12 +491,65 @@ mod tests {
                 for replica in 0..REPLICAS {
                     let address = part.address(set, replica);
                     assert!(addresses.insert(address));
-                    assert_eq!(part.number_of(*address.ip()), Some(set * REPLICAS + replica));
+                    assert_eq!(part.number_of(address), Some(set * REPLICAS + replica));
                 }
             }
         }
         assert_eq!((names.len(), addresses.len()), (sets, sets * REPLICAS));
         assert!(addresses.iter().all(|address| address.ip().is_loopback()));
+    }
+
+    #[test]
+    fn brokers_of_a_host_have_ports() {
+        let mut plan = Plan::as_java(vec!["x:1".to_owned()], "p".to_owned(), 4);
+        (plan.first_set, plan.port, plan.host) = (7, 10_000, Some([10, 0, 0, 9].into()));
+        assert_eq!(plan.address(3, 2).to_string(), "10.0.0.9:10011");
+        assert_eq!(plan.number_of(plan.address(3, 2)), Some(11));
+        assert_eq!(plan.number_of("10.0.0.9:10012".parse().unwrap()), None);
+        assert_eq!(plan.number_of("10.0.0.9:9999".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn streams_are_split_by_rate_and_connections_also_without_a_fleet() {
+        for sets in [0, 4] {
+            let mut plan = Plan::as_java(vec!["x:1".to_owned()], "p".to_owned(), sets);
+            let (arrival, key) =
+                (crate::workload::Arrival::Constant, crate::workload::Key::Uniform);
+            let by = By::Stream {
+                arrival,
+                trace: None,
+                per_second: 100.0,
+                key,
+                connections: 7,
+                keys: 1,
+                value_bytes: 1,
+            };
+            let timeout = Duration::from_secs(1);
+            plan.sources = vec![Source { kind: Kind::Get, timeout, in_flight_max: 9, by }];
+            let parts = plan.split(&[1, 2]);
+            let of = |part: &Plan| match part.sources[0].by {
+                By::Stream { per_second, connections, .. } => (per_second, connections),
+                _ => panic!("it is a stream"),
+            };
+            assert_eq!(parts.iter().map(of).collect::<Vec<_>>(), [(50.0, 4), (50.0, 3)]);
+            assert_eq!(parts[0].sources[0].in_flight_max + parts[1].sources[0].in_flight_max, 9);
+        }
+    }
+
+    #[test]
+    fn moments_are_told_by_another_clock_and_never_stays_never() {
+        let times = Times { start_ns: 10, measure_from_ns: 20, measure_to_ns: u64::MAX };
+        let Command::Measure { times, .. } =
+            (Command::Measure { has_load: true, times }).by_clock(5)
+        else {
+            panic!("it is the same command")
+        };
+        assert_eq!(
+            (times.start_ns, times.measure_from_ns, times.measure_to_ns),
+            (15, 25, u64::MAX)
+        );
+        let report = Report { reported: [(1, 100)].into(), ..Report::default() };
+        assert_eq!(report.by_clock(-40).reported[&1], 60);
     }
 
     #[test]

@@ -9,7 +9,8 @@
 //! says less than what was acknowledged before it was sent, or a second master for one epoch, is a
 //! violation.
 //!
-//! A fleet's targets must be on this host: brokers connect from and listen on loopback addresses.
+//! A fleet's targets must be on this host, since brokers connect from and listen on loopback addresses, unless its plan
+//! names a host: then they have ports of that.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -113,7 +114,7 @@ impl Reader {
         match plan.listening {
             Listening::Own => {
                 for (number, broker) in shared.brokers.iter().enumerate() {
-                    let at = SocketAddr::from((broker.address, plan.port));
+                    let at = SocketAddr::from(broker.address);
                     listeners.push(Some(watched_listener(&poller, at, number)?));
                 }
             }

@@ -3,7 +3,7 @@
 //! Nearly all of it is atomics, or locks of one connection or one broker set, so that neither thread
 //! waits for the other.
 
-use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, SocketAddrV4, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -25,7 +25,7 @@ const SELF_TEST_SET: &str = "self-test";
 /// One simulated broker.
 #[derive(Debug)]
 pub(super) struct Broker {
-    pub(super) address: Ipv4Addr,
+    pub(super) address: SocketAddrV4,
     pub(super) is_alive: AtomicBool,
     /// Its first line; those to the other controllers follow.
     pub(super) line: usize,
@@ -94,6 +94,12 @@ pub(super) struct Shared {
     pub(super) to_ask: Mutex<Vec<usize>>,
 }
 
+/// The generator's own questions about sets, which nobody counts.
+fn own_questions(timeout: std::time::Duration) -> Source {
+    let by = By::Masters { arrival: crate::workload::Arrival::Constant, per_second: 1.0 };
+    Source { kind: Kind::GetReplicaInfo, timeout, in_flight_max: usize::MAX, by }
+}
+
 impl Shared {
     /// # Errors
     /// A text that says which address is none, or that a request cannot be patched.
@@ -112,14 +118,15 @@ impl Shared {
             for replica in 0..REPLICAS {
                 let (number, address) = (brokers.len(), plan.address(set, replica));
                 if number % plan.brokers_per_connection == 0 {
-                    let line = |to: &SocketAddr| Mutex::new(Line::new(*to, Some(*address.ip())));
+                    let from = plan.host.is_none().then_some(*address.ip());
+                    let line = |to: &SocketAddr| Mutex::new(Line::new(*to, from));
                     lines.extend(targets.iter().map(line));
                 }
                 let id = i64::try_from(replica + 1).unwrap_or(i64::MAX);
                 let timeout_ms = i64::try_from(plan.timeout.as_millis()).unwrap_or(i64::MAX);
                 let beat = Identity { set: &name, id, address }.heartbeat(timeout_ms);
                 brokers.push(Broker {
-                    address: *address.ip(),
+                    address,
                     is_alive: AtomicBool::new(true),
                     line: lines.len() - targets.len(),
                     heartbeat: Stencil::one_way(&beat).map_err(stencil)?,
@@ -130,12 +137,7 @@ impl Shared {
         if plan.wire == Wire::SelfTest {
             polls.push(Stencil::two_way(&poll(SELF_TEST_SET)).map_err(stencil)?);
         }
-        let own = Source {
-            kind: Kind::GetReplicaInfo,
-            timeout: plan.timeout,
-            in_flight_max: usize::MAX,
-            by: By::Masters { arrival: crate::workload::Arrival::Constant, per_second: 1.0 },
-        };
+        let own = own_questions(plan.timeout);
         let mut sources = Vec::new();
         for (source, is_counted) in plan.sources.iter().map(|it| (it, true)).chain([(&own, false)])
         {

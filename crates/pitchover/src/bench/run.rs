@@ -6,6 +6,7 @@
 //! 0: valid, all answers right; 1: wrong answers; 3: the run is invalid; 64: wrong usage, or the target is none.
 
 use clap::Args;
+use load::fleet::Fleet;
 use load::run::{Live, Progress, RunError, Setup, Summary, Target};
 use load::workload::{PRESETS, Workload, preset};
 use measure::folder::Run;
@@ -81,14 +82,25 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         print!("{text}");
         return ExitCode::SUCCESS;
     }
+    run_recorded("bench run", common, arguments.out.clone(), None)
+}
+
+/// Makes a run, shows how it goes, and prints what came of it; on the hosts of `fleet`, or on this one.
+pub(crate) fn run_recorded(
+    command: &str,
+    common: &Common,
+    out: Option<PathBuf>,
+    fleet: Option<Fleet>,
+) -> ExitCode {
     let workload = match common.workload() {
         Ok(workload) => workload,
-        Err(error) => return usage("bench run", &error),
+        Err(error) => return usage(command, &error),
     };
-    let setup = match common.setup(&workload, arguments.out.clone()) {
+    let mut setup = match common.setup(&workload, out) {
         Ok(setup) => setup,
-        Err(error) => return usage("bench run", &error),
+        Err(error) => return usage(command, &error),
     };
+    setup.fleet = fleet;
     let folder = setup.folder.clone();
     match run_shown(&workload, setup) {
         Ok(run) => {
@@ -99,7 +111,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             }
             ExitCode::from(verdict(&run))
         }
-        Err(error) => failed("bench run", &error),
+        Err(error) => failed(command, &error),
     }
 }
 

@@ -1,0 +1,481 @@
+//! `bench worker`: waits for coordinators and plays the parts that they give.
+//!
+//! ```text
+//! accept ──► session (a thread each, SESSIONS_MAX)     hello ─► welcome ─► plan ─► process "fleet-worker"
+//!                                                      commands ──► its standard input
+//!              thread "worker relay"                   events   ◄── its standard output
+//! ```
+//!
+//! A session ends, and its process with it, when the coordinator closes, is silent, or says what it must not; the process's end
+//! ends the session. What a coordinator says is parsed before it is passed on, and a plan has limits: a stranger gets
+//! nothing but a refusal, and a wrong coordinator no more than the load of one process.
+//!
+//! *Addresses of brokers.* If this host reaches the controllers over loopback, brokers are as `bench run` has them. Otherwise
+//! they have the address by which the controllers are reached, and a port each, from [`PORT_FIRST`] on.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use super::frame::{self, FRAME_BYTES_MAX, FrameError, HELLO_BYTES_MAX, Kind, Timed};
+use super::{FORMAT, HELLO, Hello, SILENCE, TOKEN_BYTES_MAX, TOKEN_CHARS_MIN, Usage};
+use crate::clock::mono_ns;
+use crate::generator::crew::DESCRIPTORS_MAX;
+use crate::generator::plan::{BROKERS_MAX, Command, Listening, Plan, REPLICAS, Times};
+use crate::host;
+use crate::own_cluster::{end, free_ports};
+use crate::process::Process;
+use measure::histogram::as_f64;
+
+/// Coordinators that are served at once, each with a process of its own.
+pub const SESSIONS_MAX: usize = 8;
+
+/// First port of brokers that have this host's address, and how many each session has. All lie below the ports that
+/// systems choose for outgoing connections.
+pub const PORT_FIRST: u16 = 10_000;
+/// See [`PORT_FIRST`].
+pub const PORTS_PER_SESSION: u16 = 2_500;
+
+/// Pause between two looks for a coordinator, and for the order to end.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How a worker waits.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where.
+    pub listen: SocketAddr,
+    /// What coordinators must know; none for whoever comes, on loopback only.
+    pub token: Option<String>,
+    /// Of this program; coordinators must have the same.
+    pub version: String,
+    /// The program that knows `fleet-worker`; none: this one.
+    pub program: Option<PathBuf>,
+    /// Set from elsewhere to end.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// Why a worker does not wait.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// Anybody in the network could start load from here.
+    #[error(
+        "{0} is no loopback address: a worker listens there with a token only (PITCHOVER_FLEET_TOKEN)"
+    )]
+    Open(SocketAddr),
+    /// A token that is soon guessed, or that does not fit.
+    #[error(
+        "a token of {0} bytes: {TOKEN_CHARS_MIN} (TOKEN_CHARS_MIN) to {TOKEN_BYTES_MAX} (TOKEN_BYTES_MAX) are wanted"
+    )]
+    Token(usize),
+    /// The address is taken, or not ours.
+    #[error("listening on {0}: {1}")]
+    Listen(SocketAddr, io::Error),
+    /// Where this program is.
+    #[error("finding this program's file: {0}")]
+    Program(io::Error),
+}
+
+/// A worker that listens.
+#[derive(Debug)]
+pub struct Worker {
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    stop: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    token: Option<String>,
+    version: String,
+    program: PathBuf,
+    /// Which places are taken.
+    places: Mutex<[bool; SESSIONS_MAX]>,
+}
+
+/// One of the places; dropping it makes it free.
+#[derive(Debug)]
+struct Place {
+    number: usize,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.shared.places)[self.number] = false;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a token is long enough, and not too long.
+///
+/// # Errors
+/// - [`WorkerError::Token`]: it is not.
+pub fn check_token(token: &str) -> Result<(), WorkerError> {
+    let bytes = token.len();
+    let is_right = token.chars().count() >= TOKEN_CHARS_MIN && bytes <= TOKEN_BYTES_MAX;
+    if is_right { Ok(()) } else { Err(WorkerError::Token(bytes)) }
+}
+
+impl Worker {
+    /// Listens.
+    ///
+    /// # Errors
+    /// - [`WorkerError`]: it must not, or cannot.
+    pub fn new(options: Options) -> Result<Self, WorkerError> {
+        let Options { listen, token, version, program, stop } = options;
+        token.as_deref().map_or(Ok(()), check_token)?;
+        if token.is_none() && !listen.ip().is_loopback() {
+            return Err(WorkerError::Open(listen));
+        }
+        let program =
+            program.map_or_else(std::env::current_exe, Ok).map_err(WorkerError::Program)?;
+        let failed = |error| WorkerError::Listen(listen, error);
+        let listener = TcpListener::bind(listen).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let shared = Shared { token, version, program, places: Mutex::default() };
+        Ok(Self { listener, shared: Arc::new(shared), stop })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves coordinators until it is told to stop; `say` hears who came, and how it ended.
+    pub fn run(&self, say: impl Fn(&str) + Clone + Send + 'static) {
+        while !self.stop.load(Ordering::Acquire) {
+            // What cannot be accepted now, for want of descriptors, may be later.
+            let Ok((stream, from)) = self.listener.accept() else {
+                thread::park_timeout(LOOK);
+                continue;
+            };
+            let place = self.shared.take_place();
+            let (shared, say) = (Arc::clone(&self.shared), say.clone());
+            let session = move || match serve(&shared, &stream, place.as_ref(), &say, from) {
+                Ok(()) => say(&format!("{from}: done")),
+                Err(why) => {
+                    say(&format!("{from}: {why}"));
+                    // It may be gone, or not one of ours.
+                    drop(frame::write(&stream, Kind::Refused, why.as_bytes()));
+                    drop(stream.shutdown(Shutdown::Both));
+                }
+            };
+            // Without a thread the connection is closed.
+            drop(thread::Builder::new().name("worker session".to_owned()).spawn(session));
+        }
+    }
+}
+
+impl Shared {
+    fn take_place(self: &Arc<Self>) -> Option<Place> {
+        let mut places = lock(&self.places);
+        let number = places.iter().position(|is_taken| !is_taken)?;
+        places[number] = true;
+        Some(Place { number, shared: Arc::clone(self) })
+    }
+
+    /// Whether this is one of our coordinators.
+    fn judge(&self, hello: &[u8]) -> Result<(), String> {
+        let Hello { format, version, token } =
+            serde_json::from_slice(hello).map_err(|_error| "this is no hello".to_owned())?;
+        // First of all: what a stranger learns is that he is one.
+        if let Some(wanted) = &self.token {
+            let is_known = token.is_some_and(|token| is_same(token.as_bytes(), wanted.as_bytes()));
+            if !is_known {
+                return Err("the token is another one (PITCHOVER_FLEET_TOKEN)".to_owned());
+            }
+        }
+        if format != FORMAT || version != self.version {
+            let own = &self.version;
+            return Err(format!(
+                "the coordinator is {version} ({format}), this worker is {own} ({FORMAT}): use the same program"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Takes as long for a wrong token as for a right one of its length.
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let differing = one.iter().zip(other).fold(0, |all, (one, other)| all | (one ^ other));
+    one.len() == other.len() && differing == 0
+}
+
+/// One coordinator, from its hello to its end.
+fn serve(
+    shared: &Shared,
+    stream: &TcpStream,
+    place: Option<&Place>,
+    say: &impl Fn(&str),
+    from: SocketAddr,
+) -> Result<(), String> {
+    let text = |error: FrameError| error.to_string();
+    let prepared = prepare(stream);
+    prepared.map_err(|error| error.to_string())?;
+    let place = place.ok_or_else(|| {
+        format!("{SESSIONS_MAX} coordinators are served already (SESSIONS_MAX): come later")
+    })?;
+    let (kind, hello) = frame::read(Timed::new(stream, HELLO), HELLO_BYTES_MAX).map_err(text)?;
+    if kind != Kind::Hello {
+        return Err(format!("a {kind:?} in the place of a hello"));
+    }
+    shared.judge(&hello)?;
+    frame::write(stream, Kind::Welcome, &[]).map_err(|error| error.to_string())?;
+    let (kind, plan) = frame::read(Timed::new(stream, SILENCE), FRAME_BYTES_MAX).map_err(text)?;
+    if kind != Kind::Plan {
+        return Err(format!("a {kind:?} in the place of a plan"));
+    }
+    let plan = serde_json::from_slice(&plan).map_err(|error| format!("the plan: {error}"))?;
+    let plan = placed(plan, place.number)?;
+    say(&format!("{from}: {} broker sets of {}, and streams", plan.sets, plan.prefix));
+    Session::start(&shared.program, stream, &plan)?.run(stream)
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nonblocking(false)?;
+    stream.set_nodelay(true)?;
+    stream.set_write_timeout(Some(SILENCE))
+}
+
+/// A plan within limits, with addresses for its brokers.
+fn placed(mut plan: Plan, place: usize) -> Result<Plan, String> {
+    let sets_max = BROKERS_MAX / REPLICAS;
+    if plan.first_set.checked_add(plan.sets).is_none_or(|sets| sets > sets_max) {
+        return Err(format!("a plan with more than {sets_max} broker sets (BROKERS_MAX)"));
+    }
+    if plan.brokers_per_connection == 0 || plan.controllers.is_empty() {
+        return Err("a plan without controllers, or without brokers on a connection".to_owned());
+    }
+    let connections = plan.sources.iter().map(|source| source.connections());
+    if connections.fold(0, usize::saturating_add) > DESCRIPTORS_MAX
+        || plan.descriptors() > DESCRIPTORS_MAX
+    {
+        return Err(format!(
+            "a plan with more than {DESCRIPTORS_MAX} descriptors (DESCRIPTORS_MAX)"
+        ));
+    }
+    let own = own_address(&plan.controllers)?;
+    if own.is_loopback() {
+        let ports = free_ports(1).map_err(|error| error.to_string())?;
+        (plan.host, plan.port) = (None, ports[0]);
+        return Ok(plan);
+    }
+    if plan.brokers() > usize::from(PORTS_PER_SESSION) {
+        let brokers = plan.brokers();
+        return Err(format!(
+            "{brokers} brokers with a port each, {PORTS_PER_SESSION} are there (PORTS_PER_SESSION): use more workers"
+        ));
+    }
+    let place = u16::try_from(place).map_err(|error| error.to_string())?;
+    let port = PORT_FIRST + place * PORTS_PER_SESSION;
+    // Each broker has a port, so each listens.
+    (plan.host, plan.port, plan.listening) = (Some(own), port, Listening::Own);
+    Ok(plan)
+}
+
+/// The address of this host that the first controller that can be found is reached by. Nothing is sent.
+fn own_address(controllers: &[String]) -> Result<Ipv4Addr, String> {
+    let mut why = "no controller".to_owned();
+    for controller in controllers {
+        let asked = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
+            socket.connect(controller)?;
+            socket.local_addr()
+        });
+        match asked.map(|address| address.ip()) {
+            Ok(IpAddr::V4(address)) => return Ok(address),
+            Ok(IpAddr::V6(address)) => why = format!("{controller} is reached from {address}"),
+            Err(error) => why = format!("{controller}: {error}"),
+        }
+    }
+    Err(format!("no way to the controllers by IPv4: {why}"))
+}
+
+/// A process that plays a part.
+struct Session {
+    child: Child,
+    relay: Option<thread::JoinHandle<()>>,
+    writer: Arc<Writer>,
+    watch: Watch,
+}
+
+/// Frames of two threads, one after the other.
+struct Writer {
+    stream: TcpStream,
+    writing: Mutex<()>,
+}
+
+impl Writer {
+    fn write(&self, kind: Kind, payload: &[u8]) -> io::Result<()> {
+        let _whole = lock(&self.writing);
+        frame::write(&self.stream, kind, payload)
+    }
+}
+
+impl Session {
+    fn start(program: &Path, stream: &TcpStream, plan: &Plan) -> Result<Self, String> {
+        let failed = |error: io::Error| format!("a process of the fleet: {error}");
+        let stream = stream.try_clone().map_err(failed)?;
+        let writer = Arc::new(Writer { stream, writing: Mutex::default() });
+        let mut command = std::process::Command::new(program);
+        command.arg("fleet-worker").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(failed)?;
+        let stdout = child.stdout.take();
+        let watch = Watch::of(Process { pid: child.id() });
+        // From here on dropping it ends the process.
+        let mut session = Self { child, relay: None, writer, watch };
+        let stdout = stdout.ok_or_else(|| failed(io::ErrorKind::BrokenPipe.into()))?;
+        let to = Arc::clone(&session.writer);
+        let relay = thread::Builder::new().name("worker relay".to_owned());
+        let relay = relay.spawn(move || {
+            pass_on(stdout, &to);
+            // The process has ended, or nobody listens: so does the session.
+            drop(to.stream.shutdown(Shutdown::Both));
+        });
+        session.relay = Some(relay.map_err(failed)?);
+        let plan = serde_json::to_vec(plan).map_err(|error| error.to_string())?;
+        session.tell(&plan).map_err(failed)?;
+        Ok(session)
+    }
+
+    fn tell(&mut self, line: &[u8]) -> io::Result<()> {
+        let orders = self.child.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        orders.write_all(line)?;
+        orders.write_all(b"\n")?;
+        orders.flush()
+    }
+
+    /// Serves the coordinator until it closes.
+    fn run(mut self, stream: &TcpStream) -> Result<(), String> {
+        loop {
+            let (kind, payload) = match frame::read(Timed::new(stream, SILENCE), FRAME_BYTES_MAX) {
+                Ok(frame) => frame,
+                Err(FrameError::Closed) => return Ok(()),
+                Err(error) => return Err(error.to_string()),
+            };
+            let now_ns = mono_ns();
+            self.watch.look(now_ns);
+            let answered = match kind {
+                Kind::Ping if payload.len() == 8 => {
+                    let pong = [payload, now_ns.to_be_bytes().to_vec()].concat();
+                    self.writer.write(Kind::Pong, &pong)
+                }
+                Kind::Command => self.command(&payload)?,
+                other => return Err(format!("a frame that has no place here: {other:?}")),
+            };
+            answered.map_err(|error| error.to_string())?;
+        }
+    }
+
+    /// Hands a command on that can be read.
+    fn command(&mut self, payload: &[u8]) -> Result<io::Result<()>, String> {
+        let command: Command =
+            serde_json::from_slice(payload).map_err(|error| format!("a command: {error}"))?;
+        if let Command::Measure { times, .. } = command {
+            self.watch.measure(times);
+        }
+        if matches!(command, Command::Report) {
+            let usage = serde_json::to_vec(&self.watch.usage(mono_ns()));
+            let usage = usage.map_err(|error| error.to_string())?;
+            self.writer.write(Kind::Usage, &usage).map_err(|error| error.to_string())?;
+        }
+        let line = serde_json::to_vec(&command).map_err(|error| error.to_string())?;
+        Ok(self.tell(&line))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Its brokers vanish with it, as they would if their machine did.
+        end(&mut self.child);
+        drop(self.writer.stream.shutdown(Shutdown::Both));
+        drop(self.relay.take().map(thread::JoinHandle::join));
+    }
+}
+
+/// The process's lines, each as an event, until it ends or nobody listens.
+fn pass_on(stdout: ChildStdout, to: &Writer) {
+    let mut lines = BufReader::new(stdout);
+    loop {
+        let mut line = Vec::new();
+        let read = lines.by_ref().take(u64::from(FRAME_BYTES_MAX)).read_until(b'\n', &mut line);
+        if line.last() == Some(&b'\n') {
+            line.pop();
+        }
+        if read.is_err() || line.is_empty() || to.write(Kind::Event, &line).is_err() {
+            return;
+        }
+    }
+}
+
+/// How busy the process and its host are while the load is measured.
+struct Watch {
+    process: Process,
+    times: Option<Times>,
+    beginning: Option<Counters>,
+    usage: Option<Usage>,
+}
+
+/// What has been used up to a moment.
+struct Counters {
+    at_ns: u64,
+    threads: std::collections::BTreeMap<u32, Duration>,
+    psi_us: Option<u64>,
+}
+
+impl Watch {
+    fn of(process: Process) -> Self {
+        Self { process, times: None, beginning: None, usage: None }
+    }
+
+    fn measure(&mut self, times: Times) {
+        (self.times, self.beginning, self.usage) = (Some(times), None, None);
+    }
+
+    /// Looked at with every frame, which is every [`super::PING_EVERY`] at least.
+    fn look(&mut self, now_ns: u64) {
+        let Some(times) = self.times else { return };
+        if self.beginning.is_none() && now_ns >= times.measure_from_ns {
+            self.beginning = Some(Counters {
+                at_ns: now_ns,
+                threads: self.process.cpu_of_threads(),
+                psi_us: host::psi_cpu_some_us(),
+            });
+        }
+        if self.usage.is_none() && now_ns >= times.measure_to_ns {
+            self.usage = Some(self.since_beginning(now_ns));
+        }
+    }
+
+    fn usage(&mut self, now_ns: u64) -> Usage {
+        self.usage.unwrap_or_else(|| self.since_beginning(now_ns))
+    }
+
+    fn since_beginning(&self, now_ns: u64) -> Usage {
+        let Some(beginning) = &self.beginning else { return Usage::default() };
+        let elapsed_us = as_f64((now_ns.saturating_sub(beginning.at_ns) / 1_000).max(1));
+        let part = |us: u64| as_f64(us) / elapsed_us;
+        let spent = self.process.cpu_of_threads().into_iter().map(|(thread, cpu)| {
+            cpu.saturating_sub(beginning.threads.get(&thread).copied().unwrap_or_default())
+        });
+        let busiest = spent.max().and_then(|cpu| u64::try_from(cpu.as_micros()).ok());
+        let psi = host::psi_cpu_some_us().zip(beginning.psi_us);
+        Usage {
+            busiest_thread: busiest.map(part),
+            psi_cpu_some_pct: psi.map(|(now, before)| part(now.saturating_sub(before)) * 100.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
