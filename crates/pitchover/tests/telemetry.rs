@@ -4,10 +4,16 @@
 mod broker_set;
 #[path = "processes/cluster.rs"]
 mod cluster;
+#[path = "telemetry/export.rs"]
+mod export;
 #[path = "processes/node.rs"]
 mod node;
 #[path = "processes/patience.rs"]
 mod patience;
+#[path = "telemetry/real.rs"]
+mod real;
+#[path = "../../telemetry/tests/support/receiver.rs"]
+mod receiver;
 #[path = "telemetry/stages.rs"]
 mod stages;
 #[path = "processes/wire.rs"]

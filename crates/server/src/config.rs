@@ -15,6 +15,7 @@
 //! | how peers and their dashes are read | `config/peer.rs` |
 //! | what 1010 answers, what 1009 may change | `config/store.rs` |
 //! | what `-p` prints | `config/print.rs` |
+//! | what is exported to collectors | `config/exports.rs` |
 //! | the texts of warnings and errors | `config/report.rs` |
 //!
 //! Invariants: what Java ignores is ignored here too and gives a [`Warning`]; what Java refuses is
@@ -24,6 +25,7 @@
 //!
 //! Not here: opening sockets, making folders, logging. Warnings are handed to the caller.
 
+pub mod exports;
 pub mod field;
 pub mod live;
 pub mod peer;
@@ -39,6 +41,7 @@ use std::path::PathBuf;
 
 use controller::{LeaderNaming, MasterLists, ReadMode, ReplaceWiped};
 
+pub use exports::Exports;
 pub use live::{Live, LiveChange};
 pub use peer::{PEERS_MAX, PeerConfig, Style};
 pub use report::{ConfigError, ConfigErrors, Invalid, Oddity, Origin, Warning};
@@ -73,11 +76,11 @@ pub enum LogFormat {
 pub enum Exporter {
     /// None.
     Disable,
-    /// Pushed; this version does not, which is a warning at start.
+    /// Pushed to a collector.
     OtlpGrpc,
     /// A page of its own at [`MetricsConfig::prom_address`].
     Prom,
-    /// Logged; this version does not, which is a warning at start.
+    /// Logged.
     Log,
 }
 
@@ -99,6 +102,10 @@ pub struct MetricsConfig {
     pub prom_address: (String, u16),
     /// Labels on every series of upstream's set: the pairs of `metricsLabel`.
     pub labels: Vec<(String, String)>,
+    /// Exports say what was counted since the last one, and not since the start.
+    pub is_delta: bool,
+    /// What is exported, and where to.
+    pub exports: Box<Exports>,
 }
 
 /// Socket buffers; `None` leaves the system's choice.
@@ -226,8 +233,9 @@ impl Config {
         let advertised_address =
             if advertised.is_empty() { &me.broker_address } else { advertised }.to_owned();
         warnings.extend(warn_of_loopback(&settings, &advertised_address, peers.list.len()));
-        let metrics = metrics(&settings);
-        warnings.extend(warn_of_exporter(&settings, metrics.exporter));
+        let (exports, exports_refused) = exports::read(&settings);
+        let metrics = metrics(&settings, exports);
+        warnings.extend(exports_refused);
 
         Ok(Self {
             group,
@@ -366,7 +374,7 @@ fn serialize_type(settings: &Settings) -> String {
     if name == "ROCKETMQ" { name } else { "JSON".to_owned() }
 }
 
-fn metrics(settings: &Settings) -> MetricsConfig {
+fn metrics(settings: &Settings, exports: Exports) -> MetricsConfig {
     let host = settings.text("metricsPromExporterHost");
     let host = if host.is_empty() { "0.0.0.0" } else { host };
     let port = u16::try_from(settings.number("metricsPromExporterPort")).unwrap_or(5557);
@@ -381,6 +389,8 @@ fn metrics(settings: &Settings) -> MetricsConfig {
         },
         prom_address: (host.to_owned(), port),
         labels: labels.filter(|(key, _)| !key.is_empty()).collect(),
+        is_delta: exports.metrics.as_ref().is_some_and(|plan| plan.is_delta),
+        exports: Box::new(exports),
     }
 }
 
@@ -442,21 +452,5 @@ fn warn_of_loopback(settings: &Settings, advertised: &str, peers: usize) -> Opti
         origin: settings.get("pitchover.advertisedAddr").origin.clone(),
         key: "pitchover.advertisedAddr".to_owned(),
         oddity: Oddity::Note(format!("brokers on other hosts cannot reach {advertised}")),
-    })
-}
-
-/// Whoever asks for an exporter must not believe that it runs.
-fn warn_of_exporter(settings: &Settings, exporter: Exporter) -> Option<Warning> {
-    let name = match exporter {
-        Exporter::Disable | Exporter::Prom => return None,
-        Exporter::OtlpGrpc => "OTLP_GRPC",
-        Exporter::Log => "LOG",
-    };
-    let key = "metricsExporterType";
-    let text = format!("this version does not export to {name}; metrics are at PROM and /metrics");
-    Some(Warning {
-        origin: settings.get(key).origin.clone(),
-        key: key.to_owned(),
-        oddity: Oddity::Note(text),
     })
 }

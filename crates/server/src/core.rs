@@ -16,9 +16,11 @@ use crate::notes;
 use crate::orders::Orders;
 use crate::outgoing::Outgoing;
 use crate::peer_link::{PeerLink, Pushed};
+use crate::pushing::Pushing;
 use crate::rest::Rest;
 use crate::shared::Shared;
 use crate::stages::{Round, Stages};
+use crate::traces::Turn;
 use crate::writer::{Done, Order};
 use controller::{
     ConnectionId, ConsensusNote, Controller, Effect, Event, Founding, Instant, Note, PeerId, seat,
@@ -52,7 +54,8 @@ pub(crate) struct Core {
     pub(crate) done: Receiver<Done>,
     pub(crate) gauges: notes::Gauges,
     pub(crate) rest: Rest,
-    pub(crate) stages: Stages,
+    pub(crate) stages: Box<Stages>,
+    pub(crate) pushing: Pushing,
 }
 
 impl Core {
@@ -108,17 +111,7 @@ impl Core {
                     other => self.carry_out(now, other, &mut replied),
                 }
             }
-            for link in self.links.values() {
-                link.flush(&shared);
-            }
-            while let Some(connection) = replied.pop_first() {
-                if let Some(connection) = shared.connection(connection) {
-                    connection.flush();
-                }
-            }
-            if self.stages.has_answers() {
-                self.stages.answered(shared.clock.now(), &shared.metrics);
-            }
+            self.send_off((ending, decided), &mut replied);
             if let Some(end) = end {
                 return end;
             }
@@ -126,6 +119,30 @@ impl Core {
             self.rest.after_turn(|| self.controller.is_waited_for() || self.orders.are_owed());
             // A turn that always leaves work for the next must not keep sockets and timers waiting for ever.
             tokio::task::coop::consume_budget().await;
+        }
+    }
+
+    /// Lets everything leave that the turn wrote: it began to end and was decided at these moments.
+    fn send_off(
+        &mut self,
+        (ending, decided): (Instant, Instant),
+        replied: &mut BTreeSet<ConnectionId>,
+    ) {
+        let shared = &self.shared;
+        for link in self.links.values() {
+            link.flush(shared);
+        }
+        while let Some(connection) = replied.pop_first() {
+            if let Some(connection) = shared.connection(connection) {
+                connection.flush();
+            }
+        }
+        if self.stages.has_answers() {
+            let left = shared.clock.now();
+            self.stages.answered(left, &shared.metrics);
+            if let Some(traces) = &mut self.pushing.traces {
+                traces.left(Turn { ending, decided, left }, &self.stages);
+            }
         }
     }
 
@@ -161,6 +178,9 @@ impl Core {
                 }
                 if let Some(connection) = self.shared.connection(caller.connection) {
                     self.stages.answer();
+                    if let Some(traces) = &mut self.pushing.traces {
+                        traces.answer(&caller, response.code);
+                    }
                     connection.answer(&caller, &response);
                     replied.insert(caller.connection);
                 }
@@ -195,6 +215,9 @@ impl Core {
             Effect::Note(note) => {
                 if let Note::Consensus(ConsensusNote::Leadership { .. }) = note {
                     self.stages.leadership_changed();
+                }
+                if let Some(traces) = &mut self.pushing.traces {
+                    traces.note(&note);
                 }
                 notes::take(&self.shared, &note);
             }

@@ -18,7 +18,8 @@
 //! | how do peers talk? | `hello.rs`, `peer_link.rs` |
 //! | which setting is this? | `config.rs` |
 //! | what is logged and counted? | `notes.rs`, `metrics.rs` |
-//! | where is the time of a request lost? | `stages.rs` |
+//! | where is the time of a request lost? | `stages.rs`, `traces.rs` |
+//! | what is exported to collectors? | `config/exports.rs`, `pushing.rs` |
 
 pub mod admin;
 mod change;
@@ -37,11 +38,13 @@ mod orders;
 mod outgoing;
 mod peer_link;
 pub mod properties;
+mod pushing;
 mod refuse;
 mod rest;
 mod set_walk;
 mod shared;
 mod stages;
+mod traces;
 mod writer;
 
 pub use node::{NodeError, run};

@@ -17,8 +17,11 @@
 //! Deviations: `request_latency` counts every request, Java's only those without exception; the
 //! bound of the last bucket reads `10000000.0` where Java writes `1.0E7`, the same number.
 //!
-//! Not here: pushing (`OTLP_GRPC`, `LOG`). The clock: durations come in as microseconds.
+//! `metrics/export.rs` hands the same numbers to the exporters `OTLP_GRPC` and `LOG`; there is no second set of them.
+//!
+//! Not here: pushing (`telemetry.rs`). The clock: durations come in as microseconds.
 
+mod export;
 mod java;
 mod own;
 mod page;
@@ -32,6 +35,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use telemetry::Counts;
 
 use crate::config::{Config, Durability};
 use java::Java;
@@ -242,6 +246,14 @@ pub struct Metrics {
 struct Inner {
     shared: Arc<Shared>,
     registry: Registry,
+    attributes: Attributes,
+}
+
+/// Attributes of exported scopes.
+#[derive(Debug)]
+struct Attributes {
+    upstream: Vec<(String, String)>,
+    ours: Vec<(String, String)>,
 }
 
 /// What a scrape reads.
@@ -250,6 +262,7 @@ struct Shared {
     records: Records,
     role: AtomicU8,
     snapshot: Mutex<Arc<Snapshot>>,
+    exports: Arc<Counts>,
 }
 
 impl Shared {
@@ -272,6 +285,7 @@ impl Metrics {
             records: Records::new(),
             role: AtomicU8::new(0),
             snapshot: Mutex::new(Arc::new(Snapshot::default())),
+            exports: Arc::default(),
         });
         let mut registry = Registry::default();
         let target = Gauge::<i64>::default();
@@ -283,7 +297,8 @@ impl Metrics {
         let labels = is_weak.then_some((Cow::from("durability"), Cow::from("async")));
         let own = registry.sub_registry_with_labels(labels.into_iter());
         own.register_collector(Box::new(Own(Arc::clone(&shared))));
-        Self { inner: Arc::new(Inner { shared, registry }) }
+        let attributes = Attributes::of(config);
+        Self { inner: Arc::new(Inner { shared, registry, attributes }) }
     }
 
     /// One request of a broker or a tool was answered with `code` after `micros`.
@@ -376,6 +391,12 @@ impl Metrics {
         *self.inner.shared.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = new;
     }
 
+    /// Where an exporter counts what became of its messages.
+    #[must_use]
+    pub fn exports(&self) -> Arc<Counts> {
+        Arc::clone(&self.inner.shared.exports)
+    }
+
     fn records(&self) -> &Records {
         &self.inner.shared.records
     }
@@ -389,6 +410,22 @@ impl Metrics {
         let mut page = String::new();
         text::encode(&mut page, &self.inner.registry).expect("a string takes any text");
         page
+    }
+}
+
+impl Attributes {
+    fn of(config: &Config) -> Self {
+        let text = |(key, value): &(Cow<'static, str>, Cow<'static, str>)| {
+            (key.to_string(), value.to_string())
+        };
+        let labels = java_labels(config);
+        // The scope's name is not one of the attributes before a scrape.
+        let labels = labels.iter().filter(|(key, _)| key != "otel_scope_name").map(text);
+        let is_delta = config.metrics.is_delta;
+        let delta = is_delta.then(|| ("aggregation".to_owned(), "delta".to_owned()));
+        let is_weak = config.durability == Durability::Async;
+        let weak = is_weak.then(|| ("durability".to_owned(), "async".to_owned()));
+        Self { upstream: labels.chain(delta).collect(), ours: weak.into_iter().collect() }
     }
 }
 

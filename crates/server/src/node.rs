@@ -17,9 +17,9 @@ use crate::notes::Gauges;
 use crate::orders::Orders;
 use crate::outgoing::Outgoing;
 use crate::peer_link::PeerLink;
+use crate::pushing;
 use crate::rest::{Pillow, Rest};
 use crate::shared::{Shared, live_settings};
-use crate::stages::Stages;
 use crate::writer::{self, ORDERS_MAX};
 use controller::{
     Controller, ControllerStartError, Event, PeerId, PeerSettings, Retention, Settings, Start, seat,
@@ -168,13 +168,7 @@ async fn serve(
         .spawn(move || writer::run(journal, cluster, clock, &orders_in, &done_out))
         .map_err(|source| NodeError::System { what: "start the journal thread", source })?;
 
-    let mut links = BTreeMap::new();
-    for peer in shared.config.peers.iter().filter(|peer| peer.peer_id != me.0) {
-        let peer_id = PeerId(peer.peer_id);
-        let link = Rc::new(PeerLink::new(peer_id, peer.peer_address.clone()));
-        tokio::task::spawn_local(Rc::clone(&link).keep(Rc::clone(&shared)));
-        links.insert(peer_id, link);
-    }
+    let links = keep_links(&shared, me);
     let connect_timeout = Duration::from_millis(shared.config.timing.connect_timeout_ms);
     let teller = Rc::clone(&shared);
     let tell = Rc::new(move |event| teller.tell(event));
@@ -193,14 +187,16 @@ async fn serve(
     let routers = [page, admin::metrics_router(shared.metrics.clone())];
     let _pages = AdminThread::start(pages.into_iter().zip(routers).collect())
         .map_err(|source| NodeError::System { what: "start the admin thread", source })?;
+    let pushing = pushing::start(&shared, version)?;
+    let stages = Box::default();
     tracing::info!(admin = admin_text, "listening");
     on_start();
 
     let controller = Box::new(controller);
     let orders = Orders::new(orders);
     let rest = Rest::new(pillow, clock.now());
-    let stages = Stages::default();
-    let core = Core { shared, controller, links, outgoing, orders, done, gauges, rest, stages };
+    let core =
+        Core { shared, controller, links, outgoing, orders, done, gauges, rest, stages, pushing };
     let end = Box::pin(core.run()).await;
     // The core is gone, and with it the orders: the writer finishes what it has and ends.
     let is_clean = writer.join().is_ok();
@@ -213,6 +209,18 @@ async fn serve(
         }),
         End::Journal(error) => Err(NodeError::Journal(error)),
     }
+}
+
+/// A link to every other peer, each kept by a task.
+fn keep_links(shared: &Rc<Shared>, me: PeerId) -> BTreeMap<PeerId, Rc<PeerLink>> {
+    let others = shared.config.peers.iter().filter(|peer| peer.peer_id != me.0);
+    let links = others.map(|peer| {
+        let peer_id = PeerId(peer.peer_id);
+        let link = Rc::new(PeerLink::new(peer_id, peer.peer_address.clone()));
+        tokio::task::spawn_local(Rc::clone(&link).keep(Rc::clone(shared)));
+        (peer_id, link)
+    });
+    links.collect()
 }
 
 /// Before anything is made: the first start in a Java controller's place is a decision.

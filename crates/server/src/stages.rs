@@ -14,6 +14,9 @@ const ORDERED_MAX: usize = 8_192;
 /// Messages with entries that one peer has not acknowledged.
 const SENT_MAX: usize = 4_096;
 
+/// What is remembered of each kind after it ended, for traces: some turns of a busy second.
+const RECENT_MAX: usize = 256;
+
 /// What the journal's thread did at once.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Round {
@@ -36,6 +39,9 @@ pub(crate) struct Stages {
     ordered: VecDeque<(u64, Instant)>,
     /// Last entry and moment of every message, by the seat that it went to.
     sent: BTreeMap<PeerId, VecDeque<(LogIndex, Instant)>>,
+    /// When what was ordered lately was durable, and when what was sent lately was acknowledged first.
+    written: Recent,
+    acknowledged: Recent,
     decided: Instant,
     answers: u64,
 }
@@ -56,6 +62,7 @@ impl Stages {
         let Some(sent) = self.sent.get_mut(&seat(peer)) else { return };
         while let Some((_, at)) = sent.pop_front_if(|(last, _)| *last <= until) {
             metrics.stage(Stage::Replicate, micros_between(at, now), 1);
+            self.acknowledged.add(at, now);
         }
     }
 
@@ -87,6 +94,7 @@ impl Stages {
         let sync_micros = round.sync_micros.unwrap_or(0);
         while let Some((_, at)) = self.ordered.pop_front_if(|(number, _)| *number <= round.number) {
             if round.is_written {
+                self.written.add(at, round.ended);
                 let whole = micros_between(at, round.ended);
                 metrics.stage(Stage::Append, whole.saturating_sub(sync_micros), 1);
             }
@@ -95,6 +103,11 @@ impl Stages {
             metrics.stage(Stage::Sync, micros, 1);
             metrics.batch(Batch::Groups, u64::try_from(round.groups).unwrap_or(u64::MAX));
         }
+    }
+
+    /// When entries that were ordered and sent at `moment` were durable here, and at the first other peer; for lately.
+    pub(crate) fn lately(&self, moment: Instant) -> (Option<Instant>, Option<Instant>) {
+        (self.written.ended(moment), self.acknowledged.ended(moment))
     }
 
     /// The end of the turn took from `began` to `ended`, and applied so many commands.
@@ -126,6 +139,24 @@ impl Stages {
     pub(crate) fn answered(&mut self, now: Instant, metrics: &Metrics) {
         let micros = micros_between(self.decided, now);
         metrics.stage(Stage::Reply, micros, std::mem::take(&mut self.answers));
+    }
+}
+
+/// Begins and ends of what happened last.
+#[derive(Debug, Default)]
+struct Recent(VecDeque<(Instant, Instant)>);
+
+impl Recent {
+    fn add(&mut self, began: Instant, ended: Instant) {
+        if self.0.len() == RECENT_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back((began, ended));
+    }
+
+    /// The first end of what began at this moment.
+    fn ended(&self, began: Instant) -> Option<Instant> {
+        self.0.iter().find(|(at, _)| *at == began).map(|(_, ended)| *ended)
     }
 }
 

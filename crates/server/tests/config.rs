@@ -1,7 +1,10 @@
 //! Configuration at its border: what sources give which values, warnings and errors.
 
+use std::time::Duration;
+
 use server::config::field::LIMIT_NAMES;
 use server::config::{Config, ConfigFile, Durability, Exporter, Settings, Sources, Style, print};
+use telemetry::{MetricsPlan, MetricsWay, Target};
 
 const THREE: &str = "controllerDLegerGroup = group1\n\
     controllerDLegerPeers = n0-127.0.0.1:9878;n1-127.0.0.1:9868;n2-127.0.0.1:9858\n\
@@ -301,11 +304,64 @@ fn metrics_settings() {
 }
 
 #[test]
+fn exports_by_upstreams_keys() {
+    let text = "metricsExporterType=OTLP_GRPC\nmetricsGrpcExporterTarget=http://c:4317\n\
+         metricsGrpcExporterHeader=key:secret\nmetricGrpcExporterIntervalInMills=2000\n\
+         metricGrpcExporterTimeOutInMills=0\nmetricsInDelta=true\n\
+         pitchover.otlp.tracesTarget=http://t\npitchover.otlp.tracesPerMillion=7\n";
+    let config = load(&format!("{THREE}{text}"));
+    let odd = warnings(&config);
+    assert!(odd.iter().all(|odd| odd.contains("pitchover.advertisedAddr")), "{odd:?}");
+    let timeout = Duration::from_millis(100);
+    let to = Target::read("http://c:4317", "key:secret", timeout).unwrap();
+    let interval = Duration::from_secs(2);
+    let plan = MetricsPlan { way: MetricsWay::Otlp(to), interval, is_delta: true };
+    let exports = &config.metrics.exports;
+    assert_eq!(exports.metrics.as_ref(), Some(&plan));
+    assert_eq!(exports.traces.as_ref().map(Target::address), Some("t:4317".to_owned()));
+    assert_eq!(exports.traces_per_million, 7);
+
+    let log = load(&format!("{THREE}metricsExporterType=LOG\n"));
+    let (way, interval) = (MetricsWay::Log, Duration::from_secs(10));
+    let plan = MetricsPlan { way, interval, is_delta: false };
+    assert_eq!(log.metrics.exports.metrics, Some(plan));
+    assert_eq!(load(THREE).metrics.exports.metrics, None);
+    assert_eq!(load(THREE).metrics.exports.traces, None);
+}
+
+/// As upstream: no reason not to start.
+#[test]
+fn a_collector_that_will_not_do_is_said() {
+    let rows = [
+        (
+            "metricsGrpcExporterTarget=c:4317\n",
+            "c.conf:5: metricsGrpcExporterTarget: nothing is exported: c:4317 asks",
+        ),
+        (
+            "pitchover.otlp.tracesTarget=https://c\n",
+            "c.conf:5: pitchover.otlp.tracesTarget: nothing is exported: https",
+        ),
+        (
+            "metricsGrpcExporterTarget=http://c\nmetricsGrpcExporterHeader=a b:secret\n",
+            "c.conf:6: metricsGrpcExporterHeader: nothing is exported: a b is not",
+        ),
+    ];
+    for (text, expected) in rows {
+        let config = load(&format!("{THREE}metricsExporterType=1\n{text}"));
+        let said = warnings(&config);
+        let is_said =
+            said.iter().any(|said| said.starts_with(expected) && !said.contains("secret"));
+        assert!(is_said, "{said:?}");
+        assert_eq!(config.metrics.exports.traces, None);
+    }
+}
+
+#[test]
 fn keys_that_do_nothing_say_so() {
     let config = load(&format!(
         "{THREE}scanNotActiveBrokerInterval=1\nelectMasterMaxRetryCount=1\n\
          scanInactiveMasterInterval=1\njRaftScanWaitTimeoutMs=1\nshutdownWaitTimeSeconds=1\n\
-         jRaftSnapshotIntervalSecs=1\nmetricsExporterType=LOG\npitchover.limits.nodes=1\n\
+         jRaftSnapshotIntervalSecs=1\nmetricsExporterType=OTLP_GRPC\npitchover.limits.nodes=1\n\
          pitchover.limits.frameDeadlineMs=1\nmetricsInDelta=true\npitchover.adminAddr=1.2.3.4:5\n\
          pitchover.advertisedAddr=h:1\n"
     ));
@@ -318,12 +374,12 @@ fn keys_that_do_nothing_say_so() {
         "c.conf:8: shutdownWaitTimeSeconds has no effect here",
         "c.conf:9: jRaftSnapshotIntervalSecs has no effect here",
         &format!("c.conf:11: pitchover.limits.nodes: no such limit; there are {limits}"),
-        "c.conf:13: metricsInDelta is accepted, but this version does not act on it",
-        "c.conf:10: metricsExporterType: this version does not export to LOG; metrics are at PROM \
-         and /metrics",
+        "c.conf:10: metricsExporterType: nothing is exported: no collector is named by \
+         metricsGrpcExporterTarget",
     ];
     assert_eq!(warnings(&config), expected);
-    assert_eq!(config.metrics.exporter, Exporter::Log);
+    assert_eq!(config.metrics.exporter, Exporter::OtlpGrpc);
+    assert_eq!(config.metrics.exports.metrics, None);
     assert_eq!(config.limit("frameDeadlineMs"), Some(1));
     let refused = refusal(&format!("{THREE}pitchover.limits.segmentBytes=x\n"));
     let expected = "pitchover.limits.segmentBytes=x (c.conf:4): not a value of this key; \

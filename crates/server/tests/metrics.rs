@@ -8,6 +8,7 @@ use server::metrics::{
     NoticeResult, RequestKind, Role, Snapshot, Stage, Work,
 };
 use std::sync::Arc;
+use telemetry::{Points, Scope, Series};
 
 const FILE: &str = "controllerDLegerGroup = group1\n\
     controllerDLegerPeers = n0-127.0.0.1:9878;n1-127.0.0.1:9868;n2-127.0.0.1:9858\n\
@@ -250,4 +251,59 @@ fn labels_of_the_configuration() {
     // Escaped: a label cannot break out of its line.
     assert!(page.contains(r#"_9a="\"quoted\\\nline\"""#), "{page}");
     assert_eq!(value(&page, "pitchover_raft_role", &[("durability", "async")]), Some(3.0));
+}
+
+/// There is one set of numbers: what an exporter reads is what the page shows.
+#[test]
+fn exports_hold_what_the_page_shows() {
+    let metrics = metrics("metricsLabel=zone:a\n");
+    everything_happens(&metrics);
+    let page = metrics.text();
+    let on_page: BTreeSet<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .filter(|name| *name != "target_info")
+        .collect();
+    let scopes = metrics.scopes();
+    let [upstream, ours] = &scopes[..] else { panic!("two scopes: {scopes:?}") };
+    assert_eq!((upstream.name, ours.name), ("controller", "pitchover"));
+    let names = |scope: &Scope| -> BTreeSet<String> {
+        scope.metrics.iter().map(|metric| metric.name.clone()).collect()
+    };
+    let (javas, own) = (names(upstream), names(ours));
+    let of_page = on_page.iter().filter(|name| name.starts_with("pitchover_"));
+    assert_eq!(own, of_page.map(|name| (*name).to_owned()).collect());
+    assert_eq!(own.len() + javas.len(), on_page.len());
+    let bare = [
+        "active_broker_num",
+        "dledger_disk_usage",
+        "dledger_op_latency",
+        "dledger_op_total",
+        "election_total",
+        "request_latency",
+        "request_total",
+        "role",
+    ];
+    assert_eq!(javas, bare.map(ToOwned::to_owned).into());
+    let expected =
+        [("address", "127.0.0.1:9858"), ("group", "group1"), ("peer_id", "n2"), ("zone", "a")];
+    let expected: Vec<_> = expected.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    assert_eq!(upstream.attributes, expected);
+
+    let named = |scope: &Scope, name: &str| {
+        let found = scope.metrics.iter().find(|metric| metric.name == name).cloned();
+        found.expect("it is there")
+    };
+    let latency = named(upstream, "request_latency");
+    assert_eq!(latency.unit, "us");
+    let Points::Histogram { bounds, series } = &latency.points else { panic!("{latency:?}") };
+    assert_eq!((bounds.len(), bounds[0], bounds[21]), (22, 1.0, 1e7));
+    let elect = ("request_type", "CONTROLLER_ELECT_MASTER".to_owned());
+    let elect = series.iter().find(|one| one.attributes == [elect.clone()]).expect("it is there");
+    assert_eq!((elect.value.buckets.iter().sum::<u64>(), elect.value.sum), (3, 293.0));
+    let stages = named(ours, "pitchover_stage_seconds");
+    let Points::Histogram { series, .. } = &stages.points else { panic!("{stages:?}") };
+    assert_eq!((stages.unit, series.len()), ("s", 7));
+    let role = named(upstream, "role");
+    assert_eq!(role.points, Points::Gauge(vec![Series { attributes: vec![], value: 1.0 }]));
 }

@@ -110,7 +110,7 @@ pub fn is_known(key: &str) -> bool {
 }
 
 /// Keys below these are known without a row of their own.
-pub const OPEN_PREFIXES: &[&str] = &["pitchover.audit.", "pitchover.otlp.", LIMITS_PREFIX];
+pub const OPEN_PREFIXES: &[&str] = &["pitchover.audit.", LIMITS_PREFIX];
 
 /// Limits by name: `pitchover.limits.<name>`, whole numbers.
 pub const LIMITS_PREFIX: &str = "pitchover.limits.";
@@ -167,15 +167,15 @@ pub const FIELDS: &[Field] = &[
     row(Controller, "notifyBrokerRoleChanged", Boolean, Value("true"), Acts),
     row(Controller, "scanInactiveMasterInterval", Long, Value("5000"), Ignored),
     row(Controller, "metricsExporterType", ExporterType, Value("DISABLE"), Acts),
-    row(Controller, "metricsGrpcExporterTarget", Text, Value(""), Planned),
-    row(Controller, "metricsGrpcExporterHeader", Text, Value(""), Planned),
-    row(Controller, "metricGrpcExporterTimeOutInMills", Long, Value("3000"), Planned),
-    row(Controller, "metricGrpcExporterIntervalInMills", Long, Value("60000"), Planned),
-    row(Controller, "metricLoggingExporterIntervalInMills", Long, Value("10000"), Planned),
+    row(Controller, "metricsGrpcExporterTarget", Text, Value(""), Acts),
+    row(Controller, "metricsGrpcExporterHeader", Secret, Value(""), Acts),
+    row(Controller, "metricGrpcExporterTimeOutInMills", Long, Value("3000"), Acts),
+    row(Controller, "metricGrpcExporterIntervalInMills", Long, Value("60000"), Acts),
+    row(Controller, "metricLoggingExporterIntervalInMills", Long, Value("10000"), Acts),
     row(Controller, "metricsPromExporterPort", Int, Value("5557"), Acts),
     row(Controller, "metricsPromExporterHost", Text, Value(""), Acts),
     row(Controller, "metricsLabel", Text, Value(""), Acts),
-    row(Controller, "metricsInDelta", Boolean, Value("false"), Planned),
+    row(Controller, "metricsInDelta", Boolean, Value("false"), Acts),
     row(Controller, "configBlackList", Text, Value("configBlackList;configStorePath"), Acts),
 
     row(Jraft, "jRaftElectionTimeoutMs", Int, Value("1000"), Acts),
@@ -280,6 +280,9 @@ pub const FIELDS: &[Field] = &[
     row(Pitchover, "pitchover.javaStore", Choice(&["refuse", "ignore"]), Value("refuse"), Acts),
     row(Pitchover, "pitchover.preferredMasters", Text, Value(""), Acts),
     row(Pitchover, "pitchover.neverMaster", Text, Value(""), Acts),
+    row(Pitchover, "pitchover.otlp.tracesTarget", Text, Value(""), Acts),
+    row(Pitchover, "pitchover.otlp.tracesHeader", Secret, Value(""), Acts),
+    row(Pitchover, "pitchover.otlp.tracesPerMillion", Within(0, 1_000_000), Value("1000"), Acts),
     row(Pitchover, "pitchover.log.format", Choice(&["text", "json"]), Value("text"), Acts),
     row(Pitchover, "pitchover.log.level", Text, Value("info"), Acts),
 ];

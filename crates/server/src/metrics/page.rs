@@ -1,4 +1,5 @@
-//! How one metric is written: nothing at all without series, else its description and each series.
+//! What one metric is: nothing at all without series, else its description and each series; and how it is written to
+//! the page.
 
 use core::fmt;
 
@@ -25,78 +26,111 @@ impl Unit {
         clippy::cast_precision_loss,
         reason = "a sum beyond 285 years may lose its last digit"
     )]
-    fn of_micros(self, micros: u64) -> f64 {
+    pub(super) fn of_micros(self, micros: u64) -> f64 {
         match self {
             Self::Microseconds | Self::Things => micros as f64,
             Self::Seconds => micros as f64 / 1e6,
         }
     }
+
+    /// Upper bounds of all buckets but the last.
+    pub(super) fn bounds(self) -> Vec<f64> {
+        BOUNDS_US.iter().map(|bound| self.of_micros(u64::from(*bound))).collect()
+    }
 }
+
+/// One metric with all its series, of which there is one at least.
+#[derive(Debug)]
+pub(super) struct Family<'a> {
+    pub(super) name: &'a str,
+    pub(super) help: &'a str,
+    pub(super) points: Points<'a>,
+}
+
+/// Values, each with its labels.
+#[derive(Debug)]
+pub(super) enum Points<'a> {
+    Gauges(Vec<(Labels<'a>, i64)>),
+    Counters(Vec<(Labels<'a>, u64)>),
+    Histograms(Unit, Vec<(Labels<'a>, Reading)>),
+}
+
+/// What families are shown to: the page, or an export.
+pub(super) type Show<'s> = dyn FnMut(Family<'_>) -> fmt::Result + 's;
 
 /// Gauges.
 pub(super) fn gauges(
-    encoder: &mut DescriptorEncoder<'_>,
+    show: &mut Show<'_>,
     (name, help): (&str, &str),
     series: Vec<(Labels<'_>, i64)>,
 ) -> fmt::Result {
     if series.is_empty() {
         return Ok(());
     }
-    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-    for (labels, value) in series {
-        if labels.is_empty() {
-            metric.encode_gauge(&value)?;
-        } else {
-            metric.encode_family(&labels)?.encode_gauge(&value)?;
-        }
-    }
-    Ok(())
+    show(Family { name, help, points: Points::Gauges(series) })
 }
 
-/// Counters, of which those without an event are left out. The library appends `_total`.
+/// Counters, of which those without an event are left out.
 pub(super) fn counters(
-    encoder: &mut DescriptorEncoder<'_>,
+    show: &mut Show<'_>,
     (name, help): (&str, &str),
-    series: Vec<(Labels<'_>, u64)>,
+    mut series: Vec<(Labels<'_>, u64)>,
 ) -> fmt::Result {
-    if series.iter().all(|(_, count)| *count == 0) {
+    series.retain(|(_, count)| *count > 0);
+    if series.is_empty() {
         return Ok(());
     }
-    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-    for (labels, count) in series.into_iter().filter(|(_, count)| *count > 0) {
-        if labels.is_empty() {
-            metric.encode_counter::<NoLabelSet, u64, u64>(&count, None)?;
-        } else {
-            metric.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(&count, None)?;
-        }
-    }
-    Ok(())
+    show(Family { name, help, points: Points::Counters(series) })
 }
 
 /// Histograms, of which those without an event are left out.
 pub(super) fn histograms(
-    encoder: &mut DescriptorEncoder<'_>,
+    show: &mut Show<'_>,
     (name, help): (&str, &str),
     unit: Unit,
-    series: Vec<(Labels<'_>, Reading)>,
+    mut series: Vec<(Labels<'_>, Reading)>,
 ) -> fmt::Result {
-    if series.iter().all(|(_, reading)| reading.count() == 0) {
+    series.retain(|(_, reading)| reading.count() > 0);
+    if series.is_empty() {
         return Ok(());
     }
-    let bounds = BOUNDS_US.iter().map(|bound| unit.of_micros(u64::from(*bound)));
-    let bounds: Vec<f64> = bounds.chain([f64::INFINITY]).collect();
-    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
-    for (labels, reading) in series.into_iter().filter(|(_, reading)| reading.count() > 0) {
-        let buckets: Vec<(f64, u64)> = bounds.iter().copied().zip(reading.buckets).collect();
-        let (sum, count) = (unit.of_micros(reading.sum_us), reading.count());
-        if labels.is_empty() {
-            metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
-        } else {
-            let mut family = metric.encode_family(&labels)?;
-            family.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+    show(Family { name, help, points: Points::Histograms(unit, series) })
+}
+
+/// Writes a family to the page. The library appends `_total` to the names of counters.
+pub(super) fn write(encoder: &mut DescriptorEncoder<'_>, family: &Family<'_>) -> fmt::Result {
+    let kind = match &family.points {
+        Points::Gauges(_) => MetricType::Gauge,
+        Points::Counters(_) => MetricType::Counter,
+        Points::Histograms(..) => MetricType::Histogram,
+    };
+    let mut metric = encoder.encode_descriptor(family.name, family.help, None, kind)?;
+    match &family.points {
+        Points::Gauges(series) => series.iter().try_for_each(|(labels, value)| {
+            if labels.is_empty() {
+                return metric.encode_gauge(value);
+            }
+            metric.encode_family(labels)?.encode_gauge(value)
+        }),
+        Points::Counters(series) => series.iter().try_for_each(|(labels, count)| {
+            if labels.is_empty() {
+                return metric.encode_counter::<NoLabelSet, u64, u64>(count, None);
+            }
+            metric.encode_family(labels)?.encode_counter::<NoLabelSet, u64, u64>(count, None)
+        }),
+        Points::Histograms(unit, series) => {
+            let bounds: Vec<f64> = unit.bounds().into_iter().chain([f64::INFINITY]).collect();
+            series.iter().try_for_each(|(labels, reading)| {
+                let buckets: Vec<_> = bounds.iter().copied().zip(reading.buckets).collect();
+                let (sum, count) = (unit.of_micros(reading.sum_us), reading.count());
+                if labels.is_empty() {
+                    return metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None);
+                }
+                let mut family = metric.encode_family(labels)?;
+                family.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+            })
         }
     }
-    Ok(())
 }
 
 /// Prometheus counts in floating point; the limit of `i64` is far beyond its precision.

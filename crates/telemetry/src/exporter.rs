@@ -1,0 +1,335 @@
+//! A thread that exports: metrics at each interval, spans as they come.
+//!
+//! | What | Limit | Beyond it |
+//! |---|---|---|
+//! | spans that wait | [`SPANS_WAITING_MAX`] | dropped, and counted |
+//! | spans of one message | [`BATCH_SPANS_MAX`] | the next message |
+//! | messages of one kind on their way | 1 | metrics: the interval passes; spans: they wait |
+//! | one call | the target's time-out | given up, and counted; the next call connects anew |
+//!
+//! A message that failed is not sent again: metrics are sums, which the next interval repeats (or differences of what
+//! was taken, `delta.rs`), and a span that nobody took is lost.
+//!
+//! When the exporter goes, it tries once more what there is, each kind within [`FAREWELL`].
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use crate::clock::wall_nanos;
+use crate::collector::{Collector, SendError, Target};
+use crate::data::{Scope, Span};
+use crate::delta::Taken;
+use crate::encode::{Resource, metrics_message, spans_message};
+use crate::lines::lines;
+
+/// Spans that may wait for the collector: some megabytes.
+pub const SPANS_WAITING_MAX: usize = 8_192;
+
+/// Spans of one message.
+const BATCH_SPANS_MAX: usize = 512;
+
+/// How long the first span of a message waits for more.
+const BATCH_WAIT: Duration = Duration::from_millis(500);
+
+/// How long the program's end waits for what is left, for each kind.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// How much less than the program's other threads this one gets where all processors are busy.
+const NICE: i32 = 10;
+
+const METRICS_SERVICE: &str = "opentelemetry.proto.collector.metrics.v1.MetricsService";
+const SPANS_SERVICE: &str = "opentelemetry.proto.collector.trace.v1.TraceService";
+
+/// What is exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Metrics.
+    Metrics,
+    /// Spans.
+    Spans,
+}
+
+/// What became of messages and spans, since the start.
+#[derive(Debug, Default)]
+pub struct Counts {
+    sent: [AtomicU64; 2],
+    failed: [AtomicU64; 2],
+    spans_dropped: AtomicU64,
+}
+
+impl Counts {
+    /// Messages that the collector took, and those that it did not (lines of the log count as taken).
+    #[must_use]
+    pub fn messages(&self, signal: Signal) -> (u64, u64) {
+        let of = |counts: &[AtomicU64; 2]| counts[signal as usize].load(Ordering::Relaxed);
+        (of(&self.sent), of(&self.failed))
+    }
+
+    /// Spans that found no room, or were in a message that the collector did not take.
+    #[must_use]
+    pub fn spans_dropped(&self) -> u64 {
+        self.spans_dropped.load(Ordering::Relaxed)
+    }
+
+    fn drop_spans(&self, count: usize) {
+        self.spans_dropped.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn message(&self, signal: Signal, is_sent: bool) {
+        let counts = if is_sent { &self.sent } else { &self.failed };
+        counts[signal as usize].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Where metrics go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MetricsWay {
+    /// To a collector.
+    Otlp(Target),
+    /// To the log, a line for each metric.
+    Log,
+}
+
+/// How metrics are exported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsPlan {
+    /// Where to.
+    pub way: MetricsWay,
+    /// How often; also how long after the start for the first time. Not 0.
+    pub interval: Duration,
+    /// Send what was counted since the last export, and not since the start.
+    pub is_delta: bool,
+}
+
+/// What an exporter does; nothing if both are absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Who exports.
+    pub resource: Resource,
+    /// Metrics.
+    pub metrics: Option<MetricsPlan>,
+    /// Spans, and to whom.
+    pub spans: Option<Target>,
+}
+
+/// Takes spans; clones share one queue.
+#[derive(Debug, Clone)]
+pub struct Spans {
+    queue: Sender<Span>,
+    counts: Arc<Counts>,
+}
+
+impl Spans {
+    /// Takes the spans of one trace if there is room for all of them; else they are dropped and counted. Never waits.
+    pub fn offer(&self, spans: Vec<Span>) {
+        match self.queue.try_reserve_many(spans.len()) {
+            Ok(places) => places.zip(spans).for_each(|(place, span)| place.send(span)),
+            Err(_full) => self.counts.drop_spans(spans.len()),
+        }
+    }
+}
+
+/// Exports until it is dropped.
+#[derive(Debug)]
+pub struct Exporter {
+    spans: Option<Spans>,
+    stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Exporter {
+    /// Starts the thread. `read` says what the metrics are now; it is called on that thread at each interval.
+    ///
+    /// # Errors
+    /// No runtime or no thread can be had.
+    ///
+    /// # Panics
+    /// If the interval is 0.
+    pub fn start(
+        plan: Plan,
+        counts: Arc<Counts>,
+        read: impl FnMut() -> Vec<Scope> + Send + 'static,
+    ) -> io::Result<Self> {
+        if let Some(metrics) = &plan.metrics {
+            assert!(!metrics.interval.is_zero(), "metrics are exported every 0 s");
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = watch::channel(false);
+        let (queue, waiting) = mpsc::channel(SPANS_WAITING_MAX);
+        let spans = Spans { queue, counts: Arc::clone(&counts) };
+        let spans = plan.spans.is_some().then_some(spans);
+        let thread = std::thread::Builder::new().name("telemetry".to_owned()).spawn(move || {
+            // Where the system has no such thing, this thread gets as much as the others.
+            rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE).ok();
+            let Plan { resource, metrics, spans } = plan;
+            let sending = |signal| Sending::new(signal, &resource, &counts);
+            let metrics = export_metrics(metrics, sending(Signal::Metrics), read, stopped.clone());
+            let spans = export_spans(spans, sending(Signal::Spans), waiting, stopped);
+            runtime.block_on(async { tokio::join!(metrics, spans) });
+        })?;
+        Ok(Self { spans, stop, thread: Some(thread) })
+    }
+
+    /// Where spans are offered; `None` if none are exported.
+    #[must_use]
+    pub fn spans(&self) -> Option<Spans> {
+        self.spans.clone()
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread of the telemetry panicked");
+        }
+    }
+}
+
+/// What both kinds have in common: counting, and saying so once.
+struct Sending<'a> {
+    signal: Signal,
+    resource: &'a Resource,
+    counts: &'a Counts,
+    /// The last message was not taken; the log says so once.
+    is_failing: bool,
+}
+
+impl<'a> Sending<'a> {
+    fn new(signal: Signal, resource: &'a Resource, counts: &'a Counts) -> Self {
+        Self { signal, resource, counts, is_failing: false }
+    }
+
+    fn ended(&mut self, result: Result<(), SendError>) -> bool {
+        let is_sent = result.is_ok();
+        self.counts.message(self.signal, is_sent);
+        let signal = self.signal;
+        match result {
+            Err(error) if !self.is_failing => {
+                tracing::warn!(?signal, %error, "the collector takes nothing; this is not said again");
+            }
+            Ok(()) if self.is_failing => tracing::info!(?signal, "the collector takes them again"),
+            Ok(()) | Err(_) => {}
+        }
+        self.is_failing = !is_sent;
+        is_sent
+    }
+}
+
+async fn export_metrics(
+    plan: Option<MetricsPlan>,
+    mut sending: Sending<'_>,
+    mut read: impl FnMut() -> Vec<Scope>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let Some(MetricsPlan { way, interval, is_delta }) = plan else { return };
+    let mut collector = match way {
+        MetricsWay::Otlp(target) => Some(Collector::new(target)),
+        MetricsWay::Log => None,
+    };
+    let mut from_nanos = wall_nanos();
+    let mut taken = Taken::default();
+    let mut due = tokio::time::interval(interval);
+    // The first is at once, when there is nothing to tell.
+    due.tick().await;
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let is_last = tokio::select! {
+            _ = due.tick() => false,
+            // An error means that the exporter is gone, which is as good.
+            _ = stopped.wait_for(|stopped| *stopped) => true,
+        };
+        let now_nanos = wall_nanos();
+        let all = read();
+        let scopes = if is_delta { taken.news(&all) } else { all.clone() };
+        let sent = match &mut collector {
+            None => {
+                lines(&scopes).iter().for_each(|line| tracing::info!(target: "metrics", "{line}"));
+                Ok(())
+            }
+            Some(collector) => {
+                let period = (from_nanos, now_nanos);
+                let message = metrics_message(sending.resource, &scopes, period, is_delta);
+                let sent = collector.export(METRICS_SERVICE, &message);
+                or_farewell(sent, &mut stopped).await
+            }
+        };
+        if sending.ended(sent) && is_delta {
+            taken.take(&all);
+            from_nanos = now_nanos;
+        }
+        if is_last {
+            return;
+        }
+    }
+}
+
+async fn export_spans(
+    target: Option<Target>,
+    mut sending: Sending<'_>,
+    mut waiting: Receiver<Span>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let Some(target) = target else { return };
+    let mut collector = Collector::new(target);
+    let mut batch = Vec::new();
+    loop {
+        let mut is_last = *stopped.borrow();
+        if !is_last {
+            tokio::select! {
+                taken = waiting.recv_many(&mut batch, BATCH_SPANS_MAX) => is_last = taken == 0,
+                _ = stopped.wait_for(|stopped| *stopped) => is_last = true,
+            }
+        }
+        if !is_last && batch.len() < BATCH_SPANS_MAX {
+            // Not for ever: what is there by then is sent.
+            tokio::select! {
+                () = tokio::time::sleep(BATCH_WAIT) => {}
+                _ = stopped.wait_for(|stopped| *stopped) => {}
+            }
+        }
+        while batch.len() < BATCH_SPANS_MAX
+            && let Ok(span) = waiting.try_recv()
+        {
+            batch.push(span);
+        }
+        if !batch.is_empty() {
+            let message = spans_message(sending.resource, "pitchover", &batch);
+            let sent = collector.export(SPANS_SERVICE, &message);
+            let sent = or_farewell(sent, &mut stopped).await;
+            if !sending.ended(sent) {
+                sending.counts.drop_spans(batch.len());
+            }
+            batch.clear();
+        }
+        if is_last {
+            sending.counts.drop_spans(waiting.len());
+            return;
+        }
+    }
+}
+
+/// Waits for the collector as long as its time-out says; not for long once the program ends.
+async fn or_farewell(
+    sent: impl Future<Output = Result<(), SendError>>,
+    stopped: &mut watch::Receiver<bool>,
+) -> Result<(), SendError> {
+    let farewell = async {
+        // As above.
+        drop(stopped.wait_for(|stopped| *stopped).await);
+        tokio::time::sleep(FAREWELL).await;
+    };
+    tokio::select! {
+        sent = sent => sent,
+        () = farewell => Err(SendError::Late(FAREWELL)),
+    }
+}
