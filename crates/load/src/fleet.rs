@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A part of the load is played by the very process that `bench run` starts; a worker only passes on what it is told and
-//! what it says ([`worker`]), and a [`link`] stands in the crew beside local processes. So splitting, merging (bucket by
+//! what it says ([`worker`]), and a link (`fleet/link.rs`) stands in the crew beside local processes. So splitting, merging (bucket by
 //! bucket) and judging are those of `bench run`.
 //!
 //! | Frame | From | Holds |
@@ -20,12 +20,12 @@
 //! | usage | worker | how busy its host was, before the report |
 //!
 //! *Clocks.* Monotonic clocks of two hosts have nothing to do with each other. Each pong gives an offset that is wrong by half
-//! its round trip at most; the best of many is taken just before the start ([`clocks`]), and every moment that crosses
+//! its round trip at most; the best of many is taken just before the start (`fleet/clocks.rs`), and every moment that crosses
 //! the link is translated on the coordinator's side. Latencies are differences of one clock and need none of this.
 //!
 //! *Trust.* A worker starts load against whatever it is told, so it listens on loopback unless it has a token. Everything
 //! travels in plain text: keep it inside a network of your own. The token is looked at before anything else is read, and
-//! what is read has limits ([`frame`]).
+//! what is read has limits (`fleet/frame.rs`).
 //!
 //! Not here: starting workers, which `deploy/` does; any encryption.
 

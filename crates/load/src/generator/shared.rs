@@ -255,16 +255,40 @@ fn list(ids: &[i64]) -> String {
     ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// The first address of each node.
+/// The first address of each node that the plan's brokers can connect to.
 fn resolve(plan: &Plan) -> Result<Vec<SocketAddr>, String> {
-    let must_be_here = plan.sets > 0;
+    let is_reached = |address: &SocketAddr| match (plan.sets, plan.host) {
+        (0, _) => true,
+        (_, None) => address.is_ipv4() && address.ip().is_loopback(),
+        (_, Some(_)) => address.is_ipv4(),
+    };
     let first = |text: &String| {
         let found = text.to_socket_addrs().map_err(|error| format!("{text}: {error}"))?;
-        let is_here = |address: &SocketAddr| address.is_ipv4() && address.ip().is_loopback();
-        let mut found = found.filter(|address| !must_be_here || is_here(address));
-        found.next().ok_or_else(|| {
-            format!("{text} is not on this host: the simulated brokers live on loopback addresses")
+        found.into_iter().find(is_reached).ok_or_else(|| match plan.host {
+            None => format!(
+                "{text} is not on this host: simulated brokers live on loopback addresses unless a `bench worker` has them"
+            ),
+            Some(host) => format!("{text} has no IPv4 address, as brokers at {host} need"),
         })
     };
     plan.controllers.iter().map(first).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Plan, resolve};
+
+    #[test]
+    fn brokers_on_loopback_reach_this_host_only_and_those_of_a_host_any() {
+        let plan =
+            |target: &str, sets| Plan::as_java(vec![target.to_owned()], "p".to_owned(), sets);
+        let mut far = plan("10.0.0.1:9878", 1);
+        assert!(resolve(&far).unwrap_err().contains("10.0.0.1:9878 is not on this host"));
+        far.host = Some([10, 0, 0, 9].into());
+        assert_eq!(resolve(&far), Ok(vec!["10.0.0.1:9878".parse().unwrap()]));
+        far.controllers = vec!["[::1]:9878".to_owned()];
+        assert!(resolve(&far).unwrap_err().contains("has no IPv4 address"));
+        assert!(resolve(&plan("127.0.0.1:9878", 1)).is_ok());
+        assert!(resolve(&plan("10.0.0.1:6379", 0)).is_ok(), "without a fleet anything goes");
+    }
 }
