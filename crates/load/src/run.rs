@@ -126,11 +126,26 @@ pub enum RunError {
     Folder(#[from] FolderError),
 }
 
+/// When the parts of a run begin, as durations from now. A run that is ended early ends before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Planned {
+    /// The warm-up.
+    pub start: Duration,
+    /// What is measured.
+    pub measure_from: Duration,
+    /// The load after it that is not counted.
+    pub measure_to: Duration,
+    /// No request is due any more.
+    pub end: Duration,
+}
+
 /// What whoever waits may want to know.
 #[derive(Clone, Debug)]
 pub enum Progress<'a> {
     /// What is being done.
     Doing(String),
+    /// Every moment of the load is fixed.
+    Planned(Planned),
     /// Something happened.
     Event(&'a Happening),
     /// A window is over; how many there will be.
@@ -308,6 +323,7 @@ impl<'a> Course<'a> {
         if self.counts_deaths {
             watch.count_deaths(stage);
         }
+        progress(Progress::Planned(self.planned(mono_ns())));
         let mut half_done = BTreeMap::new();
         let mut samples: BTreeMap<u64, Sample> = BTreeMap::new();
         let mut given = 0;
@@ -374,6 +390,18 @@ impl<'a> Course<'a> {
         let begin_ns = self.times.start_ns + number * self.window_ns;
         number < self.windows
             && (self.times.measure_from_ns..self.times.measure_to_ns).contains(&begin_ns)
+    }
+
+    /// How long after `now_ns` everything begins.
+    fn planned(&self, now_ns: u64) -> Planned {
+        let after = |moment_ns: u64| Duration::from_nanos(moment_ns.saturating_sub(now_ns));
+        let Times { start_ns, measure_from_ns, measure_to_ns } = self.times;
+        Planned {
+            start: after(start_ns),
+            measure_from: after(measure_from_ns),
+            measure_to: after(measure_to_ns),
+            end: after(self.end_ns),
+        }
     }
 
     /// The time that was measured, or is to be.

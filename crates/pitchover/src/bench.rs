@@ -6,6 +6,7 @@ mod compare;
 mod failover;
 mod fleet;
 mod hot;
+mod otlp;
 mod ramp;
 pub(crate) mod run;
 mod selftest;

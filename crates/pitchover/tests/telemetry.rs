@@ -6,6 +6,8 @@ mod broker_set;
 mod cluster;
 #[path = "telemetry/export.rs"]
 mod export;
+#[path = "telemetry/harness.rs"]
+mod harness;
 #[path = "processes/node.rs"]
 mod node;
 #[path = "processes/patience.rs"]

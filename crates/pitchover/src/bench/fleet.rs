@@ -3,7 +3,8 @@
 //! `bench fleet` takes what `bench run` takes, leaves the same folder, and ends with its exit codes. A worker that dies makes the
 //! run invalid (3), with its name; one that refuses is wrong usage (64).
 
-use super::run::{Common, run_recorded, stop_on_signals, usage};
+use super::otlp::OtlpArguments;
+use super::run::{Common, How, run_recorded, stop_on_signals, usage};
 use clap::Args;
 use load::fleet::worker::{Options, Worker, check_token};
 use load::fleet::{Fleet, PORT};
@@ -29,6 +30,8 @@ pub(crate) struct WorkerArguments {
 pub(crate) struct Arguments {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    otlp: OtlpArguments,
     /// Running workers: `host:port,host:port,...`; each plays a part of the load. Their token is `PITCHOVER_FLEET_TOKEN`.
     #[arg(long, value_delimiter = ',', required = true)]
     workers: Vec<String>,
@@ -69,5 +72,6 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
     let workers = arguments.workers.clone();
     let fleet = Fleet { workers, token, version: crate::VERSION.to_owned() };
-    run_recorded("bench fleet", &arguments.common, arguments.out.clone(), Some(fleet))
+    let (out, otlp) = (arguments.out.clone(), arguments.otlp.clone());
+    run_recorded("bench fleet", &arguments.common, How { out, otlp, fleet: Some(fleet) })
 }

@@ -5,6 +5,7 @@
 //!
 //! 0: valid, all answers right; 1: wrong answers; 3: the run is invalid; 64: wrong usage, or the target is none.
 
+use super::otlp::{Otlp, OtlpArguments};
 use clap::Args;
 use load::fleet::Fleet;
 use load::run::{Live, Progress, RunError, Setup, Summary, Target};
@@ -61,6 +62,8 @@ pub(crate) struct Arguments {
     /// Folder of this run; `pitchover-runs/NAME-TIME` by default.
     #[arg(long)]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    otlp: OtlpArguments,
     /// List the presets and end.
     #[arg(long)]
     presets: bool,
@@ -82,16 +85,23 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         print!("{text}");
         return ExitCode::SUCCESS;
     }
-    run_recorded("bench run", common, arguments.out.clone(), None)
+    let how = How { out: arguments.out.clone(), otlp: arguments.otlp.clone(), fleet: None };
+    run_recorded("bench run", common, how)
+}
+
+/// What the commands that record one run have in common besides.
+pub(crate) struct How {
+    /// Folder of the run.
+    pub(crate) out: Option<PathBuf>,
+    /// Who hears of it.
+    pub(crate) otlp: OtlpArguments,
+    /// Where the load comes from, if not from here.
+    pub(crate) fleet: Option<Fleet>,
 }
 
 /// Makes a run, shows how it goes, and prints what came of it; on the hosts of `fleet`, or on this one.
-pub(crate) fn run_recorded(
-    command: &str,
-    common: &Common,
-    out: Option<PathBuf>,
-    fleet: Option<Fleet>,
-) -> ExitCode {
+pub(crate) fn run_recorded(command: &str, common: &Common, how: How) -> ExitCode {
+    let How { out, otlp, fleet } = how;
     let workload = match common.workload() {
         Ok(workload) => workload,
         Err(error) => return usage(command, &error),
@@ -102,7 +112,11 @@ pub(crate) fn run_recorded(
     };
     setup.fleet = fleet;
     let folder = setup.folder.clone();
-    match run_shown(&workload, setup) {
+    let otlp = match otlp.start(&folder.display().to_string(), workload.time.window.millis()) {
+        Ok(otlp) => otlp,
+        Err(error) => return usage(command, &error),
+    };
+    match run_shown(&workload, setup, otlp) {
         Ok(run) => {
             if common.json {
                 println!("{}", serde_json::to_string_pretty(&run).unwrap_or_default());
@@ -193,9 +207,18 @@ pub(crate) fn stop_on_signals(stop: &Arc<AtomicBool>) {
 }
 
 /// Makes a run and shows on standard error how it goes.
-fn run_shown(workload: &Workload, setup: Setup) -> Result<Run, RunError> {
+fn run_shown(workload: &Workload, setup: Setup, mut otlp: Option<Otlp>) -> Result<Run, RunError> {
     let mut shown = Shown::new(workload.time.window.millis());
-    load::run::run_with(workload, setup, |progress| shown.show(&progress))
+    let result = load::run::run_with(workload, setup, |progress| {
+        if let Some(otlp) = &mut otlp {
+            otlp.note(&progress);
+        }
+        shown.show(&progress);
+    });
+    if let Some(lost) = otlp.and_then(|otlp| otlp.finish(result.as_ref().ok())) {
+        shown.show(&Progress::Doing(lost));
+    }
+    result
 }
 
 /// Standard error while something runs: a live table on a terminal, one JSON object a line elsewhere.
@@ -215,6 +238,7 @@ impl Shown {
         match progress {
             Progress::Doing(text) if self.is_terminal => self.say(text),
             Progress::Doing(text) => note(&serde_json::json!({ "doing": text })),
+            Progress::Planned(_) => {}
             Progress::Event(event) if self.is_terminal => {
                 self.say(&format!("{} s: {}", event.at_ms / 1_000, event.text));
             }

@@ -27,7 +27,7 @@ pub(crate) fn settings(target: &str) -> String {
     )
 }
 
-fn text<'a>(attributes: &'a [KeyValue], key: &str) -> &'a str {
+pub(crate) fn text<'a>(attributes: &'a [KeyValue], key: &str) -> &'a str {
     let pair = attributes.iter().find(|pair| pair.key == key);
     match pair.and_then(|pair| pair.value.as_ref()).and_then(|value| value.value.as_ref()) {
         Some(Any::StringValue(text)) => text,
@@ -47,7 +47,7 @@ fn metrics_of(got: &Got, peer: &str, scope: &str) -> BTreeSet<String> {
     meant.flat_map(|of| &of.metrics).map(|metric| metric.name.clone()).collect()
 }
 
-fn spans(got: &Got) -> Vec<Span> {
+pub(crate) fn spans(got: &Got) -> Vec<Span> {
     let resources = got.spans.iter().flat_map(|message| &message.resource_spans);
     resources.flat_map(|from| &from.scope_spans).flat_map(|of| &of.spans).cloned().collect()
 }
