@@ -105,7 +105,9 @@ impl Scratch {
         let output = self.cargo().args(words).arg("--quiet").output();
         let output = output.map_err(|error| format!("cargo: {error}"))?;
         let text = String::from_utf8_lossy(&output.stdout);
-        let failed = text.lines().find_map(|line| line.strip_prefix("    "));
+        // Names stand in the last list; what comes before may hold backtraces.
+        let listed = text.rsplit("failures:").next().unwrap_or_default();
+        let failed = listed.lines().find_map(|line| line.strip_prefix("    "));
         Ok(match failed {
             Some(test) if !output.status.success() => {
                 Verdict::Found { by: format!("test `{}`", test.trim()), runs: 1 }
