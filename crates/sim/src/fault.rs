@@ -40,6 +40,8 @@ pub enum Shape {
     Ring,
     /// Two halves, joined by one controller.
     Bridge(Who),
+    /// Two controllers from each other.
+    Pair(Who, Who),
     /// The leader from the other controllers only.
     LeaderFromFollowers,
     /// All brokers from the leader.
@@ -503,6 +505,7 @@ impl World<'_> {
                 let is_cut = |a: usize, b: usize| a != bridge && b != bridge && half(a) != half(b);
                 pairs().filter(|(a, b)| is_cut(*a, *b)).for_each(|(a, b)| both(a, b));
             }
+            Shape::Pair(one, other) => both(self.who(one), self.who(other)),
             Shape::LeaderFromFollowers => {
                 let leader = self.who(Who::Leader);
                 (0..nodes).for_each(|other| both(leader, other));

@@ -137,8 +137,11 @@ impl World<'_> {
         if owner >= self.brokers.len() {
             return;
         }
-        let Some(broker) = id.and_then(|id| self.broker_at(set, id)) else { return };
         let now = self.now;
+        if let Some(id) = id {
+            self.checks.duties.heard(set, id, now);
+        }
+        let Some(broker) = id.and_then(|id| self.broker_at(set, id)) else { return };
         let heard = &mut self.brokers[broker].heard[node];
         let since = if now > heard.last + HEARD_GAP { now } else { heard.since };
         let is_back = heard.pipe != 0 && heard.pipe != pipe && since < now;

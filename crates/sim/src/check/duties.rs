@@ -44,6 +44,20 @@ pub(crate) struct Duties {
     masters: BTreeMap<String, (i32, Option<i64>, u64)>,
     /// How much was committed when.
     committed: VecDeque<(u64, u64)>,
+    /// When a heartbeat of an id last came to any controller, by set.
+    heard: BTreeMap<String, BTreeMap<i64, u64>>,
+}
+
+impl Duties {
+    /// A heartbeat came, whether or not whoever sent it still lives.
+    pub(crate) fn heard(&mut self, set: &str, id: i64, now: u64) {
+        if !self.heard.contains_key(set) {
+            self.heard.insert(set.to_owned(), BTreeMap::new());
+        }
+        if let Some(ids) = self.heard.get_mut(set) {
+            ids.insert(id, now);
+        }
+    }
 }
 
 /// Somebody who leads since a moment, and since when nothing disturbs him and a quorum.
@@ -168,8 +182,15 @@ impl World<'_> {
         // On the slowest clock.
         let slow = |ms: u64| ms * 5 / 4 * MS;
         let timeout_ms = self.plan.heartbeat_timeout_ms;
+        // What waited in its connection comes long after its end, and counts; and whoever was elected on his own word
+        // without a heartbeat has time as under a new leader.
+        let last = master.and_then(|id| self.checks.duties.heard.get(name)?.get(&id).copied());
+        let gone_since = gone_since.max(last.unwrap_or(0));
+        let is_known = |last| last > self.nodes[ruler.node].started_at;
+        let is_heard = master.is_none() || last.is_some_and(is_known);
+        let unheard_since = if is_heard { ruler.led_since } else { ruler.led_since.max(since) };
         let noticed =
-            (gone_since + slow(timeout_ms)).max(ruler.led_since + slow(timeout_ms.max(UNHEARD_MS)));
+            (gone_since + slow(timeout_ms)).max(unheard_since + slow(timeout_ms.max(UNHEARD_MS)));
         let start = noticed.max(since).max(ruler.since);
         let is_settled = ruler.since + slow(ELECTION_MS) + self.plan.sync_max * 4 < self.now;
         let election_ms = if master.is_none() && is_settled { PROMPT_MS } else { ELECTION_MS };

@@ -115,7 +115,9 @@ pub(super) fn plan(seed: u64, preset: Preset) -> Plan {
     };
     let has_leases = plan.read_mode == ReadMode::Lease;
     let (brokers, until) = (sets * replicas, safety_ms);
-    plan.faults = Storm { random, nodes, brokers, replicas, until, has_leases }.draw(classes);
+    plan.faults =
+        Storm { random, nodes, brokers, replicas, until, election_timeout_ms, has_leases }
+            .draw(classes);
     plan.has_doubles = plan.faults.iter().any(|it| matches!(it.kind, Kind::BrokerDoubles(_)));
     plan
 }
@@ -192,6 +194,8 @@ struct Storm<'a> {
     /// Brokers of one set, which stand next to each other.
     replicas: usize,
     until: u64,
+    /// Campaign time-out E, in ms.
+    election_timeout_ms: u64,
     has_leases: bool,
 }
 
@@ -241,10 +245,10 @@ impl Storm<'_> {
             faults.extend(self.damage());
         }
         if self.has_leases && (classes.crashes || classes.partitions) {
-            for _ in 0..self.random.below(4) {
+            for _ in 0..self.random.below(12) {
                 let at_ms = self.random.below(self.until);
                 let ends =
-                    if self.random.chance(500) { self.hand_over() } else { self.lonely_leader() };
+                    if self.random.chance(350) { self.hand_over() } else { self.lonely_leader() };
                 faults.extend(ends.into_iter().map(|it| Fault { at_ms: at_ms + it.at_ms, ..it }));
             }
         }
@@ -317,19 +321,26 @@ impl Storm<'_> {
     }
 
     /// A leader loses one follower after the other, and the last one that it hears is started anew at that moment: who
-    /// votes now may have forgotten that a lease rests on its word.
+    /// votes now may have forgotten that a lease rests on its word. It must come about shortly before the first who was
+    /// lost campaigns, and nothing be written that he lacks; so clients reach nobody until then.
     fn lonely_leader(&mut self) -> Vec<Fault> {
-        let last = Who::Follower(self.random.index(self.nodes));
-        let cut = Fault {
-            at_ms: 0,
-            for_ms: self.random.between(4_000, 8_000),
-            kind: Kind::Partition(Shape::Bridge(last)),
-            on: None,
+        let last = self.random.index(self.nodes);
+        let patience = self.election_timeout_ms;
+        let cut = |lost| {
+            let shape = Shape::Pair(Who::Leader, Who::Follower(last + lost));
+            Fault { at_ms: 0, for_ms: patience * 4, kind: Kind::Partition(shape), on: None }
         };
-        let at_ms = cut.for_ms - self.random.below(2_000);
-        let crash = self.lasting(50, 500, Kind::Crash(last, false));
-        let alone = self.lasting(500, 5_000, Kind::Partition(Shape::LeaderFromFollowers));
-        vec![cut, Fault { at_ms, ..crash }, Fault { at_ms, ..alone }]
+        // As many as with one more are a quorum that can do without the leader.
+        let mut faults: Vec<Fault> = (1..=self.nodes / 2).map(cut).collect();
+        let at_ms = self.random.between(patience * 7 / 10, patience);
+        let last = Who::Follower(last);
+        let kind = Kind::Partition(Shape::Clients);
+        let quiet = Fault { at_ms: 0, for_ms: at_ms + 20, kind, on: None };
+        let crash = Fault { at_ms, ..self.lasting(20, 60, Kind::Crash(last, false)) };
+        let for_ms = self.random.between(patience, patience * 3);
+        let kind = Kind::Partition(Shape::LeaderFromFollowers);
+        faults.extend([quiet, crash, Fault { at_ms, for_ms, kind, on: None }]);
+        faults
     }
 
     /// A follower is away for long, and something happens as soon as it is offered a snapshot: to the leader's
