@@ -83,7 +83,7 @@ pub fn parse(list: &str, nodes: usize) -> Result<Vec<Fault>, UnknownFault> {
 fn pairs() -> Vec<Fault> {
     let mut families: Vec<&'static Entry> = Vec::new();
     for entry in CATALOGUE {
-        let is_none = matches!(entry.kind, Kind::Noop | Kind::NotYet(_));
+        let is_none = matches!(entry.kind, Kind::Noop | Kind::NotYet(_) | Kind::Cannot(_));
         if is_none || entry.is_alone || entry.kind.needs_java_brokers() {
             continue;
         }
@@ -131,26 +131,60 @@ impl Fault {
     }
 }
 
+/// Why a fault was not injected, and whether that leaves something untested.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skip {
+    /// In words.
+    pub why: String,
+    /// What speaks for it.
+    pub excuse: Excuse,
+}
+
+/// What speaks for a run that skipped a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Excuse {
+    /// Nothing: something is untested.
+    None,
+    /// There is nothing in the controllers that could be tested by it.
+    NothingToHit,
+    /// It means something only with so many controllers; another run has them.
+    Nodes(usize),
+}
+
+impl Skip {
+    /// Nothing excuses it.
+    #[must_use]
+    pub fn because(why: impl Into<String>) -> Self {
+        Self { why: why.into(), excuse: Excuse::None }
+    }
+}
+
 /// Why a fault cannot be injected here into these controllers, if it cannot.
 #[must_use]
 pub fn skipped(
     fault: &Fault,
     findings: &[Finding],
     (target, nodes): (target::Kind, usize),
-) -> Option<String> {
+) -> Option<Skip> {
+    let excused = |why: &str, excuse| Some(Skip { why: why.to_owned(), excuse });
     fault.entries.iter().find_map(|entry| {
         if entry.is_of_our_journal() && !target.is_ours() {
-            return Some("about our journal; upstream's are maps of memory".to_owned());
+            let why = "about our journal; upstream's are maps of memory";
+            return excused(why, Excuse::NothingToHit);
+        }
+        if let Kind::Cannot(why) = entry.kind {
+            return excused(why, Excuse::NothingToHit);
         }
         if let Kind::NotYet(why) = entry.kind {
-            return Some(why.to_owned());
+            return Some(Skip::because(why));
         }
         if nodes < entry.nodes_min {
-            return Some(format!("needs {} controllers", entry.nodes_min));
+            let why = format!("needs {} controllers", entry.nodes_min);
+            return excused(&why, Excuse::Nodes(entry.nodes_min));
         }
         let lacks = |(means, found): &Finding| {
             let why = found.as_ref().err()?;
-            (Some(*means) == entry.means).then(|| format!("{}: {why}", means.name()))
+            (Some(*means) == entry.means).then(|| Skip::because(format!("{}: {why}", means.name())))
         };
         findings.iter().find_map(lacks)
     })
@@ -159,7 +193,9 @@ pub fn skipped(
 #[cfg(test)]
 mod tests {
     use super::catalogue::{CATALOGUE, Origin};
-    use super::{UnknownFault, parse};
+    use super::{Excuse, UnknownFault, parse, skipped};
+    use crate::ground::probe::Means;
+    use crate::target::Kind as Target;
 
     #[test]
     fn all_forty_names_of_openchaos_are_known() {
@@ -203,6 +239,24 @@ mod tests {
         // 15 families: kill, suspend, partition, delay, loss, cpu, memory, disk error, io hang, network, disk full,
         // descriptors, clock, broker, power loss.
         assert_eq!(pairs.len(), 15 * 14 / 2);
+    }
+
+    #[test]
+    fn only_what_leaves_nothing_untested_is_excused() {
+        let found = [(Means::Quota, Err("no cgroup".to_owned()))];
+        let check = |name, target, nodes, expected| {
+            let fault = &parse(name, nodes).unwrap()[0];
+            let skip = skipped(fault, &found, (target, nodes));
+            assert_eq!(skip.map(|skip| skip.excuse), expected, "{name}");
+        };
+        check("leader-kill", Target::Pitchover, 3, None);
+        check("bridge", Target::Pitchover, 5, None);
+        check("bridge", Target::Pitchover, 3, Some(Excuse::Nodes(5)));
+        check("partition-majorities-ring", Target::Pitchover, 3, Some(Excuse::Nodes(4)));
+        check("add-peer", Target::Pitchover, 5, Some(Excuse::NothingToHit));
+        check("overload", Target::Pitchover, 5, Some(Excuse::None));
+        check("leader-cpu", Target::Pitchover, 5, Some(Excuse::None));
+        check("power-loss", Target::JavaJraft, 5, Some(Excuse::NothingToHit));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::actors::broker::HEARTBEAT_TIMEOUT;
 use crate::actors::recorder::{Recorder, Records};
 use crate::brokers::messages::Judged;
 use crate::clock::{MILLISECOND, SECOND};
+use crate::faults::Excuse;
 use crate::recovery::{self, Row};
 use crate::run::{Course, Options};
 use serde_json::{Value, json};
@@ -128,8 +129,8 @@ pub(crate) fn judge(options: &Options, course: &Course, recorder: &Recorder) -> 
         doubts.push("the run was interrupted".to_owned());
     }
     if options.is_release {
-        let skipped = course.skipped.iter();
-        doubts.extend(skipped.map(|(name, why)| format!("{name} was skipped: {why}")));
+        let skipped = course.skipped.iter().filter(|(_, skip)| skip.excuse == Excuse::None);
+        doubts.extend(skipped.map(|(name, skip)| format!("{name} was skipped: {}", skip.why)));
     }
     let outcome = match (violations.is_empty(), doubts.is_empty()) {
         (false, _) => Outcome::Failed,
@@ -249,7 +250,16 @@ pub(crate) fn to_json(verdict: &Verdict, options: &Options, course: &Course) -> 
         })
     });
     let rows = verdict.recovery.iter().map(Row::to_json);
-    let skipped = course.skipped.iter().map(|(name, why)| json!({ "fault": name, "why": why }));
+    let skipped = course.skipped.iter().map(|(name, skip)| {
+        let (nothing_to_hit, needs_nodes) = match skip.excuse {
+            Excuse::None => (false, None),
+            Excuse::NothingToHit => (true, None),
+            Excuse::Nodes(nodes) => (false, Some(nodes)),
+        };
+        json!({
+            "fault": name, "why": skip.why, "nothingToHit": nothing_to_hit, "needsNodes": needs_nodes,
+        })
+    });
     let messages = verdict.messages.as_ref().map(Judged::to_json);
     let [ok, refused, unknown] = verdict.operations;
     json!({

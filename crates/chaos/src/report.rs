@@ -196,7 +196,7 @@ fn skipped(course: &Course) -> Markup {
         @if !course.skipped.is_empty() {
             h3 { "Skipped: " (course.skipped.len()) }
             div.card.scroll {
-                table { @for (name, why) in &course.skipped { tr { td { (name) } td { (why) } } } }
+                table { @for (name, skip) in &course.skipped { tr { td { (name) } td { (skip.why) } } } }
             }
         }
     };

@@ -14,7 +14,7 @@ use crate::draw::Draw;
 use crate::fabric::Traffic;
 use crate::faults::injection::{Injection, unexpected_end};
 use crate::faults::plan::{Deed, plan};
-use crate::faults::{Fault, UnknownFault, parse, skipped};
+use crate::faults::{Fault, Skip, UnknownFault, parse, skipped};
 use crate::ground::leftovers;
 use crate::ground::probe::{self, Finding};
 use crate::stalls::Stalls;
@@ -71,7 +71,7 @@ pub struct Options {
     pub version: &'static str,
     /// The controllers.
     pub target: Target,
-    /// Whether a skipped fault fails the run.
+    /// Whether a skipped fault that nothing excuses makes the run invalid.
     pub is_release: bool,
     /// Java brokers are the brokers; without it they are actors.
     pub java_brokers: Option<Kit>,
@@ -124,7 +124,7 @@ pub(crate) struct Course {
     pub(crate) began: u64,
     pub(crate) ended: u64,
     pub(crate) events: Vec<Event>,
-    pub(crate) skipped: Vec<(String, String)>,
+    pub(crate) skipped: Vec<(String, Skip)>,
     pub(crate) findings: Vec<Finding>,
     /// What must not happen, in words.
     pub(crate) accidents: Vec<String>,
@@ -170,12 +170,12 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<judge::Verdict, Star
     let fits = |fault: &Fault| options.java_brokers.is_some() || !fault.needs_java_brokers();
     for fault in faults.into_iter().filter(fits) {
         match skipped(&fault, &course.findings, (options.target.kind, nodes)) {
-            Some(why) => course.skipped.push((fault.name, why)),
+            Some(skip) => course.skipped.push((fault.name, skip)),
             None => usable.push(fault),
         }
     }
-    for (name, why) in &course.skipped {
-        say(&format!("SKIPPED {name}: {why}"));
+    for (name, skip) in &course.skipped {
+        say(&format!("SKIPPED {name}: {}", skip.why));
     }
     if usable.is_empty() {
         return Err(StartError::NothingLeft);
@@ -334,7 +334,7 @@ async fn drive(
     }
     let reached = |fault: &&Fault| !course.events.iter().any(|event| event.name == fault.name);
     for fault in faults.iter().filter(reached) {
-        course.skipped.push((fault.name.clone(), "the time was over".to_owned()));
+        course.skipped.push((fault.name.clone(), Skip::because("the time was over")));
     }
     Ok(())
 }

@@ -78,7 +78,7 @@ enum Profile {
     Commit,
     /// Every fault, and every two families at once, five controllers, 2 hours.
     Nightly,
-    /// Every fault, five controllers, 24 hours; a skipped fault makes it invalid.
+    /// Every fault, five controllers, 24 hours; a skipped fault that nothing excuses makes it invalid.
     Release,
 }
 
@@ -213,6 +213,8 @@ fn list() {
     for entry in CATALOGUE {
         let note = match entry.kind {
             Kind::NotYet(why) => format!("SKIPPED: {why}"),
+            Kind::Cannot(why) => format!("SKIPPED, nothing to hit: {why}"),
+            kind if kind.needs_java_brokers() => "needs --brokers java".to_owned(),
             _ if entry.is_alone => "alone".to_owned(),
             _ if entry.nodes_min > 1 => format!("needs {} controllers", entry.nodes_min),
             _ => entry.means.map_or(String::new(), |means| format!("needs {}", means.name())),

@@ -169,6 +169,8 @@ pub enum Kind {
     MasterApart,
     /// Not here yet, and why.
     NotYet(&'static str),
+    /// The product has nothing that it could be done to, and what that is.
+    Cannot(&'static str),
 }
 
 impl Kind {
@@ -269,8 +271,8 @@ const fn pause(tenths: u64) -> Kind {
 }
 
 const SIZE: Kind =
-    Kind::NotYet("groups do not change their size; one peer is replaced by replace-peer");
-const TLS: Kind = Kind::NotYet("the controllers have no TLS yet");
+    Kind::Cannot("groups do not change their size; replace-peer is what there is of membership");
+const TLS: Kind = Kind::Cannot("the controllers have no TLS");
 const LOAD: Kind = Kind::NotYet("overload belongs to the load harness; not driven from here yet");
 const VERSIONS: Kind = Kind::NotYet("there is one version of the program");
 

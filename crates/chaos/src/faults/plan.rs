@@ -173,7 +173,7 @@ pub(crate) fn plan(fault: &Fault, scene: &Scene, draw: &mut Draw) -> Plan {
 fn deeds(kind: Kind, scene: &mut Scene, draw: &mut Draw) -> Vec<Deed> {
     let each = |nodes: Vec<usize>, deed: fn(usize) -> Deed| nodes.into_iter().map(deed).collect();
     match kind {
-        Kind::Noop | Kind::NotYet(_) => Vec::new(),
+        Kind::Noop | Kind::NotYet(_) | Kind::Cannot(_) => Vec::new(),
         Kind::Kill(choice) => each(scene.choose(choice, draw), Deed::Kill),
         Kind::Term(choice) => each(scene.choose(choice, draw), Deed::Term),
         Kind::CrashLoop(choice) => {
