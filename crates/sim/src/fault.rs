@@ -372,6 +372,10 @@ impl World<'_> {
             return;
         }
         for pipe in pipes {
+            let place = self.net.pipes.get(&pipe).map(crate::network::Pipe::dialler);
+            if let Some(owner) = place.and_then(|place| place.checked_sub(self.nodes.len())) {
+                self.connections_break(owner);
+            }
             self.close(pipe, Lane::Up);
         }
         if let Some(broker) = broker {
