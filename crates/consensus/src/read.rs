@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  read_barrier ──► forming ──► asked (a context, a deadline) ──► confirmed at index ──► Readable
-//!                      │           │  └─ no answer in time: asked again, with a new context
+//!                      │           │  └─ no answer in time: asked again, with a new context; an answer to either counts
 //!                      │           └──── term, role or leader changed ─► BarrierFailed
 //!                      └── too old ────────────────────────────────────► BarrierFailed
 //! ```
@@ -11,7 +11,9 @@
 //!   a reader would be served at an index that was confirmed before it asked (tikv #7971).
 //! - One round is in flight. Two were measured to be no better.
 //! - A context is never used twice, also not by a repeated round: a confirmation of the first use
-//!   would count for the second one (etcd #20418).
+//!   would count for the second one (etcd #20418). A repeated round takes the late answer to an
+//!   earlier question of its own: all its readers had asked before that one. Were it refused, nobody
+//!   could read where answers take longer than the round's patience, and repeats would make it worse.
 //! - A leader takes each context once, and only from the present start of its peer (D13). What it
 //!   has seen outlives its leadership; a peer's sequence never falls, so this refuses nothing new.
 
@@ -54,8 +56,20 @@ impl Batch {
 #[derive(Debug)]
 struct Round {
     batch: Batch,
+    /// The sequence of the first question; those up to `context` are of this round.
+    first: u64,
+    /// The newest question.
     context: ReadContext,
     since: u64,
+}
+
+impl Round {
+    /// Whether a context is one of this round's questions, the newest or one before.
+    fn has_asked(&self, context: ReadContext) -> bool {
+        let ReadContext { peer, boot_nonce, sequence } = self.context;
+        let is_ours = (context.peer, context.boot_nonce) == (peer, boot_nonce);
+        is_ours && (self.first..=sequence).contains(&context.sequence)
+    }
 }
 
 /// All readers of one driver, and what it knows of the readers of other peers.
@@ -115,7 +129,7 @@ impl Reads {
         }
         let batch = self.forming.take()?;
         let context = self.next_context();
-        self.asked = Some(Round { batch, context, since: now });
+        self.asked = Some(Round { batch, first: context.sequence, context, since: now });
         Some(context)
     }
 
@@ -139,15 +153,16 @@ impl Reads {
         ReadContext { peer: self.me, boot_nonce: self.boot_nonce, sequence: self.sequence }
     }
 
-    /// Whether this is the context of the round in flight.
+    /// Whether this is a context of the round in flight.
     pub(crate) fn is_asked(&self, context: ReadContext) -> bool {
-        self.asked.as_ref().is_some_and(|round| round.context == context)
+        self.asked.as_ref().is_some_and(|round| round.has_asked(context))
     }
 
     /// A quorum confirmed the leader: reads of this context are right at `index` and after.
     pub(crate) fn confirm(&mut self, context: Option<ReadContext>, index: LogIndex) {
-        // A round that was repeated or failed may still be confirmed; nobody waits for it.
-        if let Some(round) = self.asked.take_if(|round| Some(round.context) == context) {
+        let Some(context) = context else { return };
+        // A round that failed may still be confirmed; nobody waits for it.
+        if let Some(round) = self.asked.take_if(|round| round.has_asked(context)) {
             self.confirmed.push_back((round.batch, index));
         }
     }

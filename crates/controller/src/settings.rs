@@ -14,7 +14,7 @@ pub(crate) const WRITE_DEADLINE_MS: u64 = 2_500;
 pub(crate) const FORWARD_DEADLINE_MS: u64 = 2_600;
 
 /// A read whose barrier is not reached after this time, in ms, is answered 2007.
-pub(crate) const READ_DEADLINE_MS: u64 = 1_000;
+pub(crate) const READ_DEADLINE_MS: u64 = 2_000;
 
 /// Writes that may wait for their commit at once; one more is refused as busy.
 pub(crate) const WRITES_WAITING_MAX: usize = 65_536;
