@@ -43,6 +43,7 @@ mod refuse;
 mod rest;
 mod set_walk;
 mod shared;
+mod slice;
 mod stages;
 mod traces;
 mod writer;

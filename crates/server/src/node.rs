@@ -20,6 +20,7 @@ use crate::peer_link::PeerLink;
 use crate::pushing;
 use crate::rest::{Pillow, Rest};
 use crate::shared::{Shared, live_settings};
+use crate::slice;
 use crate::writer::{self, ORDERS_MAX};
 use controller::{
     Controller, ControllerStartError, Event, PeerId, PeerSettings, Retention, Settings, Start, seat,
@@ -189,6 +190,8 @@ async fn serve(
         .map_err(|source| NodeError::System { what: "start the admin thread", source })?;
     let pushing = pushing::start(&shared, version)?;
     let stages = Box::default();
+    // After the thread of the admin pages, which inherits what this one has.
+    slice::ask_for_short_ones();
     tracing::info!(admin = admin_text, "listening");
     on_start();
 

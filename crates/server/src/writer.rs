@@ -8,6 +8,7 @@
 //! process believes about its disk holds any more.
 
 use crate::clock::{Clock, monotonic_micros};
+use crate::slice;
 use bytes::Bytes;
 use controller::{Event, Instant, PeerId, Persist, SnapshotDescriptor};
 use journal::{Disk, Founding, Identity, Journal, JournalError, Upkeep};
@@ -83,6 +84,7 @@ pub(crate) fn run<D: Disk>(
     orders: &Receiver<Order>,
     done: &Sender<Done>,
 ) {
+    slice::ask_for_short_ones();
     journal.tell_time(monotonic_micros);
     let mut groups: Vec<Persist> = Vec::new();
     let mut next = None;

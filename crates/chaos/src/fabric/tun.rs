@@ -1,7 +1,7 @@
 //! One TUN device: packets of a namespace as reads and writes of a file.
 //!
-//! The only file of the workspace with `unsafe`: attaching to a device is an `ioctl` that no library we
-//! have offers. Decision 0009 gives the reason.
+//! One of two files of the workspace with `unsafe` (the other asks for slices of a processor): attaching to a device is
+//! an `ioctl` that no library we have offers. Decision 0009 gives the reason.
 
 #![expect(unsafe_code, reason = "TUNSETIFF has no safe wrapper; decision 0009")]
 
