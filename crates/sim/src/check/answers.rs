@@ -55,7 +55,7 @@ impl World<'_> {
         }
     }
 
-    /// Since when a controller surely cannot confirm a read: it is down, sleeps, or reaches no quorum.
+    /// Since when a controller surely cannot confirm a read: it is down, sleeps, or reaches no quorum, nor anybody who does.
     fn cannot_serve_since(&self, node: usize) -> Option<u64> {
         let state = &self.nodes[node];
         if !self.is_up(node) {
@@ -64,13 +64,22 @@ impl World<'_> {
         if state.frozen_until > self.now {
             return Some(state.paused.0);
         }
-        let others = (0..self.nodes.len()).filter(|&other| other != node);
-        let (reached, lost): (Vec<usize>, Vec<usize>) =
-            others.partition(|&it| self.is_up(it) && self.net.passes_both_ways(node, it));
-        let has_quorum = reached.len() + 1 > self.nodes.len() / 2;
-        let lost =
-            lost.into_iter().map(|it| self.changed_at(node, it).max(self.nodes[it].ended_at));
-        lost.max().filter(|_| !has_quorum)
+        // A follower needs no more than a leader who does: a bridge between two halves serves both.
+        let reaches = |one: usize, other: usize| {
+            one == other || self.is_up(other) && self.net.passes_both_ways(one, other)
+        };
+        let nodes = 0..self.nodes.len();
+        let half = self.nodes.len() / 2;
+        let mut since = 0;
+        for leader in nodes.clone().filter(|&it| reaches(node, it)) {
+            let lost: Vec<usize> = nodes.clone().filter(|&it| !reaches(leader, it)).collect();
+            if nodes.len() - lost.len() > half {
+                return None;
+            }
+            let at = |&it: &usize| self.changed_at(leader, it).max(self.nodes[it].ended_at);
+            since = lost.iter().map(at).max().unwrap_or(0).max(since);
+        }
+        Some(since)
     }
 
     /// K1 once more, by judges that know nothing of the log: can one order explain all answers? The search, which may
