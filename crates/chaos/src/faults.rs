@@ -172,6 +172,9 @@ pub fn skipped(
             let why = "about our journal; upstream's are maps of memory";
             return excused(why, Excuse::NothingToHit);
         }
+        if entry.is_of_our_program() && !target.is_ours() {
+            return Some(Skip::because("done to our program only"));
+        }
         if let Kind::Cannot(why) = entry.kind {
             return excused(why, Excuse::NothingToHit);
         }

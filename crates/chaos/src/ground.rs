@@ -13,6 +13,7 @@
 //! | `controller.rs` | one controller as a process |
 //! | `cgroup.rs` | limits of processor time and memory |
 //! | `disk.rs` | the process of one disk |
+//! | `skew.rs` | clocks of one process that go wrong |
 //! | `probe.rs` | what this machine can inject |
 //! | `leftovers.rs` | what a run that was killed left behind |
 
@@ -22,6 +23,7 @@ pub(crate) mod disk;
 pub(crate) mod leftovers;
 pub(crate) mod namespace;
 pub mod probe;
+pub(crate) mod skew;
 
 use std::io;
 use std::process::{Command, Stdio};

@@ -71,6 +71,8 @@ pub struct Options {
     pub version: &'static str,
     /// The controllers.
     pub target: Target,
+    /// What `rolling-upgrade` puts in the place of the controllers; without it the same program again.
+    pub other_program: Option<PathBuf>,
     /// Whether a skipped fault that nothing excuses makes the run invalid.
     pub is_release: bool,
     /// Java brokers are the brokers; without it they are actors.
@@ -210,6 +212,8 @@ async fn carry(
         target: options.target.clone(),
         folder: options.folder.clone(),
         disks: disks(faults),
+        has_skew: needs(faults, probe::Means::ClockShim),
+        other_program: options.other_program.clone(),
         kit: options.java_brokers.clone(),
     };
     let mut stop = Stop::new()?;
@@ -251,16 +255,18 @@ async fn carry(
 
 /// What the controllers' data must lie on for these faults.
 fn disks(faults: &[Fault]) -> Disks {
-    let needs = |means| {
-        faults.iter().flat_map(|fault| &fault.entries).any(|entry| entry.means == Some(means))
-    };
-    if needs(probe::Means::FaultyDisk) {
+    if needs(faults, probe::Means::FaultyDisk) {
         Disks::Faulty
-    } else if needs(probe::Means::SizedTmpfs) {
+    } else if needs(faults, probe::Means::SizedTmpfs) {
         Disks::Small
     } else {
         Disks::Plain
     }
+}
+
+/// Whether one of these faults is done by this means.
+fn needs(faults: &[Fault], means: probe::Means) -> bool {
+    faults.iter().flat_map(|fault| &fault.entries).any(|entry| entry.means == Some(means))
 }
 
 /// The two signals by which a person or a supervisor ends a run.

@@ -12,6 +12,7 @@ use crate::faults::plan::Scene;
 use crate::ground::controller::{Controller, Plan, is_killed};
 use crate::ground::disk::Disk;
 use crate::ground::namespace::{self, Namespaces};
+use crate::ground::skew::{self, Skew};
 use crate::ground::{PREFIX, tool};
 use crate::target::{Kind, Target};
 use rustix::process::Signal;
@@ -44,6 +45,10 @@ pub(crate) struct Wanted {
     pub(crate) target: Target,
     pub(crate) folder: PathBuf,
     pub(crate) disks: Disks,
+    /// Whether the clocks of controllers are to go wrong while they run.
+    pub(crate) has_skew: bool,
+    /// Another build of the controllers, to be put in their place while the run goes on.
+    pub(crate) other_program: Option<PathBuf>,
     /// For Java brokers; without it brokers are actors.
     pub(crate) kit: Option<Kit>,
 }
@@ -87,6 +92,7 @@ pub(crate) struct Stand {
     pub(crate) run: u32,
     pub(crate) folder: PathBuf,
     pub(crate) nodes: Vec<Ipv4Addr>,
+    pub(crate) other_program: Option<PathBuf>,
     kit: Option<Kit>,
     _mounts: Mounts,
     _namespaces: Namespaces,
@@ -115,6 +121,7 @@ impl Stand {
         for home in &homes {
             namespace::furnish(home)?;
         }
+        let library = wanted.has_skew.then(|| skew::library(&wanted.folder)).transpose()?;
         let (mut mounts, mut disks) = (Mounts::default(), Vec::new());
         let mut controllers = Vec::new();
         for (node, home) in homes.iter().take(nodes.len()).enumerate() {
@@ -133,7 +140,8 @@ impl Stand {
                 Disks::Faulty => disks.push(Disk::mount(run, &store, DISK_BYTES)?),
             }
             let arguments = wanted.target.furnish(node, &nodes, &folder)?;
-            controllers.push(Controller::new(Plan {
+            let skew = library.as_ref().map(|made| Skew::create(made, &folder.join("clock")));
+            let mut controller = Controller::new(Plan {
                 log: wanted.folder.join(format!("{name}.log")),
                 name,
                 namespace: home.namespace.clone(),
@@ -141,12 +149,13 @@ impl Stand {
                 program: wanted.target.program.clone(),
                 arguments,
                 home: folder,
-            }));
+            });
+            controller.skew = skew.transpose()?;
+            controllers.push(controller);
         }
         for controller in &mut controllers {
             controller.start().await?;
         }
-        let folder = wanted.folder.clone();
         let (_mounts, _namespaces) = (mounts, namespaces);
         Ok(Self {
             disks,
@@ -157,8 +166,9 @@ impl Stand {
             recorder,
             cast,
             run,
-            folder,
+            folder: wanted.folder.clone(),
             nodes,
+            other_program: wanted.other_program.clone(),
             kit: wanted.kit.clone(),
             _mounts,
             _namespaces,

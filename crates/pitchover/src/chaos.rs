@@ -136,6 +136,9 @@ pub(crate) struct Arguments {
     /// Another build of this program, to be broken instead of this one.
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
+    /// What `rolling-upgrade` puts in the place of the controllers; by default the same program again, a replacement.
+    #[arg(long, value_name = "PATH")]
+    other_binary: Option<PathBuf>,
     /// Folder for the history, the logs, the verdict and the report; by default a new one below the temporary folder.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
@@ -270,6 +273,7 @@ fn options(arguments: &Arguments) -> Result<Options, Box<dyn std::error::Error>>
         (Target::JavaDledger, None) => java(target::Kind::JavaDledger)?,
         (Target::JavaJraft, None) => java(target::Kind::JavaJraft)?,
     };
+    let other = arguments.other_binary.as_deref().map(target::Target::ours).transpose()?;
     let seed = arguments.seed.unwrap_or_else(::chaos::clock::unix_seconds);
     let folder = || std::env::temp_dir().join(format!("pitchover-chaos-{}", std::process::id()));
     Ok(Options {
@@ -277,9 +281,11 @@ fn options(arguments: &Arguments) -> Result<Options, Box<dyn std::error::Error>>
         faults: arguments.faults.clone().unwrap_or_else(|| faults.to_owned()),
         length: arguments.length.unwrap_or(Duration::from_secs(minutes * 60)),
         seed,
-        folder: arguments.out.clone().unwrap_or_else(folder),
+        // Controllers read their settings from below it, each in a folder of its own.
+        folder: std::path::absolute(arguments.out.clone().unwrap_or_else(folder))?,
         target,
         version: crate::VERSION,
+        other_program: other.map(|other| other.program),
         is_release: matches!(arguments.profile, Some(Profile::Release)),
         java_brokers,
     })

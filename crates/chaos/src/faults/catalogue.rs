@@ -109,6 +109,15 @@ pub enum DiskFault {
     TornWrites,
 }
 
+/// What the clocks of the chosen controllers do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockFault {
+    /// They go up to a fifth faster or slower.
+    Rate,
+    /// Civil time is set up to an hour forth or back, and set right again.
+    Jump,
+}
+
 /// What a fault does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -153,6 +162,10 @@ pub enum Kind {
     NoDescriptors(Choice),
     /// Killed, and started with a monotonic clock that is up to an hour ahead.
     ClockAhead(Choice),
+    /// Clocks of running controllers go wrong.
+    Clock(Choice, ClockFault),
+    /// One controller after the other ends politely and another build starts in its place; then the other way round.
+    Upgrade,
     /// The master of one broker set ends: its connections close and its address refuses.
     MasterKill,
     /// A replica that is not master ends.
@@ -238,6 +251,13 @@ impl Entry {
         }
     }
 
+    /// Whether it can be done to our own program only: the shim of the clocks knows the waits of Rust, not those of a JVM, and
+    /// there is no second build of upstream's controllers.
+    #[must_use]
+    pub fn is_of_our_program(&self) -> bool {
+        matches!(self.kind, Kind::Clock(..) | Kind::Upgrade)
+    }
+
     /// Whether it is about our own journal and the way back of a peer that lost it, so that upstream's controllers have
     /// nothing of the kind.
     #[must_use]
@@ -274,7 +294,6 @@ const SIZE: Kind =
     Kind::Cannot("groups do not change their size; replace-peer is what there is of membership");
 const TLS: Kind = Kind::Cannot("the controllers have no TLS");
 const LOAD: Kind = Kind::NotYet("overload belongs to the load harness; not driven from here yet");
-const VERSIONS: Kind = Kind::NotYet("there is one version of the program");
 
 use Choice::{All, Fixed, Leader, Major, Minor, Random};
 use DiskFault::{Fails, Hangs};
@@ -385,11 +404,11 @@ pub const CATALOGUE: &[Entry] = &[
     ours("wiped-disk", "damage at rest", Kind::Wiped).alone(),
     ours("replace-peer", "membership", Kind::Replace).alone(),
 
-    ours("clock-rate", "clock", Kind::NotYet("no means to change one process's clock rate")),
-    ours("clock-jump", "clock", Kind::NotYet("no means to move a running process's clock")),
+    ours("clock-rate", "clock", Kind::Clock(Random, ClockFault::Rate)).needs(Means::ClockShim),
+    ours("clock-jump", "clock", Kind::Clock(Random, ClockFault::Jump)).needs(Means::ClockShim),
     ours("add-peer", "membership", SIZE),
     ours("remove-peer", "membership", SIZE),
-    ours("rolling-upgrade", "upgrade", VERSIONS),
+    ours("rolling-upgrade", "kill", Kind::Upgrade),
     ours("overload", "load", LOAD),
     ours("connection-storm", "load", LOAD),
     ours("slow-readers", "load", LOAD),

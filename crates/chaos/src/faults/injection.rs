@@ -9,6 +9,8 @@
 //! | full disk | no block is free |
 //! | no descriptors | the limit as the kernel reports it |
 //! | clock ahead | `timens_offsets` of the new process |
+//! | clocks | readings that the library counts, and by how much the last one was off |
+//! | upgrade | the file that the new process executes |
 //! | memory | the kernel counts whom it killed |
 //! | a broker's end | its thread says that its sockets are closed; of a process, its exit status |
 //! | a broker that stands still | its process is in state `T`, and not after healing |
@@ -22,6 +24,7 @@ use crate::actors::recorder::View;
 use crate::disk::Order;
 use crate::ground::cgroup::Limit;
 use crate::ground::controller::{Controller, is_killed};
+use crate::ground::skew::{Felt, Skewed};
 use crate::stand::Stand;
 use rustix::fs::statvfs;
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
@@ -51,6 +54,10 @@ pub(super) enum Done {
     Quota(usize, Limit),
     Full(usize, PathBuf),
     Limited(usize, Rlimit),
+    /// The clocks of this controller, what its library said before, and whose clocks they were.
+    Skewed(usize, Skewed, Felt, Option<Pid>),
+    /// Controllers run another build than this.
+    Upgraded(PathBuf),
     Broker(usize, usize),
     SuspendedBroker(usize),
     Troubled(Troubled),
@@ -72,6 +79,8 @@ pub(crate) struct Injection {
     pub(crate) accidents: Vec<String>,
     /// How often disks in trouble were felt, or what they lost; `None` if none is.
     pub(super) felt: Option<u64>,
+    /// How often wrong clocks were read; `None` if none is.
+    clocks_read: Option<i64>,
     /// Who sat at each node when it began.
     pub(super) members: Vec<u64>,
     /// Whose disk was wiped, and who sat there before.
@@ -128,17 +137,10 @@ impl Injection {
                 }
                 Ok(Done::Over)
             }
-            Deed::Rolling => self.roll(stand).await,
-            Deed::Suspend(node) => {
-                stand.controllers[*node].signal(Signal::STOP).map_err(text)?;
-                let state = await_state(&stand.controllers[*node], true).await;
-                self.evidence.push(format!("n{node} is in state {state}"));
-                if state == 'T' {
-                    Ok(Done::Suspended(*node))
-                } else {
-                    Err(format!("n{node} runs on"))
-                }
-            }
+            Deed::Rolling => self.roll(stand, None).await.map(|()| Done::Over),
+            Deed::Skew(node, skewed) => self.skew(stand, *node, *skewed),
+            Deed::Upgrade => self.upgrade(stand).await,
+            Deed::Suspend(node) => self.suspend(stand, *node).await,
             Deed::Rule(rule) => Ok(Done::Rule(stand.fabric.add(rule.clone()))),
             Deed::Quota(node, per_cent) => {
                 let pid = pid(stand, *node)?;
@@ -194,11 +196,18 @@ impl Injection {
         if is_right { Ok(()) } else { Err(format!("n{node} ended otherwise: {status}")) }
     }
 
-    async fn roll(&mut self, stand: &mut Stand) -> Result<Done, String> {
+    /// Restarts one controller after the other, with another program if one is given.
+    async fn roll(&mut self, stand: &mut Stand, program: Option<&Path>) -> Result<(), String> {
         for node in 0..stand.controllers.len() {
             stand.controllers[node].signal(Signal::TERM).map_err(text)?;
             self.await_end(stand, node, Signal::TERM).await?;
+            if let Some(program) = program {
+                program.clone_into(&mut stand.controllers[node].plan.program);
+            }
             stand.controllers[node].start().await.map_err(text)?;
+            if let Some(program) = program {
+                self.confirm_program(&stand.controllers[node], program)?;
+            }
             // What was seen before the restart says nothing: look at what comes after it.
             tokio::time::sleep(Duration::from_millis(500)).await;
             if !stand.until(ROLL, |stand| stand.is_whole()).await {
@@ -207,7 +216,70 @@ impl Injection {
                 ));
             }
         }
-        Ok(Done::Over)
+        Ok(())
+    }
+
+    async fn upgrade(&mut self, stand: &mut Stand) -> Result<Done, String> {
+        let before = stand.controllers[0].plan.program.clone();
+        let after = stand.other_program.clone().unwrap_or_else(|| before.clone());
+        if after == before {
+            self.evidence.push("the same program again: a replacement".to_owned());
+        }
+        self.roll(stand, Some(&after)).await?;
+        Ok(Done::Upgraded(before))
+    }
+
+    async fn suspend(&mut self, stand: &Stand, node: usize) -> Result<Done, String> {
+        stand.controllers[node].signal(Signal::STOP).map_err(text)?;
+        let state = await_state(&stand.controllers[node], true).await;
+        self.evidence.push(format!("n{node} is in state {state}"));
+        let is_stopped = state == 'T';
+        is_stopped.then_some(Done::Suspended(node)).ok_or_else(|| format!("n{node} runs on"))
+    }
+
+    fn confirm_program(&mut self, controller: &Controller, wanted: &Path) -> Result<(), String> {
+        let name = &controller.plan.name;
+        let link = controller.of_process("exe").ok_or_else(|| format!("{name} does not run"))?;
+        let runs = fs::read_link(link).map_err(text)?;
+        self.evidence.push(format!("{name} runs {}", runs.display()));
+        let is_right = runs == wanted;
+        is_right.then_some(()).ok_or_else(|| format!("{name} runs not {}", wanted.display()))
+    }
+
+    fn skew(&mut self, stand: &Stand, node: usize, skewed: Skewed) -> Result<Done, String> {
+        let controller = &stand.controllers[node];
+        let skew = controller.skew.as_ref().ok_or("its clocks are the kernel's")?;
+        let before = skew.felt().map_err(text)?;
+        skew.set(skewed, controller.ahead).map_err(text)?;
+        self.clocks_read.get_or_insert(0);
+        Ok(Done::Skewed(node, skewed, before, controller.pid()))
+    }
+
+    fn end_skew(
+        &mut self,
+        stand: &Stand,
+        (node, skewed, before, whose): (usize, Skewed, Felt, Option<Pid>),
+    ) -> Result<(), String> {
+        let controller = &stand.controllers[node];
+        let skew = controller.skew.as_ref().ok_or("its clocks are the kernel's")?;
+        let felt = skew.felt().map_err(text)?;
+        skew.set(Skewed::default(), controller.ahead).map_err(text)?;
+        // Another fault of the same moment ended it; whoever runs there now began with true clocks.
+        if controller.pid() != whose {
+            self.evidence.push(format!("n{node}, whose clocks were wrong, ended"));
+            return Ok(());
+        }
+        let reads = felt.reads - before.reads;
+        *self.clocks_read.get_or_insert(0) += reads;
+        let gained_ms = (felt.ahead - before.ahead) / 1_000_000;
+        let jumped_s = felt.jumped / 1_000_000_000;
+        self.evidence.push(format!(
+            "n{node} read clocks {reads} times; they gained {gained_ms} ms, civil time was {jumped_s} s ahead"
+        ));
+        let is_felt = reads > 0
+            && jumped_s == skewed.jump_s
+            && gained_ms.signum() == skewed.rate_ppm.signum();
+        is_felt.then_some(()).ok_or_else(|| format!("n{node} did not read other clocks"))
     }
 
     fn fill(&mut self, stand: &Stand, node: usize) -> Result<Done, String> {
@@ -255,6 +327,7 @@ impl Injection {
             self.note((touched == 0).then(|| "no packet was touched".to_owned()));
         }
         self.note((self.felt == Some(0)).then(|| "no disk was used".to_owned()));
+        self.note((self.clocks_read == Some(0)).then(|| "nobody read a wrong clock".to_owned()));
     }
 
     async fn undo(&mut self, stand: &mut Stand, done: Done) -> Result<(), String> {
@@ -275,6 +348,10 @@ impl Injection {
                 self.evidence.push(format!("n{node} is {seconds} s ahead"));
                 if is_ahead { Ok(()) } else { Err(format!("no clock of its own: {offsets}")) }
             }
+            Done::Skewed(node, skewed, before, whose) => {
+                self.end_skew(stand, (node, skewed, before, whose))
+            }
+            Done::Upgraded(before) => self.roll(stand, Some(&before)).await,
             Done::Suspended(node) => {
                 stand.controllers[node].signal(Signal::CONT).map_err(text)?;
                 match await_state(&stand.controllers[node], false).await {

@@ -2,12 +2,13 @@
 //! deeds.
 
 use super::Fault;
-use super::catalogue::{Choice, Cut, DiskFault, Kind, Link};
+use super::catalogue::{Choice, ClockFault, Cut, DiskFault, Kind, Link};
 use super::rest::Rest;
 use crate::clock::{MILLISECOND, SECOND};
 use crate::disk::{Loss, Operations, Trouble};
 use crate::draw::Draw;
 use crate::fabric::{Effect, Hosts, Pulse, Rule};
+use crate::ground::skew::Skewed;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -29,6 +30,12 @@ const SLOW_MS: (u64, u64) = (100, 2_000);
 
 /// Most seconds that a clock is ahead.
 const AHEAD_MAX: u64 = 3_600;
+
+/// Least and most by which a clock goes faster or slower, in millionths.
+const RATE_PPM: (u64, u64) = (50_000, 200_000);
+
+/// Least and most seconds by which civil time jumps.
+const JUMP_S: (u64, u64) = (1, 3_600);
 
 /// What is done to one thing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +72,10 @@ pub(crate) enum Deed {
     NoDescriptors(usize),
     /// Kill it; healing starts it with a clock that is so many seconds ahead.
     Ahead(usize, u64),
+    /// Its clocks do this; healing lets them go on as clocks do.
+    Skew(usize, Skewed),
+    /// Put another build in the place of each controller; healing puts back what was there.
+    Upgrade,
     /// End this broker (set, place in the set); healing starts it.
     KillBroker(usize, usize),
     /// Stop this broker, which is a process; healing continues it.
@@ -127,13 +138,18 @@ impl Scene {
         self.all_brokers().into_iter().chain(self.clients.iter().copied()).collect()
     }
 
+    fn take(&mut self, node: usize) -> Vec<usize> {
+        self.taken.insert(node);
+        vec![node]
+    }
+
     /// The chosen controllers, by `draw`.
     fn choose(&mut self, choice: Choice, draw: &mut Draw) -> Vec<usize> {
         let nodes = self.nodes();
         let most_minor = ((nodes - 1) / 2).max(1);
         let count = match choice {
-            Choice::Fixed => return vec![self.fixed],
-            Choice::Leader => return vec![self.leader],
+            Choice::Fixed => return self.take(self.fixed),
+            Choice::Leader => return self.take(self.leader),
             Choice::All => nodes,
             Choice::Minor => 1 + draw.index(most_minor),
             Choice::Major => nodes / 2 + 1 + draw.index(nodes - nodes / 2),
@@ -155,7 +171,10 @@ impl Scene {
 pub(crate) fn plan(fault: &Fault, scene: &Scene, draw: &mut Draw) -> Plan {
     let mut plan = Plan { deeds: Vec::new(), lasts: draw.log_between(LASTS.0, LASTS.1) };
     let mut scene = scene.clone();
-    for (at, entry) in fault.entries.iter().enumerate() {
+    let mut entries = fault.entries.clone();
+    // Last, when it is known whom the others end: nobody reads the clocks of those.
+    entries.sort_by_key(|entry| matches!(entry.kind, Kind::Clock(..)));
+    for (at, entry) in entries.iter().enumerate() {
         scene.to_come = fault.entries.len() - at - 1;
         if let Kind::Suspend { tenths, .. } = entry.kind
             && tenths > 0
@@ -214,6 +233,11 @@ fn deeds(kind: Kind, scene: &mut Scene, draw: &mut Draw) -> Vec<Deed> {
             let node = scene.choose(choice, draw)[0];
             vec![Deed::Ahead(node, draw.between(1, AHEAD_MAX))]
         }
+        Kind::Clock(choice, fault) => {
+            let nodes = scene.choose(choice, draw);
+            nodes.into_iter().map(|node| Deed::Skew(node, skewed(fault, draw))).collect()
+        }
+        Kind::Upgrade => vec![Deed::Upgrade],
         Kind::MasterKill
         | Kind::ReplicaKill
         | Kind::MasterCut
@@ -239,6 +263,23 @@ fn disk(fault: DiskFault, node: usize, draw: &mut Draw) -> Deed {
         DiskFault::TornWrites => return Deed::PowerLoss(node, Loss::Tear, draw.bits()),
     };
     Deed::Disk(node, trouble)
+}
+
+fn skewed(fault: ClockFault, draw: &mut Draw) -> Skewed {
+    let either_way = |amount: u64, draw: &mut Draw| {
+        let amount = i64::try_from(amount).unwrap_or_default();
+        if draw.below(2) == 0 { amount } else { -amount }
+    };
+    match fault {
+        ClockFault::Rate => {
+            let amount = draw.between(RATE_PPM.0, RATE_PPM.1);
+            Skewed { rate_ppm: either_way(amount, draw), jump_s: 0 }
+        }
+        ClockFault::Jump => {
+            let amount = draw.between(JUMP_S.0, JUMP_S.1);
+            Skewed { rate_ppm: 0, jump_s: either_way(amount, draw) }
+        }
+    }
 }
 
 fn both(one: &Hosts, other: &Hosts, effect: Effect) -> Vec<Rule> {

@@ -4,6 +4,7 @@ use super::{Deed, Plan, Scene, plan};
 use crate::clock::SECOND;
 use crate::draw::Draw;
 use crate::faults::parse;
+use crate::ground::skew::Skewed;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
@@ -145,6 +146,30 @@ fn a_disks_trouble_is_that_of_its_name() {
             node, 1,
             "the leader remembers what the others acknowledged, nobody what it did"
         );
+    }
+}
+
+#[test]
+fn clocks_go_wrong_both_ways_within_bounds() {
+    let (mut faster, mut back) = (0, 0);
+    for seed in 0..100 {
+        for deed in of("clock-rate", 5, seed).deeds {
+            let Deed::Skew(_, Skewed { rate_ppm, jump_s: 0 }) = deed else { panic!("{deed:?}") };
+            assert!((50_000..=200_000).contains(&rate_ppm.abs()), "{rate_ppm}");
+            faster += usize::from(rate_ppm > 0);
+        }
+        for deed in of("clock-jump", 5, seed).deeds {
+            let Deed::Skew(_, Skewed { rate_ppm: 0, jump_s }) = deed else { panic!("{deed:?}") };
+            assert!((1..=3_600).contains(&jump_s.abs()), "{jump_s}");
+            back += usize::from(jump_s < 0);
+        }
+    }
+    assert!(faster > 50 && back > 50, "{faster}, {back}");
+    for seed in 0..50 {
+        let deeds = of("clock-rate+leader-kill", 3, seed).deeds;
+        let is_of_living = |deed: &Deed| matches!(deed, Deed::Skew(node, _) if *node != 1);
+        assert_eq!(deeds[0], Deed::Kill(1));
+        assert!(deeds.len() > 1 && deeds[1..].iter().all(is_of_living), "{deeds:?}");
     }
 }
 

@@ -8,6 +8,7 @@
 //! Signals go to the controller itself, by its process id as we see it. The chain ends as the controller
 //! ended, so its exit status is the controller's.
 
+use super::skew::{self, Skew};
 use crate::clock;
 use crate::target::Kind;
 use rustix::process::{Pid, Signal, kill_process};
@@ -57,11 +58,13 @@ pub(crate) struct Controller {
     running: Option<Running>,
     /// Seconds by which its monotonic clock is ahead of ours from its next start on.
     pub(crate) ahead: u64,
+    /// What its clocks are told to do, if a fault of the run needs that.
+    pub(crate) skew: Option<Skew>,
 }
 
 impl Controller {
     pub(crate) fn new(plan: Plan) -> Self {
-        Self { plan, running: None, ahead: 0 }
+        Self { plan, running: None, ahead: 0, skew: None }
     }
 
     /// Its process id, as we see it, while it runs.
@@ -123,6 +126,13 @@ impl Controller {
         command.args(["unshare", "--pid", "--mount-proc", "--fork", "--kill-child"]);
         if self.ahead > 0 {
             command.args(["--time", "--monotonic", &ahead]);
+        }
+        if let Some(skew) = &self.skew {
+            skew.reset(self.ahead)?;
+            // Not around the tools above: only the controller's clocks are meant.
+            command.arg("env");
+            command.arg(format!("LD_PRELOAD={}", skew.library.display()));
+            command.arg(format!("{}={}", skew::PAGE, skew.page.display()));
         }
         command.arg(&self.plan.program).args(&self.plan.arguments);
         command.current_dir(&self.plan.home).env("ROCKETMQ_HOME", &self.plan.home);

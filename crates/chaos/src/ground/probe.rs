@@ -1,7 +1,7 @@
 //! What this machine can inject. Asked before anything is started, and printed.
 
 use super::cgroup::{Resource, Tree, Version};
-use super::tool;
+use super::{skew, tool};
 use crate::{disk, fabric};
 use std::fs::File;
 
@@ -22,12 +22,14 @@ pub enum Means {
     SizedTmpfs,
     /// A clock of its own for one process.
     TimeNamespace,
+    /// A compiler for the library that tells a process another time.
+    ClockShim,
     /// A disk that fails, hangs and loses what was not synced.
     FaultyDisk,
 }
 
 /// All means, in the order of the table.
-pub const ALL: [Means; 8] = [
+pub const ALL: [Means; 9] = [
     Means::Root,
     Means::Namespaces,
     Means::Tun,
@@ -35,6 +37,7 @@ pub const ALL: [Means; 8] = [
     Means::MemoryLimit,
     Means::SizedTmpfs,
     Means::TimeNamespace,
+    Means::ClockShim,
     Means::FaultyDisk,
 ];
 
@@ -56,6 +59,7 @@ impl Means {
             Self::MemoryLimit => "memory limit",
             Self::SizedTmpfs => "sized tmpfs",
             Self::TimeNamespace => "time namespace",
+            Self::ClockShim => "clock shim",
             Self::FaultyDisk => "faulty disk",
         }
     }
@@ -94,6 +98,10 @@ impl Means {
             Self::TimeNamespace => {
                 said(&["unshare", "--time", "--monotonic", "1", "--fork", "true"])?;
                 Ok("unshare --time --monotonic")
+            }
+            Self::ClockShim => {
+                said(&[skew::COMPILER, "--version"])?;
+                Ok("a library of our own in front of the C library; cc")
             }
             Self::FaultyDisk => device(disk::DEVICE),
         }
