@@ -56,7 +56,8 @@ pub(crate) fn plan(workload: &Workload, addresses: Vec<String>) -> Result<Plan, 
 }
 
 fn of_fleet(fleet: &Fleet, addresses: Vec<String>) -> Plan {
-    let prefix = format!("run-{}", clock::unix_ms());
+    // Two runs may begin in one millisecond; their sets must not be one set.
+    let prefix = format!("run-{}-{}", clock::unix_ms(), std::process::id());
     let mut plan = Plan::as_java(addresses, prefix, fleet.broker_sets);
     plan.brokers_per_connection = fleet.connections.brokers;
     plan.heartbeat_every = fleet.heartbeat.every.0;

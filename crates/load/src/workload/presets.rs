@@ -21,6 +21,7 @@ pub const PRESETS: &[(&str, &str)] = &[
     ("mass-failover-10", "10 of 100 masters vanish at once"),
     ("mass-failover-200", "200 of 1,000 masters vanish at once"),
     ("mass-failover-1000", "1,000 of 1,000 masters vanish at once"),
+    ("restart-storm", "all 3,000 brokers of 1,000 sets connect again at once"),
     (
         "controller-rolling",
         "each of three controllers is asked to end and started again, under 300 brokers",
