@@ -11,6 +11,9 @@
 //!
 //! Source: gRPC over HTTP/2, "Requests" and "Responses"; OTLP specification, "OTLP/gRPC".
 
+use std::io;
+use std::mem::Discriminant;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -22,8 +25,8 @@ use hyper::http::{HeaderMap, uri::Authority};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use thiserror::Error;
-use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::task::{AbortHandle, JoinHandle};
 
 /// Longest answer that is read, in bytes; beyond it the answer counts as none.
 const ANSWER_BYTES_MAX: usize = 64 * 1_024;
@@ -61,7 +64,8 @@ pub enum TargetError {
     /// Not `http://host:port`.
     #[error("{0} is not http://host:port")]
     Address(String),
-    /// Not `key:value,key:value`.
+    /// Not `key:value,key:value`: which name, or which part if that has none. Never the text of a part, which may be
+    /// a secret.
     #[error("{0} is not key:value, or no header can be called so")]
     Header(String),
 }
@@ -70,7 +74,7 @@ impl Target {
     /// Reads `http://host:port` and headers as `key:value,key:value`; either may have blanks around its parts.
     ///
     /// # Errors
-    /// Any [`TargetError`], with the part that is wrong.
+    /// Any [`TargetError`], with the part that is wrong, but without what is before an `@`, and without values.
     ///
     /// Source: upstream `ControllerMetricsManager#init`, which puts `https://` before a target without a scheme.
     pub fn read(address: &str, headers: &str, timeout: Duration) -> Result<Self, TargetError> {
@@ -79,17 +83,23 @@ impl Target {
             return Err(TargetError::Missing);
         }
         let Some(rest) = address.strip_prefix("http://") else {
-            return Err(TargetError::Tls(address.to_owned()));
+            return Err(TargetError::Tls(without_user(address)));
         };
-        let wrong = || TargetError::Address(address.to_owned());
+        let wrong = || TargetError::Address(without_user(address));
         let authority: Authority = rest.trim_end_matches('/').parse().map_err(|_odd| wrong())?;
         if authority.host().is_empty() || authority.as_str().contains('@') {
             return Err(wrong());
         }
-        let pairs = headers.split(',').map(str::trim).filter(|pair| !pair.is_empty());
-        let headers = pairs.map(|pair| {
-            // The value may be a secret: only the name is repeated.
-            let (name, value) = pair.split_once(':').unwrap_or((pair, ""));
+        // The library takes a port that is none for no port.
+        if authority.as_str() != authority.host() && authority.port_u16().is_none() {
+            return Err(wrong());
+        }
+        let pairs = (1..).zip(headers.split(',').map(str::trim));
+        let pairs = pairs.filter(|(_, pair)| !pair.is_empty());
+        let headers = pairs.map(|(part, pair): (u32, _)| {
+            // The value may be a secret: only the name is repeated. Who wrote `name=value` has no name.
+            let named = pair.split_once(':').filter(|(name, _)| !name.contains('='));
+            let (name, value) = named.ok_or_else(|| TargetError::Header(format!("part {part}")))?;
             let wrong = || TargetError::Header(name.to_owned());
             let key = name.trim().to_ascii_lowercase().parse().map_err(|_odd| wrong())?;
             let mut value: HeaderValue = value.trim().parse().map_err(|_odd| wrong())?;
@@ -106,12 +116,20 @@ impl Target {
     }
 }
 
+/// What errors repeat of an address: nothing that may be a password.
+fn without_user(address: &str) -> String {
+    match address.rsplit_once('@') {
+        Some((_user, host)) => format!("…@{host}"),
+        None => address.to_owned(),
+    }
+}
+
 /// Why a collector did not take a message.
 #[derive(Debug, Error)]
 pub enum SendError {
     /// It cannot be reached, or the connection broke.
     #[error("{0}")]
-    Connection(#[from] std::io::Error),
+    Connection(#[from] io::Error),
     /// HTTP/2 failed.
     #[error("{0}")]
     Http(#[from] hyper::Error),
@@ -126,11 +144,30 @@ pub enum SendError {
     TooLong(usize),
 }
 
+impl SendError {
+    /// What is the same for errors that need the same remedy, as far as that can be told.
+    pub(crate) fn kind(&self) -> ErrorKind {
+        let io = match self {
+            Self::Connection(error) => Some(error.kind()),
+            Self::Http(_) | Self::Late(_) | Self::Refused(_) | Self::TooLong(_) => None,
+        };
+        (std::mem::discriminant(self), io)
+    }
+}
+
+/// Which variant, and which error of the system.
+pub(crate) type ErrorKind = (Discriminant<SendError>, Option<io::ErrorKind>);
+
+/// Where a name leads.
+type Addresses = io::Result<Vec<SocketAddr>>;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Collector {
     target: Target,
     open: Option<Open>,
+    /// Nobody can interrupt it: a call that ended before it leaves it to the next one, so that there is one at most.
+    lookup: Option<JoinHandle<Addresses>>,
 }
 
 #[derive(Debug)]
@@ -150,7 +187,7 @@ impl Collector {
     /// Nothing is connected before the first message.
     #[must_use]
     pub fn new(target: Target) -> Self {
-        Self { target, open: None }
+        Self { target, open: None, lookup: None }
     }
 
     /// Sends one message to `service/Export`, and waits until the collector has taken it. After an error the next
@@ -173,17 +210,27 @@ impl Collector {
         let request = request(&self.target, service, message)?;
         let open = match self.open.take() {
             Some(open) if !open.sender.is_closed() => open,
-            Some(_) | None => connect(&self.target.address()).await?,
+            Some(_) | None => connect(&self.addresses().await?).await?,
         };
         let open = self.open.insert(open);
         open.sender.ready().await?;
         let response = open.sender.send_request(request).await?;
         answered(response).await
     }
+
+    async fn addresses(&mut self) -> Addresses {
+        let address = self.target.address();
+        let lookup = self.lookup.get_or_insert_with(|| {
+            tokio::spawn(async move { Ok(lookup_host(address).await?.collect()) })
+        });
+        let found = lookup.await;
+        self.lookup = None;
+        found.map_err(io::Error::other)?
+    }
 }
 
-async fn connect(address: &str) -> Result<Open, SendError> {
-    let stream = TcpStream::connect(address).await?;
+async fn connect(addresses: &[SocketAddr]) -> Result<Open, SendError> {
+    let stream = TcpStream::connect(addresses).await?;
     stream.set_nodelay(true)?;
     let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
     let connection = tokio::spawn(async move {
@@ -261,8 +308,45 @@ mod tests {
         for text in ["collector:4317", "https://collector:4317"] {
             assert_eq!(read(text, ""), Err(TargetError::Tls(text.to_owned())));
         }
-        for text in ["http://", "http://a b", "http://u:p@h:1", "http://h:1/path"] {
+        for text in ["http://", "http://a b", "http://h:1/path"] {
             assert_eq!(read(text, ""), Err(TargetError::Address(text.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_none_is_refused() {
+        assert_eq!(read("http://[::1]:65535", "").unwrap().address(), "[::1]:65535");
+        assert_eq!(read("http://[::1]", "").unwrap().address(), "[::1]:4317");
+        for text in ["http://127.0.0.1:99999", "http://[::1]:65536", "http://c:", "http://c:x"] {
+            assert_eq!(read(text, ""), Err(TargetError::Address(text.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn errors_repeat_no_user_and_no_password() {
+        let rows = [
+            ("http://u:p@h:1", TargetError::Address("…@h:1".to_owned())),
+            ("http://u:p@p@h 1", TargetError::Address("…@h 1".to_owned())),
+            ("https://u:p@h:1", TargetError::Tls("…@h:1".to_owned())),
+            ("u:p@h", TargetError::Tls("…@h".to_owned())),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(read(text, ""), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_header_without_a_name_is_told_by_its_place() {
+        let rows = [
+            ("authorization=Bearer SECRET", "part 1"),
+            ("SECRET", "part 1"),
+            ("a:1,,authorization=Basic SEC:RET", "part 3"),
+            // A value with a comma.
+            ("key:first,SECRET", "part 2"),
+        ];
+        for (text, part) in rows {
+            let error = read("http://c:1", text).unwrap_err();
+            assert_eq!(error, TargetError::Header(part.to_owned()), "{text}");
         }
     }
 

@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use crate::clock::wall_nanos;
-use crate::collector::{Collector, SendError, Target};
+use crate::collector::{Collector, ErrorKind, SendError, Target};
 use crate::data::{Scope, Span};
 use crate::delta::Taken;
 use crate::encode::{Resource, metrics_message, spans_message};
@@ -160,7 +160,9 @@ impl Exporter {
         if let Some(metrics) = &plan.metrics {
             assert!(!metrics.interval.is_zero(), "metrics are exported every 0 s");
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        // Only names are looked up there.
+        let runtime = runtime.enable_all().max_blocking_threads(1).build()?;
         let (stop, stopped) = watch::channel(false);
         let (queue, waiting) = mpsc::channel(SPANS_WAITING_MAX);
         let spans = Spans { queue, counts: Arc::clone(&counts) };
@@ -173,6 +175,8 @@ impl Exporter {
             let metrics = export_metrics(metrics, sending(Signal::Metrics), read, stopped.clone());
             let spans = export_spans(spans, sending(Signal::Spans), waiting, stopped);
             runtime.block_on(async { tokio::join!(metrics, spans) });
+            // A name that is still looked up keeps nobody: that can take as long as resolvers are patient.
+            runtime.shutdown_background();
         })?;
         Ok(Self { spans, stop, thread: Some(thread) })
     }
@@ -195,33 +199,39 @@ impl Drop for Exporter {
     }
 }
 
-/// What both kinds have in common: counting, and saying so once.
+/// What both kinds have in common: counting, and saying each kind of error once.
 struct Sending<'a> {
     signal: Signal,
     resource: &'a Resource,
     counts: &'a Counts,
-    /// The last message was not taken; the log says so once.
-    is_failing: bool,
+    /// What went wrong since the collector last took something, which the log says once for each.
+    failing: Vec<ErrorKind>,
 }
 
 impl<'a> Sending<'a> {
     fn new(signal: Signal, resource: &'a Resource, counts: &'a Counts) -> Self {
-        Self { signal, resource, counts, is_failing: false }
+        Self { signal, resource, counts, failing: Vec::new() }
     }
 
-    fn ended(&mut self, result: Result<(), SendError>) -> bool {
-        let is_sent = result.is_ok();
-        self.counts.message(self.signal, is_sent);
+    /// Counts a message to `target`, and says if that is news.
+    fn ended(&mut self, result: Result<(), SendError>, target: &str) -> bool {
         let signal = self.signal;
-        match result {
-            Err(error) if !self.is_failing => {
-                tracing::warn!(?signal, %error, "the collector takes nothing; this is not said again");
+        self.counts.message(signal, result.is_ok());
+        let Err(error) = result else {
+            if !self.failing.is_empty() {
+                tracing::info!(?signal, to = target, "the collector takes them again");
             }
-            Ok(()) if self.is_failing => tracing::info!(?signal, "the collector takes them again"),
-            Ok(()) | Err(_) => {}
+            self.failing.clear();
+            return true;
+        };
+        if !self.failing.contains(&error.kind()) {
+            self.failing.push(error.kind());
+            tracing::warn!(
+                ?signal, to = target, %error,
+                "the collector takes nothing; this error is not said again until it does"
+            );
         }
-        self.is_failing = !is_sent;
-        is_sent
+        false
     }
 }
 
@@ -232,9 +242,9 @@ async fn export_metrics(
     mut stopped: watch::Receiver<bool>,
 ) {
     let Some(MetricsPlan { way, interval, is_delta }) = plan else { return };
-    let mut collector = match way {
-        MetricsWay::Otlp(target) => Some(Collector::new(target)),
-        MetricsWay::Log => None,
+    let (mut collector, address) = match way {
+        MetricsWay::Otlp(target) => (Some(Collector::new(target.clone())), target.address()),
+        MetricsWay::Log => (None, "the log".to_owned()),
     };
     let mut from_nanos = wall_nanos();
     let mut taken = Taken::default();
@@ -263,7 +273,7 @@ async fn export_metrics(
                 or_farewell(sent, &mut stopped).await
             }
         };
-        if sending.ended(sent) && is_delta {
+        if sending.ended(sent, &address) && is_delta {
             taken.take(&all);
             from_nanos = now_nanos;
         }
@@ -280,6 +290,7 @@ async fn export_spans(
     mut stopped: watch::Receiver<bool>,
 ) {
     let Some(target) = target else { return };
+    let address = target.address();
     let mut collector = Collector::new(target);
     let mut batch = Vec::new();
     loop {
@@ -306,7 +317,7 @@ async fn export_spans(
             let message = spans_message(sending.resource, "pitchover", &batch);
             let sent = collector.export(SPANS_SERVICE, &message);
             let sent = or_farewell(sent, &mut stopped).await;
-            if !sending.ended(sent) {
+            if !sending.ended(sent, &address) {
                 sending.counts.drop_spans(batch.len());
             }
             batch.clear();
@@ -331,5 +342,35 @@ async fn or_farewell(
     tokio::select! {
         sent = sent => sent,
         () = farewell => Err(SendError::Late(FAREWELL)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Counts, Sending, Signal};
+    use crate::collector::SendError;
+    use crate::encode::Resource;
+    use std::io::{self, ErrorKind};
+    use std::time::Duration;
+
+    #[test]
+    fn each_kind_of_error_is_news_once_until_something_is_taken() {
+        let (resource, counts) = (Resource::default(), Counts::default());
+        let mut sending = Sending::new(Signal::Spans, &resource, &counts);
+        let mut news = |result: Result<(), SendError>| {
+            let before = sending.failing.len();
+            sending.ended(result, "c:1");
+            sending.failing.len() > before
+        };
+        let late = |seconds| Err(SendError::Late(Duration::from_secs(seconds)));
+        let broken = |kind: ErrorKind| Err(SendError::Connection(io::Error::from(kind)));
+        assert!(news(late(1)));
+        assert!(!news(late(2)), "the same kind");
+        assert!(news(broken(ErrorKind::ConnectionRefused)));
+        assert!(news(broken(ErrorKind::HostUnreachable)));
+        assert!(!news(late(1)), "said already");
+        assert!(!news(Ok(())));
+        assert!(news(late(1)), "it took something meanwhile");
+        assert_eq!(counts.messages(Signal::Spans), (1, 6));
     }
 }

@@ -202,3 +202,39 @@ fn a_collector_that_hangs_costs_a_full_queue_and_no_more() {
     let connections: u32 = hung.join().expect("it ends");
     assert!(connections <= 3, "one for metrics, one or two for spans, not {connections}");
 }
+
+/// Looking up a name cannot be interrupted. A task that waits for the test takes the only place for it.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "it stands for a resolver that hangs")]
+fn a_resolver_that_hangs_keeps_no_exporter_from_ending() {
+    let (release, hung) = std::sync::mpsc::channel::<()>();
+    let hung = Arc::new(std::sync::Mutex::new(hung));
+    let read = move || {
+        let hung = Arc::clone(&hung);
+        // An error means that the test is over, as does a message.
+        tokio::task::spawn_blocking(move || {
+            hung.lock().expect("nobody panics").recv_timeout(Duration::from_secs(40)).ok();
+        });
+        vec![scope(1)]
+    };
+    let receiver = Receiver::start("0");
+    let named = format!("http://localhost:{}", receiver.address.port());
+    let counts = Arc::new(Counts::default());
+    let plan = plan(Some(MetricsWay::Otlp(target(&named))), None, false);
+    let exporter = Exporter::start(plan, Arc::clone(&counts), read).expect("a thread");
+    let began = std::time::Instant::now();
+    drop(exporter);
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    assert_eq!(counts.messages(Signal::Metrics), (0, 1), "the name was not looked up");
+    drop(release);
+}
+
+#[test]
+fn a_collector_is_found_by_its_name() {
+    let receiver = Receiver::start("0");
+    let named = format!("http://localhost:{}", receiver.address.port());
+    let counts = Arc::new(Counts::default());
+    let plan = plan(Some(MetricsWay::Otlp(target(&named))), None, false);
+    drop(Exporter::start(plan, Arc::clone(&counts), || vec![scope(1)]).expect("a thread"));
+    assert_eq!(counts.messages(Signal::Metrics), (1, 0));
+}
