@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | spans that wait | [`SPANS_WAITING_MAX`] | dropped, and counted |
 //! | spans of one message | [`BATCH_SPANS_MAX`] | the next message |
+//! | points of one message | [`MESSAGE_POINTS_MAX`] | the next message, at once |
 //! | messages of one kind on their way | 1 | metrics: the interval passes; spans: they wait |
 //! | one call | the target's time-out | given up, and counted; the next call connects anew |
 //!
@@ -28,9 +29,13 @@ use crate::data::{Scope, Span};
 use crate::delta::Taken;
 use crate::encode::{Resource, metrics_message, spans_message};
 use crate::lines::lines;
+use crate::parts::parts;
 
 /// Spans that may wait for the collector: some megabytes.
 pub const SPANS_WAITING_MAX: usize = 8_192;
+
+/// Points of one message of metrics: with up to 2 KiB for each it fits what collectors take.
+const MESSAGE_POINTS_MAX: usize = 2_000;
 
 /// Spans of one message.
 const BATCH_SPANS_MAX: usize = 512;
@@ -213,10 +218,13 @@ impl<'a> Sending<'a> {
         Self { signal, resource, counts, failing: Vec::new() }
     }
 
-    /// Counts a message to `target`, and says if that is news.
+    fn count(&self, is_sent: bool) {
+        self.counts.message(self.signal, is_sent);
+    }
+
+    /// Says what became of one message to `target`, or of all messages of an interval, if that is news.
     fn ended(&mut self, result: Result<(), SendError>, target: &str) -> bool {
         let signal = self.signal;
-        self.counts.message(signal, result.is_ok());
         let Err(error) = result else {
             if !self.failing.is_empty() {
                 tracing::info!(?signal, to = target, "the collector takes them again");
@@ -260,27 +268,55 @@ async fn export_metrics(
         };
         let now_nanos = wall_nanos();
         let all = read();
-        let scopes = if is_delta { taken.news(&all) } else { all.clone() };
         let sent = match &mut collector {
             None => {
+                let scopes = if is_delta { taken.news(&all) } else { all.clone() };
                 lines(&scopes).iter().for_each(|line| tracing::info!(target: "metrics", "{line}"));
+                if is_delta {
+                    taken.take(&all);
+                }
+                sending.count(true);
                 Ok(())
             }
             Some(collector) => {
                 let period = (from_nanos, now_nanos);
-                let message = metrics_message(sending.resource, &scopes, period, is_delta);
-                let sent = collector.export(METRICS_SERVICE, &message);
+                let taken = is_delta.then_some(&mut taken);
+                let sent = send_metrics(collector, &sending, taken, all, period);
                 or_farewell(sent, &mut stopped).await
             }
         };
+        if sent.is_err() {
+            sending.count(false);
+        }
         if sending.ended(sent, &address) && is_delta {
-            taken.take(&all);
             from_nanos = now_nanos;
         }
         if is_last {
             return;
         }
     }
+}
+
+/// Sends one message after the other until one is not taken, and counts those that are. With `taken`, what is in there
+/// is not sent again; after an error the next messages tell of the same period, with what was not taken in it.
+async fn send_metrics(
+    collector: &mut Collector,
+    sending: &Sending<'_>,
+    mut taken: Option<&mut Taken>,
+    all: Vec<Scope>,
+    period: (u64, u64),
+) -> Result<(), SendError> {
+    for part in parts(all, MESSAGE_POINTS_MAX) {
+        let news = taken.as_ref().map(|taken| taken.news(&part));
+        let scopes = news.as_ref().unwrap_or(&part);
+        let message = metrics_message(sending.resource, scopes, period, taken.is_some());
+        collector.export(METRICS_SERVICE, &message).await?;
+        sending.count(true);
+        if let Some(taken) = &mut taken {
+            taken.take(&part);
+        }
+    }
+    Ok(())
 }
 
 async fn export_spans(
@@ -317,6 +353,7 @@ async fn export_spans(
             let message = spans_message(sending.resource, "pitchover", &batch);
             let sent = collector.export(SPANS_SERVICE, &message);
             let sent = or_farewell(sent, &mut stopped).await;
+            sending.count(sent.is_ok());
             if !sending.ended(sent, &address) {
                 sending.counts.drop_spans(batch.len());
             }
@@ -371,6 +408,5 @@ mod tests {
         assert!(!news(late(1)), "said already");
         assert!(!news(Ok(())));
         assert!(news(late(1)), "it took something meanwhile");
-        assert_eq!(counts.messages(Signal::Spans), (1, 6));
     }
 }

@@ -11,6 +11,7 @@
 //! | what is a metric, what is a span? | `data.rs` |
 //! | how do they become OTLP messages? | `encode.rs`; as lines of the log `lines.rs` |
 //! | when is the difference sent instead of the sum? | `delta.rs` |
+//! | what if they are too many for one message? | `parts.rs` |
 //! | how does a message reach a collector? | `collector.rs` |
 //! | when is what sent, and what is dropped? | `exporter.rs` |
 //!
@@ -28,6 +29,7 @@ mod delta;
 mod encode;
 mod exporter;
 mod lines;
+mod parts;
 
 pub use clock::wall_nanos;
 pub use collector::{Collector, SendError, Target, TargetError};

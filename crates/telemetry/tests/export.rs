@@ -238,3 +238,42 @@ fn a_collector_is_found_by_its_name() {
     drop(Exporter::start(plan, Arc::clone(&counts), || vec![scope(1)]).expect("a thread"));
     assert_eq!(counts.messages(Signal::Metrics), (1, 0));
 }
+
+/// More than collectors take in one message: 4,500 points of over 1,000 bytes.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "it gives up after a while")]
+fn what_is_too_long_for_one_message_goes_in_several() {
+    const POINTS: u32 = 4_500;
+    let receiver = Receiver::start("0");
+    let counts = Arc::new(Counts::default());
+    let mut plan = plan(Some(MetricsWay::Otlp(target(&receiver.target()))), None, false);
+    if let Some(metrics) = &mut plan.metrics {
+        metrics.interval = Duration::from_secs(1);
+    }
+    let read = || {
+        let name = |at| format!("{at:01000}");
+        let series = |at| Series { attributes: vec![("set", name(at))], value: f64::from(at) };
+        let mut scope = scope(1);
+        scope.metrics.truncate(1);
+        scope.metrics[0].points = Points::Gauge((0..POINTS).map(series).collect());
+        vec![scope]
+    };
+    let exporter = Exporter::start(plan, Arc::clone(&counts), read).expect("a thread");
+    let began = std::time::Instant::now();
+    while counts.messages(Signal::Metrics).0 < 3 && began.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(counts.messages(Signal::Metrics).1, 0, "none is refused");
+    receiver.look(|got| {
+        let points = got.metrics.iter().take(3).map(|message| {
+            let metric = &message.resource_metrics[0].scope_metrics[0].metrics[0];
+            let Some(Data::Gauge(gauge)) = &metric.data else { panic!("a gauge") };
+            gauge.data_points.iter().map(|point| point.value).collect::<Vec<_>>()
+        });
+        let points: Vec<_> = points.collect();
+        assert_eq!(points.iter().map(Vec::len).collect::<Vec<_>>(), [2_000, 2_000, 500]);
+        let values = (0..POINTS).map(|at| Some(number_data_point::Value::AsDouble(at.into())));
+        assert_eq!(points.concat(), values.collect::<Vec<_>>());
+    });
+    drop(exporter);
+}
