@@ -387,26 +387,77 @@ mod tests {
     use super::{Counts, Sending, Signal};
     use crate::collector::SendError;
     use crate::encode::Resource;
+    use std::fmt::Debug;
     use std::io::{self, ErrorKind};
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
+
+    /// A log: each event as its fields.
+    #[derive(Debug, Clone, Default)]
+    struct Log(Arc<Mutex<Vec<String>>>);
+
+    impl Log {
+        fn take(&self) -> Vec<String> {
+            std::mem::take(&mut self.0.lock().expect("nobody panics with it"))
+        }
+    }
+
+    impl Subscriber for Log {
+        fn enabled(&self, _metadata: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _span: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _span: &Id, _values: &Record<'_>) {}
+
+        fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            let mut line = Line(event.metadata().level().to_string());
+            event.record(&mut line);
+            self.0.lock().expect("nobody panics with it").push(line.0);
+        }
+
+        fn enter(&self, _span: &Id) {}
+
+        fn exit(&self, _span: &Id) {}
+    }
+
+    struct Line(String);
+
+    impl Visit for Line {
+        fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+            self.0.push_str(&format!(" {field}={value:?}"));
+        }
+    }
 
     #[test]
-    fn each_kind_of_error_is_news_once_until_something_is_taken() {
-        let (resource, counts) = (Resource::default(), Counts::default());
+    fn each_kind_of_error_is_said_once_until_something_is_taken() {
+        let (resource, counts, log) = (Resource::default(), Counts::default(), Log::default());
         let mut sending = Sending::new(Signal::Spans, &resource, &counts);
-        let mut news = |result: Result<(), SendError>| {
-            let before = sending.failing.len();
-            sending.ended(result, "c:1");
-            sending.failing.len() > before
+        let mut said = |result: Result<(), SendError>| {
+            tracing::subscriber::with_default(log.clone(), || sending.ended(result, "c:1"));
+            log.take().join("\n")
         };
         let late = |seconds| Err(SendError::Late(Duration::from_secs(seconds)));
         let broken = |kind: ErrorKind| Err(SendError::Connection(io::Error::from(kind)));
-        assert!(news(late(1)));
-        assert!(!news(late(2)), "the same kind");
-        assert!(news(broken(ErrorKind::ConnectionRefused)));
-        assert!(news(broken(ErrorKind::HostUnreachable)));
-        assert!(!news(late(1)), "said already");
-        assert!(!news(Ok(())));
-        assert!(news(late(1)), "it took something meanwhile");
+        let first = said(late(1));
+        for part in ["WARN", "the collector takes nothing", "signal=Spans", "c:1", "within 1s"] {
+            assert!(first.contains(part), "{part}: {first}");
+        }
+        assert_eq!(said(late(2)), "", "the same kind");
+        assert!(said(broken(ErrorKind::ConnectionRefused)).contains("refused"));
+        assert!(said(broken(ErrorKind::HostUnreachable)).contains("unreachable"));
+        assert_eq!(said(late(1)), "", "said already");
+        let again = said(Ok(()));
+        assert!(again.contains("takes them again") && again.contains("c:1"), "{again}");
+        assert_eq!(said(Ok(())), "");
+        assert!(said(late(1)).contains("takes nothing"), "it took something meanwhile");
     }
 }
