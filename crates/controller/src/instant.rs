@@ -31,6 +31,11 @@ impl Instant {
 
     /// Whole milliseconds from `earlier` to this moment, 0 if `earlier` is later.
     pub const fn since_ms(self, earlier: Self) -> u64 {
-        self.0.saturating_sub(earlier.0) / 1_000
+        self.since_micros(earlier) / 1_000
+    }
+
+    /// Microseconds from `earlier` to this moment, 0 if `earlier` is later.
+    pub const fn since_micros(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
     }
 }

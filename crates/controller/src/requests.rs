@@ -222,7 +222,7 @@ impl Controller {
         self.health.reached(barrier);
         for Read { waiter, query, started } in self.reads.take(barrier) {
             self.counts.reads += 1;
-            let waited = now.as_micros().saturating_sub(started.as_micros());
+            let waited = now.since_micros(started);
             self.read_waits.record(now, waited);
             let response = self.answer_to(now, query);
             self.answer(waiter, response, effects);

@@ -56,12 +56,11 @@ pub(crate) struct Write {
 impl Write {
     /// What there is to say at its end.
     pub(crate) fn ended(&self, now: Instant, is_committed: bool) -> Note {
-        let between = |from: Instant, to: Instant| to.as_micros().saturating_sub(from.as_micros());
         let waited_micros = match &self.waiter {
-            Waiter::Client(caller) => Some(between(caller.received, self.started)),
+            Waiter::Client(caller) => Some(self.started.since_micros(caller.received)),
             Waiter::Peer { .. } | Waiter::Own { .. } => None,
         };
-        Note::Proposal { waited_micros, is_committed, micros: between(self.started, now) }
+        Note::Proposal { waited_micros, is_committed, micros: now.since_micros(self.started) }
     }
 }
 

@@ -24,7 +24,7 @@ const STALLED_MS: u64 = 5_000;
 impl Metrics {
     /// A request was answered.
     pub(crate) fn answered(&self, caller: &Caller, code: i32, now: Instant) {
-        let micros = now.as_micros().saturating_sub(caller.received.as_micros());
+        let micros = now.since_micros(caller.received);
         self.request(RequestKind::of_code(caller.code), code, micros);
     }
 }

@@ -61,7 +61,7 @@ impl Stages {
     fn acknowledged(&mut self, now: Instant, peer: PeerId, until: LogIndex, metrics: &Metrics) {
         let Some(sent) = self.sent.get_mut(&seat(peer)) else { return };
         while let Some((_, at)) = sent.pop_front_if(|(last, _)| *last <= until) {
-            metrics.stage(Stage::Replicate, micros_between(at, now), 1);
+            metrics.stage(Stage::Replicate, now.since_micros(at), 1);
             self.acknowledged.add(at, now);
         }
     }
@@ -95,7 +95,7 @@ impl Stages {
         while let Some((_, at)) = self.ordered.pop_front_if(|(number, _)| *number <= round.number) {
             if round.is_written {
                 self.written.add(at, round.ended);
-                let whole = micros_between(at, round.ended);
+                let whole = round.ended.since_micros(at);
                 metrics.stage(Stage::Append, whole.saturating_sub(sync_micros), 1);
             }
         }
@@ -120,7 +120,7 @@ impl Stages {
     ) {
         self.decided = ended;
         if commands > 0 {
-            metrics.stage(Stage::Apply, micros_between(began, ended), commands);
+            metrics.stage(Stage::Apply, ended.since_micros(began), commands);
             metrics.batch(Batch::Commands, commands);
         }
     }
@@ -137,7 +137,7 @@ impl Stages {
 
     /// All answers of the turn have left.
     pub(crate) fn answered(&mut self, now: Instant, metrics: &Metrics) {
-        let micros = micros_between(self.decided, now);
+        let micros = now.since_micros(self.decided);
         metrics.stage(Stage::Reply, micros, std::mem::take(&mut self.answers));
     }
 }
@@ -158,10 +158,6 @@ impl Recent {
     fn ended(&self, began: Instant) -> Option<Instant> {
         self.0.iter().find(|(at, _)| *at == began).map(|(_, ended)| *ended)
     }
-}
-
-fn micros_between(from: Instant, to: Instant) -> u64 {
-    to.as_micros().saturating_sub(from.as_micros())
 }
 
 #[cfg(test)]

@@ -145,7 +145,7 @@ fn write<D: Disk>(
     let after = journal.counters();
     let bytes = after.bytes.saturating_sub(before.bytes);
     let ended = clock.now();
-    let micros = ended.as_micros().saturating_sub(began.as_micros());
+    let micros = ended.since_micros(began);
     let sync_micros =
         (after.syncs > before.syncs).then(|| after.sync_micros.saturating_sub(before.sync_micros));
     let number = groups.iter().map(|group| group.number).max();
