@@ -1,7 +1,7 @@
 //! `bench fleet`: one run whose generators are on several hosts.
 //!
 //! ```text
-//! coordinator (bench fleet)                         worker (bench worker), one or more on each host
+//! coordinator (bench fleet)                         worker (bench worker), one on each host
 //! run ──► crew ──► link  ══ frames over TCP ══►  session ──► fleet-worker, as bench run starts it on its own host
 //!                    ◄══ windows, report ════            ◄──
 //! ```
@@ -34,6 +34,7 @@ mod frame;
 pub(crate) mod link;
 pub mod worker;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -86,6 +87,11 @@ pub(crate) struct Usage {
     pub(crate) busiest_thread: Option<f64>,
     /// Share of the time in which somebody waited for a processor, in percent.
     pub(crate) psi_cpu_some_pct: Option<f64>,
+}
+
+/// A thread that panicked leaves nothing half done here.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

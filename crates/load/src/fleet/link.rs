@@ -12,13 +12,13 @@ use std::io;
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use super::clocks::{Offset, Samples};
 use super::frame::{self, FRAME_BYTES_MAX, Kind, Timed};
-use super::{FORMAT, Fleet, HELLO, Hello, PING_EVERY, SILENCE, Usage};
+use super::{FORMAT, Fleet, HELLO, Hello, PING_EVERY, SILENCE, Usage, lock};
 use crate::clock::mono_ns;
 use crate::generator::plan::{Command, Event, Plan};
 
@@ -61,10 +61,6 @@ impl Shared {
     fn ping(&self) -> io::Result<()> {
         self.write(Kind::Ping, &mono_ns().to_be_bytes())
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Connects to so many parts of a fleet, its workers in turn.

@@ -125,12 +125,8 @@ impl Crew {
         let views = crew.found(&mut progress)?;
         for hand in &mut crew.hands {
             let Voice::Worker(link) = &mut hand.voice else { continue };
-            let failed = |error: io::Error, address: &str| CrewError::Worker {
-                address: address.to_owned(),
-                why: error.to_string(),
-            };
             let Offset { ahead_ns, error_ns } =
-                link.set_clock().map_err(|error| failed(error, link.address()))?;
+                link.set_clock().map_err(|error| of_worker(link, error.to_string()))?;
             let (address, ahead_us, error_us) =
                 (link.address(), ahead_ns / 1_000, error_ns / 1_000);
             progress(&format!("worker {address}: clock {ahead_us} us ahead, to {error_us} us"));
@@ -293,6 +289,11 @@ impl Crew {
     }
 }
 
+/// What went wrong with a worker, with its name.
+fn of_worker(link: &Link, why: String) -> CrewError {
+    CrewError::Worker { address: link.address().to_owned(), why }
+}
+
 impl Hand {
     fn start(program: &Path, part: &Plan) -> Result<Self, CrewError> {
         let mut command = std::process::Command::new(program);
@@ -311,11 +312,7 @@ impl Hand {
 
     fn of(mut link: Link, part: &Plan) -> Result<Self, CrewError> {
         let begun = link.begin(part);
-        let failed = |error: io::Error| CrewError::Worker {
-            address: link.address().to_owned(),
-            why: error.to_string(),
-        };
-        let events = begun.map_err(failed)?;
+        let events = begun.map_err(|error| of_worker(&link, error.to_string()))?;
         Ok(Self { voice: Voice::Worker(link), events })
     }
 
@@ -339,7 +336,7 @@ impl Hand {
     fn failure(&self, why: String) -> CrewError {
         match &self.voice {
             Voice::Own { .. } => CrewError::Failed(why),
-            Voice::Worker(link) => CrewError::Worker { address: link.address().to_owned(), why },
+            Voice::Worker(link) => of_worker(link, why),
         }
     }
 
