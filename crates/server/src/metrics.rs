@@ -40,6 +40,7 @@ use telemetry::Counts;
 use crate::config::{Config, Durability};
 use java::Java;
 use own::Own;
+pub use record::BOUNDS_US;
 use record::{Election, Records};
 
 pub use stage::{Batch, Stage, Work};

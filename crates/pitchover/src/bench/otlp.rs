@@ -18,16 +18,11 @@ use clap::Args;
 use load::run::{Planned, Progress};
 use measure::folder::{Run, Window};
 use measure::histogram::{as_f64, micros};
+use server::metrics::BOUNDS_US;
 use telemetry::{
     Counts, Distribution, Exporter, Metric, MetricsPlan, MetricsWay, Plan, Points, Resource, Scope,
     Series, Signal, Span, Target, Value, wall_nanos,
 };
-
-/// Upper bounds of the buckets, in microseconds: those of the server's own histograms.
-const BOUNDS_US: [u64; 22] = [
-    1, 3, 5, 10, 30, 50, 100, 300, 500, 1_000, 3_000, 5_000, 10_000, 30_000, 50_000, 100_000,
-    300_000, 500_000, 1_000_000, 3_000_000, 5_000_000, 10_000_000,
-];
 
 /// How long one message may take.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -188,7 +183,7 @@ impl Seen {
             // Written by this process a moment ago.
             let latency = op.latency.decode().unwrap_or_default();
             for (nanos, count) in latency.recorded() {
-                let bucket = BOUNDS_US.partition_point(|bound| bound * 1_000 < nanos);
+                let bucket = BOUNDS_US.partition_point(|bound| u64::from(*bound) * 1_000 < nanos);
                 if let Some(bucket) = sums.buckets.get_mut(bucket) {
                     *bucket += count;
                 }
@@ -225,7 +220,7 @@ impl Seen {
             });
             Points::Gauge(series.collect())
         };
-        let bounds = BOUNDS_US.iter().map(|bound| as_f64(*bound) / 1e6).collect();
+        let bounds = BOUNDS_US.iter().map(|bound| f64::from(*bound) / 1e6).collect();
         let latency = Points::Histogram { bounds, series: latencies.collect() };
         let metrics = vec![
             metric(

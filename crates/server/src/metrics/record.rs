@@ -17,7 +17,7 @@ use super::{ElectionReason, ElectionResult, RequestKind, Stage};
 
 /// Upper bounds of the latency buckets, in microseconds: upstream's, from a fast answer out of
 /// memory to over its time-out of 5 s.
-pub(super) const BOUNDS_US: [u32; 22] = [
+pub const BOUNDS_US: [u32; 22] = [
     1, 3, 5, 10, 30, 50, 100, 300, 500, 1_000, 3_000, 5_000, 10_000, 30_000, 50_000, 100_000,
     300_000, 500_000, 1_000_000, 3_000_000, 5_000_000, 10_000_000,
 ];
