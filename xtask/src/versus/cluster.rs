@@ -107,8 +107,11 @@ impl<'a> Cluster<'a> {
     fn launch(&self, node: usize) -> Outcome<Process> {
         let home = self.home(node);
         let grounds = self.grounds;
-        let mut command = if self.arm.is_java() {
-            let mut command = Command::new("java");
+        // A session of its own for every controller, Java's and ours: Linux shares processors out among
+        // sessions first, so it competes with the generator as a service would, and not as one of its threads.
+        let mut command = Command::new("setsid");
+        if self.arm.is_java() {
+            command.arg("java");
             command.args(JVM_FLAGS).arg(format!("-Duser.home={}", home.display()));
             command.arg(format!("-Drmq.logback.configurationFile={}", grounds.logback.display()));
             command.arg(format!("-Dinterop.level={}", grounds.java_log));
@@ -117,14 +120,11 @@ impl<'a> Cluster<'a> {
             {
                 command.env_remove(quiet);
             }
-            command
         } else {
-            let mut command = Command::new(&grounds.pitchover);
-            command.arg("serve");
-            command
-        };
+            command.arg(&grounds.pitchover).arg("serve");
+        }
         command.arg("-c").arg(home.join("controller.properties"));
-        command.current_dir(&home).env("HOME", &home).env("ROCKETMQ_HOME", &home).process_group(0);
+        command.current_dir(&home).env("HOME", &home).env("ROCKETMQ_HOME", &home);
         let name = format!("n{node} of {}", self.arm.name());
         let process = Process::start(&name, command, &home.join("out.log"))?;
         grounds.started.add(process.pid())?;
