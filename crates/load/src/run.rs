@@ -26,6 +26,7 @@ use measure::folder::{Calibration, FolderError, Happening, Run, Time, Window, Wr
 
 use crate::clock::mono_ns;
 use crate::fleet::Fleet;
+use crate::fleet::link::Link;
 use crate::generator::crew::{Crew, CrewError};
 use crate::generator::measures::{Kind, Tally};
 use crate::generator::plan::{self, CONTRADICTIONS_MAX, Command, Plan, Times};
@@ -174,60 +175,98 @@ pub fn run_with(
     let mut run = describe(workload, &setup, &stage);
     let links = setup.fleet.as_ref().map(|fleet| workers::connect(fleet, &plan)).transpose()?;
     let mut writer = Writer::create(&setup.folder, &run)?;
-    let mut doing = |text: &str| progress(Progress::Doing(text.to_owned()));
-    let begun = match links {
-        Some(links) => Crew::of_workers(links, &plan, &mut doing),
-        None => Crew::start(&stage.program, &plan, &mut doing),
-    };
-    let ran = begun.map_err(RunError::from).and_then(|(mut crew, _views)| {
-        let course = Course::new(workload, &setup);
-        let ran = course.run(&mut crew, &mut stage, &mut writer, &mut progress)?;
-        Ok((ran, crew))
-    });
-    let (mut ran, crew) = match ran {
-        // What other hosts do is no reason to have nothing at all.
-        Err(RunError::Generator(error @ CrewError::Worker { .. })) => {
-            run.validity.reasons.push(error.to_string());
-            writer.finish(&run)?;
-            return Ok(run);
-        }
-        ran => ran?,
-    };
-    workers::note(&crew.workers(), &mut ran, &mut writer, &mut progress)?;
-    let seen = ran.seen;
-    let lost = lost_writes(&stage, &plan, &seen, &mut progress);
-    if workload.record.server_metrics {
-        for (node, page) in stage.metrics() {
-            writer.server_metrics(&node, &page)?;
-        }
-    }
+    let order = Order { workload, setup: &setup, plan: &plan, links };
+    let made = make(order, &mut stage, &mut writer, &mut run, &mut progress);
+    // Whatever became of it: controllers that others use keep nothing of it.
     if stage.own.is_none() && plan.sets > 0 {
         progress(Progress::Doing("removing the run's broker sets".to_owned()));
         if let Err(error) = stage.remove(&plan) {
             progress(Progress::Doing(format!("some stay behind: {error}")));
         }
     }
+    made?;
+    writer.finish(&run)?;
+    Ok(run)
+}
+
+/// What is to be played, and by whom.
+struct Order<'a> {
+    workload: &'a Workload,
+    setup: &'a Setup,
+    plan: &'a Plan,
+    /// Workers of a fleet; none for processes of this host.
+    links: Option<Vec<Link>>,
+}
+
+/// Lets the load be played and writes what came of it, into the folder and into `run`. When it returns nobody plays any more.
+fn make(
+    order: Order<'_>,
+    stage: &mut Stage,
+    writer: &mut Writer,
+    run: &mut Run,
+    progress: &mut impl FnMut(Progress<'_>),
+) -> Result<(), RunError> {
+    let Order { workload, setup, plan, links } = order;
+    let mut doing = |text: &str| progress(Progress::Doing(text.to_owned()));
+    let begun = match links {
+        Some(links) => Crew::of_workers(links, plan, &setup.stop, &mut doing),
+        None => Crew::start_unless(&stage.program, plan, &setup.stop, &mut doing),
+    };
+    let mut crew = match begun {
+        Ok((crew, _views)) => crew,
+        // What other hosts do is no reason to have nothing at all, and neither is an operator who has seen enough.
+        Err(
+            error @ (CrewError::Worker { .. } | CrewError::Silent { .. } | CrewError::Ended { .. }),
+        ) => {
+            run.validity.valid = false;
+            run.validity.reasons.push(error.to_string());
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let course = Course::new(workload, setup);
+    let mut ran = course.run(&mut crew, stage, writer, progress)?;
+    workers::note(&crew.workers(), &mut ran, writer, progress)?;
+    let seen = &ran.seen;
+    let lost = lost_writes(stage, plan, seen, progress);
+    if workload.record.server_metrics {
+        for (node, page) in stage.metrics() {
+            writer.server_metrics(&node, &page)?;
+        }
+    }
     let slowest: Vec<_> = seen.slowest.iter().map(|slow| ran.course.slow(slow)).collect();
     writer.slowest(slowest.get(..workload.record.trace_slowest).unwrap_or(&slowest))?;
-    run.time.measure_ms = ran.course.measured().as_millis().try_into().unwrap_or(u64::MAX);
-    ran.course.totals.finish(&mut run, workload, &ran.watched, &seen);
+    run.time.measure_ms = ran.measured_ms();
+    ran.course.totals.finish(run, workload, &ran.watched, seen);
     if let Some(lost) = lost {
         run.correctness.lost_writes = Some(lost.writes);
         run.correctness.violations += lost.writes;
         run.correctness.details.extend(lost.details.into_iter().take(CONTRADICTIONS_MAX));
     }
-    if let Some((failover, sets)) = faults::outcome(&seen, &plan, ran.course.times.measure_from_ns)
-    {
+    if let Some((failover, sets)) = faults::outcome(seen, plan, ran.course.times.measure_from_ns) {
         writer.broker_sets(&sets)?;
         run.failover = Some(failover);
     }
-    run.finished = !ran.is_stopped;
-    if ran.is_stopped {
+    let interrupted = || "interrupted before its planned end".to_owned();
+    let why = ran.broken.map(|error| error.to_string());
+    let why = why.or_else(|| ran.is_stopped.then(interrupted));
+    run.finished = why.is_none();
+    if let Some(why) = why {
         run.validity.valid = false;
-        run.validity.reasons.push("interrupted before its planned end".to_owned());
+        run.validity.reasons.push(why);
     }
-    writer.finish(&run)?;
-    Ok(run)
+    Ok(())
+}
+
+/// What all who play it have measured; where one is lost, now or before, what the others have.
+fn reported(crew: &mut Crew, broken: &mut Option<CrewError>) -> plan::Report {
+    if broken.is_none() {
+        match crew.report() {
+            Ok(report) => return report,
+            Err(error) => *broken = Some(error),
+        }
+    }
+    crew.rest()
 }
 
 /// What was acknowledged and is not there in the end; nothing if no change was made, or nobody answers.
@@ -286,6 +325,21 @@ struct Ran<'a> {
     seen: plan::Report,
     watched: watch::Watched,
     is_stopped: bool,
+    /// Who of those that play it was lost, and how; what was measured before counts.
+    broken: Option<CrewError>,
+}
+
+impl Ran<'_> {
+    /// Milliseconds that were measured; where somebody was lost, those of the windows that are whole.
+    fn measured_ms(&self) -> u64 {
+        let measured = match self.broken {
+            None => self.course.measured(),
+            Some(_) => {
+                self.course.measured().min(self.course.totals.measured(self.course.window_ns))
+            }
+        };
+        measured.as_millis().try_into().unwrap_or(u64::MAX)
+    }
 }
 
 impl<'a> Course<'a> {
@@ -316,8 +370,10 @@ impl<'a> Course<'a> {
         writer: &mut Writer,
         progress: &mut impl FnMut(Progress<'_>),
     ) -> Result<Ran<'a>, RunError> {
-        crew.tell(&Command::Measure { has_load: true, times: self.times })?;
-        crew.tell(&Command::Ease { at_ns: self.end_ns })?;
+        let begin = Command::Measure { has_load: true, times: self.times };
+        let begun =
+            crew.tell(&begin).and_then(|()| crew.tell(&Command::Ease { at_ns: self.end_ns }));
+        let mut broken = begun.err();
         let mut faults = faults::Faults::new(self.workload, self.times.measure_from_ns);
         let mut watch = Watch::begin(stage, &crew.processes(), self.times);
         if self.counts_deaths {
@@ -327,7 +383,7 @@ impl<'a> Course<'a> {
         let mut half_done = BTreeMap::new();
         let mut samples: BTreeMap<u64, Sample> = BTreeMap::new();
         let mut given = 0;
-        let is_stopped = loop {
+        let mut look = || {
             let now_ns = mono_ns();
             if let Some(number) = now_ns.checked_sub(self.times.start_ns) {
                 watch.look(number / self.window_ns, stage, &mut samples);
@@ -355,19 +411,32 @@ impl<'a> Course<'a> {
             let is_over = now_ns > self.end_ns && (given >= self.windows || now_ns > drained_ns);
             let is_stopped = is_stopped && !self.may_end_early;
             if is_stopped || (is_over && !faults.has_returns()) {
-                break is_stopped;
+                return Ok(Some(is_stopped));
             }
-            std::thread::park_timeout(LOOK);
+            Ok(None)
         };
+        let mut is_stopped = None;
+        while is_stopped.is_none() && broken.is_none() {
+            match look() {
+                Ok(None) => std::thread::park_timeout(LOOK),
+                Ok(ended) => is_stopped = ended,
+                Err(RunError::Generator(error)) => broken = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
         let watched = watch.end(stage);
-        let mut seen = crew.report()?;
+        let mut seen = reported(crew, &mut broken);
+        if broken.is_some() {
+            // Windows without the part of whoever is gone would say too little.
+            half_done.clear();
+        }
         for (number, (_, tally)) in half_done {
             seen.windows.entry(number).or_default().add(&tally);
         }
         for (number, tally) in std::mem::take(&mut seen.windows) {
             self.write(number, (&tally, samples.remove(&number)), writer, progress)?;
         }
-        Ok(Ran { course: self, seen, watched, is_stopped })
+        Ok(Ran { course: self, seen, watched, is_stopped: is_stopped == Some(true), broken })
     }
 
     /// Ends the load with the next whole window but one; whether that is earlier than it would have ended. One window

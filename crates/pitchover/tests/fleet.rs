@@ -1,13 +1,19 @@
-//! `bench fleet` with workers of its own on loopback: that merged figures are the sum of the workers', and that a worker that
-//! dies is named. What speed anything has is not judged: a busy machine makes a run invalid (exit code 3).
+//! `bench fleet` with workers of its own on loopback: that merged figures are the sum of the workers', that a worker that
+//! dies or is silent is named, and that controllers of others keep nothing of a run, however it ends. What speed anything has is not judged: a busy machine makes a run invalid (exit code 3).
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, ChildStderr, Command, Stdio};
 
+use load::{OwnCluster, Setup, free_ports};
 use measure::folder::{Found, read};
+use rustix::process::{Pid, Signal, kill_process};
 
+#[path = "processes/patience.rs"]
+mod patience;
 #[path = "processes/scene.rs"]
 mod scene;
+use patience::until;
 use scene::{Scene, said};
 
 const TOKEN: &str = "a token of this test";
@@ -55,10 +61,15 @@ fn workload(measure: &str) -> String {
 }
 
 fn command(scene: &Scene, workers: &[&str]) -> Command {
+    command_at(scene, workers, &["--spawn", "3"])
+}
+
+fn command_at(scene: &Scene, workers: &[&str], target: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pitchover"));
     command
-        .args(["bench", "fleet", "-f", "w.toml", "--out", "run", "--spawn", "3", "--workers"])
+        .args(["bench", "fleet", "-f", "w.toml", "--out", "run", "--workers"])
         .arg(workers.join(","))
+        .args(target)
         .env("PITCHOVER_FLEET_TOKEN", TOKEN)
         .current_dir(scene.folder())
         .stdin(Stdio::null());
@@ -118,30 +129,90 @@ fn a_run_of_two_workers_is_the_sum_of_both() {
     assert!(text.contains("alter_sync_state_set"), "{text}");
 }
 
+/// A run that goes on against somebody's controllers.
+struct Running {
+    child: Child,
+    lines: std::io::Lines<BufReader<ChildStderr>>,
+}
+
+impl Running {
+    fn start(scene: &Scene, workers: &[&str], cluster: &OwnCluster) -> Self {
+        let target = cluster.addresses().join(",");
+        let mut child = command_at(scene, workers, &["--target", &target])
+            .arg("--json")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it can be started");
+        let lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+        Self { child, lines }
+    }
+
+    /// Waits for a line of its standard error.
+    fn hear(&mut self, what: &str, is_it: impl Fn(&str) -> bool) {
+        let heard = self.lines.by_ref().map_while(Result::ok).any(|line| is_it(&line));
+        assert!(heard, "{what} is told");
+    }
+
+    fn interrupt(&self) {
+        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        kill_process(id.expect("a process has an id"), Signal::INT).expect("it runs");
+    }
+
+    /// The exit code, and all that was said since.
+    fn end(mut self) -> (Option<i32>, String) {
+        let mut out = self.child.stdout.take().expect("it is piped");
+        let reading = std::thread::Builder::new().spawn(move || {
+            let mut text = String::new();
+            out.read_to_string(&mut text).expect("text");
+            text
+        });
+        let errors: Vec<String> = self.lines.by_ref().map_while(Result::ok).collect();
+        let code = self.child.wait().expect("it ends").code();
+        let text = reading.expect("a thread").join().expect("it ends with the pipe");
+        (code, text + &errors.join("\n"))
+    }
+}
+
+/// Controllers that are not the run's own.
+fn controllers() -> OwnCluster {
+    let mut setup = Setup::temporary(env!("CARGO_BIN_EXE_pitchover").into());
+    setup.ports = free_ports(3).expect("there are free ports");
+    OwnCluster::start(&setup).expect("controllers can be started")
+}
+
+/// How many broker sets each of the controllers knows; nothing of those that do not say.
+fn sets(cluster: &OwnCluster) -> Vec<Option<u64>> {
+    let addresses = cluster.addresses().join(",");
+    let ran = Command::new(env!("CARGO_BIN_EXE_pitchover"))
+        .args(["status", "--json", "--target", &addresses])
+        .output()
+        .expect("it can be started");
+    let all: Vec<serde_json::Value> = serde_json::from_slice(&ran.stdout).unwrap_or_default();
+    all.iter().map(|view| view["sets"].as_u64()).collect()
+}
+
+/// Followers learn of a removal a moment after the leader.
+fn nothing_is_left(cluster: &OwnCluster) {
+    until("all sets are removed", || (sets(cluster) == [Some(0); 3]).then_some(()));
+}
+
 #[test]
-fn a_worker_that_dies_makes_the_run_invalid_and_is_named() {
+fn a_worker_that_dies_makes_the_run_invalid_and_is_named_and_nothing_stays_behind() {
+    let cluster = controllers();
     let scene = Scene::new("fleet-dead");
     scene.write("w.toml", &workload("60s"));
     let (stays, mut dies) = (Worker::start(), Worker::start());
-    let mut running = command(&scene, &[&stays.address, &dies.address])
-        .args(["--json"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it can be started");
-    let mut lines = BufReader::new(running.stderr.take().expect("it is piped")).lines();
-    // The load is on when the first window is over.
-    let is_on = lines.by_ref().map_while(Result::ok).any(|line| line.starts_with("{\"at_ms\""));
-    assert!(is_on, "a window is told");
+    let mut running = Running::start(&scene, &[&stays.address, &dies.address], &cluster);
+    // The first measured window is over, and another one.
+    let is_measured = |line: &str| line.starts_with("{\"at_ms\":") && !line.contains(":-");
+    running.hear("a measured window", is_measured);
+    running.hear("another one", is_measured);
+    assert!(sets(&cluster).contains(&Some(5)), "they are there while it runs");
     dies.child.kill().expect("it runs");
-    let rest = std::thread::Builder::new();
-    let rest =
-        rest.spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>()).expect("a thread");
-    let mut text = String::new();
-    running.stdout.take().expect("it is piped").read_to_string(&mut text).expect("text");
-    let code = running.wait().expect("it ends").code();
-    let errors = rest.join().expect("it ends with the pipe");
-    assert_eq!(code, Some(3), "{text} {errors:?}");
+    let (code, text) = running.end();
+    assert_eq!(code, Some(3), "{text}");
+    nothing_is_left(&cluster);
     let found = read(&scene.folder().join("run")).unwrap_or_else(|error| panic!("{error}: {text}"));
     let reasons = &found.run.validity.reasons;
     assert!(!found.run.finished && !found.run.validity.valid, "{reasons:?}");
@@ -151,6 +222,71 @@ fn a_worker_that_dies_makes_the_run_invalid_and_is_named() {
     );
     assert!(!reasons.iter().any(|it| it.contains(&stays.address)), "{reasons:?}");
     assert!(!found.windows.is_empty(), "what was measured before is kept");
+    let (run, whole) = (&found.run, found.windows.iter().filter(|window| window.at_ms >= 0));
+    assert_eq!(run.time.measure_ms, 500 * u64::try_from(whole.count()).expect("a few"));
+    let read = run.operations.iter().find(|it| it.op == "get_replica_info");
+    assert!(read.is_some_and(|it| it.offered >= 90), "totals of two windows: {run:?}");
+    assert_eq!(run.correctness.violations, 0, "{:?}", run.correctness);
+}
+
+/// A worker that takes its part and never says that its brokers live.
+fn silent() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("it listens").to_string();
+    let serve = move || {
+        let (mut stream, _) = listener.accept().expect("a coordinator");
+        while let Some((kind, mut payload)) = frame(&mut stream) {
+            // Hello is welcomed, a ping is answered; the numbers are those of the frames' kinds.
+            let kind = match kind {
+                1 => 2,
+                4 => 5,
+                _ => continue,
+            };
+            if kind == 5 {
+                payload.extend_from_slice(&[0; 8]);
+            } else {
+                payload.clear();
+            }
+            let length = u32::try_from(payload.len() + 1).expect("short").to_be_bytes();
+            let answer = [&length[..], &[kind], &payload].concat();
+            if stream.write_all(&answer).is_err() {
+                return;
+            }
+        }
+        // It does not even close.
+        std::thread::park();
+    };
+    std::thread::Builder::new().spawn(serve).expect("a thread");
+    address
+}
+
+fn frame(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).ok()?;
+    let mut bytes = vec![0; usize::try_from(u32::from_be_bytes(length)).ok()?];
+    stream.read_exact(&mut bytes).ok()?;
+    let kind = bytes.remove(0);
+    Some((kind, bytes))
+}
+
+#[test]
+fn a_signal_is_heard_while_the_fleet_is_founded_and_names_who_is_silent() {
+    let cluster = controllers();
+    let scene = Scene::new("fleet-silent");
+    scene.write("w.toml", &workload("60s"));
+    let (lives, silent) = (Worker::start(), silent());
+    let mut running = Running::start(&scene, &[&silent, &lives.address], &cluster);
+    running.hear("the part of the other", |line| line.contains("now masters are elected"));
+    until("the part of the other is founded", || sets(&cluster).contains(&Some(2)).then_some(()));
+    running.interrupt();
+    let (code, text) = running.end();
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains(&format!("worker {silent}")), "{text}");
+    nothing_is_left(&cluster);
+    let found = read(&scene.folder().join("run")).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert!(!found.run.finished && !found.run.validity.valid);
+    let reasons = &found.run.validity.reasons;
+    assert!(reasons[0].contains("ended before the fleet lived"), "{reasons:?}");
 }
 
 #[test]

@@ -17,13 +17,16 @@ use std::thread;
 use std::time::Duration;
 
 use super::clocks::{Offset, Samples};
-use super::frame::{self, FRAME_BYTES_MAX, Kind, Timed};
+use super::frame::{self, FRAME_BYTES_MAX, HELLO_BYTES_MAX, Kind, Timed};
 use super::{FORMAT, Fleet, HELLO, Hello, PING_EVERY, SILENCE, Usage, lock};
 use crate::clock::mono_ns;
 use crate::generator::plan::{Command, Event, Plan};
 
 /// Events of a worker that may wait to be looked at.
 const EVENTS_MAX: usize = 64;
+
+/// Characters of a worker's text that are shown.
+const SHOWN_CHARS: usize = 1_000;
 
 /// Pings that are sent together to know a clock well, and the pause between them.
 const BURST: usize = 40;
@@ -84,11 +87,11 @@ impl Link {
         let hello = serde_json::to_vec(&hello).map_err(|error| failed(error.to_string()))?;
         let said = frame::write(&stream, Kind::Hello, &hello);
         said.map_err(|error| failed(error.to_string()))?;
-        let (kind, text) = frame::read(Timed::new(&stream, HELLO), FRAME_BYTES_MAX)
+        let (kind, text) = frame::read(Timed::new(&stream, HELLO), HELLO_BYTES_MAX)
             .map_err(|error| failed(format!("no worker answers: {error}")))?;
         match kind {
             Kind::Welcome => {}
-            Kind::Refused => return Err(failed(String::from_utf8_lossy(&text).into_owned())),
+            Kind::Refused => return Err(failed(escaped(&String::from_utf8_lossy(&text)))),
             other => return Err(failed(format!("a {other:?} in the place of a welcome"))),
         }
         let shared = Shared {
@@ -170,6 +173,13 @@ impl Link {
         Ok(offset)
     }
 
+    /// Says that nothing more will be told; the worker ends its part and closes, which the events end with.
+    pub(crate) fn hang_up(&self) {
+        self.shared.is_over.store(true, Ordering::Release);
+        // It may be broken already.
+        drop(self.shared.stream.shutdown(Shutdown::Write));
+    }
+
     /// What [`Self::set_clock`] found.
     pub(crate) fn offset(&self) -> Option<Offset> {
         self.offset
@@ -187,6 +197,22 @@ impl Drop for Link {
         // It may be broken already.
         drop(self.shared.stream.shutdown(Shutdown::Both));
     }
+}
+
+/// A worker's text as it may be shown on a terminal: no more of it than [`SHOWN_CHARS`], and nothing that would steer it.
+fn escaped(text: &str) -> String {
+    let mut shown = String::new();
+    for char in text.chars().take(SHOWN_CHARS) {
+        if char.is_control() {
+            shown.extend(char.escape_default());
+        } else {
+            shown.push(char);
+        }
+    }
+    if text.chars().nth(SHOWN_CHARS).is_some() {
+        shown.push_str("...");
+    }
+    shown
 }
 
 fn dial(address: &str) -> io::Result<TcpStream> {
@@ -247,10 +273,12 @@ fn next(shared: &Shared) -> Result<Option<Event>, String> {
             let behind_ns = shared.ahead_ns.load(Ordering::Acquire).saturating_neg();
             Ok(Some(match event {
                 Event::Report(report) => Event::Report(Box::new(report.by_clock(behind_ns))),
+                Event::Progress(text) => Event::Progress(escaped(&text)),
+                Event::Failed(why) => Event::Failed(escaped(&why)),
                 other => other,
             }))
         }
-        Kind::Refused => Err(String::from_utf8_lossy(&payload).into_owned()),
+        Kind::Refused => Err(escaped(&String::from_utf8_lossy(&payload))),
         Kind::Hello | Kind::Welcome | Kind::Ping | Kind::Plan | Kind::Command => {
             Err(format!("a frame that only a coordinator sends: {kind:?}"))
         }

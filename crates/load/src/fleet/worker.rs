@@ -1,7 +1,7 @@
 //! `bench worker`: waits for coordinators and plays the parts that they give.
 //!
 //! ```text
-//! accept ──► session (a thread each, SESSIONS_MAX)     hello ─► welcome ─► plan ─► process "fleet-worker"
+//! accept ──► stranger (STRANGERS_MAX) ─ hello ─► session (SESSIONS_MAX) ─ welcome ─► plan ─► process "fleet-worker"
 //!                                                      commands ──► its standard input
 //!              thread "worker relay"                   events   ◄── its standard output
 //! ```
@@ -13,6 +13,7 @@
 //! *Addresses of brokers.* If this host reaches the controllers over loopback, brokers are as `bench run` has them. Otherwise
 //! they have the address by which the controllers are reached, and a port each, from [`PORT_FIRST`] on.
 
+use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -34,6 +35,9 @@ use measure::histogram::as_f64;
 
 /// Coordinators that are served at once, each with a process of its own.
 pub const SESSIONS_MAX: usize = 8;
+
+/// Connections that have not yet shown that they are coordinators'. Each has [`HELLO`] for that; one more ends the oldest.
+pub const STRANGERS_MAX: usize = 64;
 
 /// First port of brokers that have this host's address, and how many each session has. All lie below the ports that
 /// systems choose for outgoing connections.
@@ -95,6 +99,35 @@ struct Shared {
     program: PathBuf,
     /// Which places are taken.
     places: Mutex<[bool; SESSIONS_MAX]>,
+    strangers: Mutex<Strangers>,
+}
+
+/// Who is not known yet, the oldest first.
+#[derive(Debug, Default)]
+struct Strangers {
+    number: u64,
+    waiting: VecDeque<(u64, TcpStream)>,
+}
+
+impl Strangers {
+    /// One more, who has a number from now on; the oldest makes room.
+    fn add(&mut self, stream: &TcpStream) -> io::Result<u64> {
+        let stream = stream.try_clone()?;
+        if self.waiting.len() >= STRANGERS_MAX {
+            // Those who say nothing must not keep others from speaking; a coordinator says its hello at once.
+            let oldest = self.waiting.pop_front();
+            drop(oldest.map(|(_, stream)| stream.shutdown(Shutdown::Both)));
+        }
+        self.number += 1;
+        self.waiting.push_back((self.number, stream));
+        assert!(self.waiting.len() <= STRANGERS_MAX, "strangers are within STRANGERS_MAX");
+        Ok(self.number)
+    }
+
+    /// He is known, or gone.
+    fn remove(&mut self, number: u64) {
+        self.waiting.retain(|(waiting, _)| *waiting != number);
+    }
 }
 
 /// One of the places; dropping it makes it free.
@@ -136,7 +169,13 @@ impl Worker {
         let failed = |error| WorkerError::Listen(listen, error);
         let listener = TcpListener::bind(listen).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
-        let shared = Shared { token, version, program, places: Mutex::default() };
+        let shared = Shared {
+            token,
+            version,
+            program,
+            places: Mutex::default(),
+            strangers: Mutex::default(),
+        };
         Ok(Self { listener, shared: Arc::new(shared), stop })
     }
 
@@ -156,9 +195,10 @@ impl Worker {
                 thread::park_timeout(LOOK);
                 continue;
             };
-            let place = self.shared.take_place();
+            // Without a descriptor for it the connection is closed.
+            let Ok(stranger) = lock(&self.shared.strangers).add(&stream) else { continue };
             let (shared, say) = (Arc::clone(&self.shared), say.clone());
-            let session = move || match serve(&shared, &stream, place.as_ref(), &say, from) {
+            let session = move || match serve(&shared, &stream, stranger, &say, from) {
                 Ok(()) => say(&format!("{from}: done")),
                 Err(why) => {
                     say(&format!("{from}: {why}"));
@@ -167,8 +207,11 @@ impl Worker {
                     drop(stream.shutdown(Shutdown::Both));
                 }
             };
-            // Without a thread the connection is closed.
-            drop(thread::Builder::new().name("worker session".to_owned()).spawn(session));
+            let spawned = thread::Builder::new().name("worker session".to_owned()).spawn(session);
+            if spawned.is_err() {
+                // Without a thread the connection is closed.
+                lock(&self.shared.strangers).remove(stranger);
+            }
         }
     }
 }
@@ -179,6 +222,17 @@ impl Shared {
         let number = places.iter().position(|is_taken| !is_taken)?;
         places[number] = true;
         Some(Place { number, shared: Arc::clone(self) })
+    }
+
+    /// Hears who this is.
+    fn greet(&self, stream: &TcpStream) -> Result<(), String> {
+        prepare(stream).map_err(|error| error.to_string())?;
+        let hello = frame::read(Timed::new(stream, HELLO), HELLO_BYTES_MAX);
+        let (kind, hello) = hello.map_err(|error| error.to_string())?;
+        if kind != Kind::Hello {
+            return Err(format!("a {kind:?} in the place of a hello"));
+        }
+        self.judge(&hello)
     }
 
     /// Whether this is one of our coordinators.
@@ -210,23 +264,20 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
 
 /// One coordinator, from its hello to its end.
 fn serve(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     stream: &TcpStream,
-    place: Option<&Place>,
+    stranger: u64,
     say: &impl Fn(&str),
     from: SocketAddr,
 ) -> Result<(), String> {
     let text = |error: FrameError| error.to_string();
-    let prepared = prepare(stream);
-    prepared.map_err(|error| error.to_string())?;
-    let place = place.ok_or_else(|| {
+    let judged = shared.greet(stream);
+    lock(&shared.strangers).remove(stranger);
+    judged?;
+    // Only for those who are known: whoever is not takes nobody's place.
+    let place = shared.take_place().ok_or_else(|| {
         format!("{SESSIONS_MAX} coordinators are served already (SESSIONS_MAX): come later")
     })?;
-    let (kind, hello) = frame::read(Timed::new(stream, HELLO), HELLO_BYTES_MAX).map_err(text)?;
-    if kind != Kind::Hello {
-        return Err(format!("a {kind:?} in the place of a hello"));
-    }
-    shared.judge(&hello)?;
     frame::write(stream, Kind::Welcome, &[]).map_err(|error| error.to_string())?;
     let (kind, plan) = frame::read(Timed::new(stream, SILENCE), FRAME_BYTES_MAX).map_err(text)?;
     if kind != Kind::Plan {

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use super::measures::Tally;
 use super::plan::{Command, Event, Plan, Report, View};
+use crate::clock;
 use crate::fleet::Usage;
 use crate::fleet::clocks::Offset;
 use crate::fleet::link::Link;
@@ -23,11 +25,20 @@ pub(crate) const DESCRIPTORS_MAX: usize = 18_000;
 /// Events of one process that may wait to be looked at.
 const EVENTS_MAX: usize = 64;
 
-/// How long a fleet may take to come to life.
+/// How long a fleet that comes to life may say nothing.
 const FOUNDING: Duration = Duration::from_secs(300);
+
+/// Pause between two looks at what a fleet says that comes to life, and at whether it is still wanted.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How long workers may take to end their parts when they are told to.
+const GOODBYE: Duration = Duration::from_secs(3);
 
 /// How long its processes may take to say what they measured.
 const REPORT: Duration = Duration::from_secs(60);
+
+/// The same when one of them is gone and the run is lost anyway.
+const REST: Duration = Duration::from_secs(5);
 
 /// Why there is no fleet, or no word of it.
 #[derive(Debug, thiserror::Error)]
@@ -47,8 +58,19 @@ pub enum CrewError {
         why: String,
     },
     /// It took too long.
-    #[error("the fleet did not say in time that {0}")]
-    Silent(&'static str),
+    #[error("{who} did not say in time {what}")]
+    Silent {
+        /// Which workers or processes.
+        who: String,
+        /// What they should have said.
+        what: &'static str,
+    },
+    /// It was told to end before it lived.
+    #[error("ended before the fleet lived; {who} had not yet said that it does")]
+    Ended {
+        /// Which workers or processes were still awaited.
+        who: String,
+    },
 }
 
 /// All processes of one fleet; dropping it ends them, and with them every broker.
@@ -97,23 +119,37 @@ impl Crew {
     pub(crate) fn start(
         program: &Path,
         plan: &Plan,
+        progress: impl FnMut(&str),
+    ) -> Result<(Self, Vec<View>), CrewError> {
+        Self::start_unless(program, plan, &AtomicBool::new(false), progress)
+    }
+
+    /// As [`Self::start`], but gives up as soon as `stop` is set.
+    ///
+    /// # Errors
+    /// - [`CrewError`]: what the processes said, or that it was to end.
+    pub(crate) fn start_unless(
+        program: &Path,
+        plan: &Plan,
+        stop: &AtomicBool,
         mut progress: impl FnMut(&str),
     ) -> Result<(Self, Vec<View>), CrewError> {
         let parts = plan.split(&free_ports(Self::processes_for(plan))?);
         let hands = parts.iter().map(|part| Hand::start(program, part));
         let hands = hands.collect::<Result<Vec<_>, _>>()?;
         let mut crew = Self { offered: vec![BTreeMap::new(); hands.len()], hands, parts };
-        let views = crew.found(&mut progress)?;
+        let views = crew.found(stop, &mut progress)?;
         Ok((crew, views))
     }
 
-    /// As [`Self::start`], with a part for each of these workers. Their clocks are measured when the fleet lives.
+    /// As [`Self::start_unless`], with a part for each of these workers. Their clocks are measured when the fleet lives.
     ///
     /// # Errors
-    /// - [`CrewError`]: what the workers said.
+    /// - [`CrewError`]: what the workers said, or that it was to end.
     pub(crate) fn of_workers(
         links: Vec<Link>,
         plan: &Plan,
+        stop: &AtomicBool,
         mut progress: impl FnMut(&str),
     ) -> Result<(Self, Vec<View>), CrewError> {
         // A worker chooses its port; here the numbers only make the parts differ.
@@ -122,7 +158,7 @@ impl Crew {
         let hands = links.into_iter().zip(&parts).map(|(link, part)| Hand::of(link, part));
         let hands = hands.collect::<Result<Vec<_>, _>>()?;
         let mut crew = Self { offered: vec![BTreeMap::new(); hands.len()], hands, parts };
-        let views = crew.found(&mut progress)?;
+        let views = crew.found(stop, &mut progress)?;
         for hand in &mut crew.hands {
             let Voice::Worker(link) = &mut hand.voice else { continue };
             let Offset { ahead_ns, error_ns } =
@@ -139,26 +175,39 @@ impl Crew {
         plan.descriptors().div_ceil(DESCRIPTORS_MAX).max(1)
     }
 
-    /// Waits until all parts of the fleet live.
-    fn found(&mut self, progress: &mut impl FnMut(&str)) -> Result<Vec<View>, CrewError> {
+    /// Waits until all parts of the fleet live, or it is told to end.
+    fn found(
+        &mut self,
+        stop: &AtomicBool,
+        progress: &mut impl FnMut(&str),
+    ) -> Result<Vec<View>, CrewError> {
         let processes = self.hands.len();
-        let mut views = Vec::new();
-        for (number, hand) in self.hands.iter().enumerate() {
-            loop {
-                match hand.next(FOUNDING)? {
-                    Some(Event::Progress(text)) => {
-                        progress(&format!("fleet process {} of {processes}: {text}", number + 1));
-                    }
-                    Some(Event::Founded(founded)) => {
-                        views.extend(founded);
-                        break;
-                    }
-                    Some(_) => {}
-                    None => return Err(CrewError::Silent("it lives")),
-                }
+        let mut founded: Vec<Option<Vec<View>>> = vec![None; processes];
+        let mut heard = clock::now();
+        while founded.iter().any(Option::is_none) {
+            // All are looked at in turn, so that one that fails is heard while another is awaited.
+            let awaited = self.hands.iter().zip(&mut founded).enumerate();
+            for (number, (hand, founded)) in awaited.filter(|(_, (_, it))| it.is_none()) {
+                let mut said = |text: &str| {
+                    heard = clock::now();
+                    progress(&format!("fleet process {} of {processes}: {text}", number + 1));
+                };
+                *founded = hand.founded(&mut said)?;
             }
+            let is_silent = clock::now().saturating_duration_since(heard) > FOUNDING;
+            let is_ended = stop.load(Ordering::Acquire);
+            if is_silent || is_ended {
+                let who = names(&self.hands, |number| founded[number].is_none());
+                let what = "that it lives";
+                return Err(if is_ended {
+                    CrewError::Ended { who }
+                } else {
+                    CrewError::Silent { who, what }
+                });
+            }
+            thread::park_timeout(LOOK);
         }
-        Ok(views)
+        Ok(founded.into_iter().flatten().flatten().collect())
     }
 
     /// The processes of this host that play it.
@@ -265,7 +314,7 @@ impl Crew {
     pub(crate) fn report(&mut self) -> Result<Report, CrewError> {
         self.tell(&Command::Report)?;
         let mut all = Report::default();
-        for (hand, offered) in self.hands.iter().zip(&mut self.offered) {
+        for (number, (hand, offered)) in self.hands.iter().zip(&mut self.offered).enumerate() {
             let mut count = |number: u64, tally: &Tally| {
                 *offered.entry(number).or_default() += tally.offered();
             };
@@ -281,11 +330,64 @@ impl Crew {
                         all.windows.entry(number).or_default().add(&tally);
                     }
                     Some(_) => {}
-                    None => return Err(CrewError::Silent("what it measured")),
+                    None => {
+                        let who = names(&self.hands, |it| it == number);
+                        return Err(CrewError::Silent { who, what: "what it measured" });
+                    }
                 }
             }
         }
         Ok(all)
+    }
+
+    /// What those have measured that are still there when another is not; their windows aside, which lack its part.
+    pub(crate) fn rest(&mut self) -> Report {
+        let mut all = Report::default();
+        for hand in &mut self.hands {
+            if hand.tell(&Command::Report).is_err() {
+                continue;
+            }
+            while let Ok(Some(event)) = hand.next(REST) {
+                if let Event::Report(mut report) = event {
+                    report.windows.clear();
+                    all.add(*report);
+                    break;
+                }
+            }
+        }
+        all
+    }
+}
+
+/// Those of the hands that are meant, for a person.
+fn names(hands: &[Hand], is_meant: impl Fn(usize) -> bool) -> String {
+    let processes = hands.len();
+    let meant = hands.iter().enumerate().filter(|(number, _)| is_meant(*number));
+    let mut names: Vec<String> = meant
+        .map(|(number, hand)| match &hand.voice {
+            Voice::Own { .. } => format!("fleet process {} of {processes}", number + 1),
+            Voice::Worker(link) => format!("worker {}", link.address()),
+        })
+        .collect();
+    // A worker may play several parts.
+    names.dedup();
+    names.join(", ")
+}
+
+impl Drop for Crew {
+    /// Tells all workers that it is over and waits for their ends, so that nothing of this fleet is asked any more.
+    fn drop(&mut self) {
+        let workers = |hand: &&Hand| matches!(hand.voice, Voice::Worker(_));
+        for hand in self.hands.iter().filter(workers) {
+            let Voice::Worker(link) = &hand.voice else { continue };
+            link.hang_up();
+        }
+        let began = clock::now();
+        for hand in self.hands.iter().filter(workers) {
+            let left = || GOODBYE.saturating_sub(clock::now().saturating_duration_since(began));
+            // A failure is what each of them ends with; whoever is silent is not waited for.
+            while matches!(hand.next(left()), Ok(Some(_))) {}
+        }
     }
 }
 
@@ -338,6 +440,22 @@ impl Hand {
             Voice::Own { .. } => CrewError::Failed(why),
             Voice::Worker(link) => of_worker(link, why),
         }
+    }
+
+    /// The sets of a part that lives by now; `said` hears what it says until then.
+    fn founded(&self, said: &mut impl FnMut(&str)) -> Result<Option<Vec<View>>, CrewError> {
+        while let Some(event) = self.next(Duration::ZERO)? {
+            match event {
+                Event::Progress(text) => said(&text),
+                Event::Founded(views) => return Ok(Some(views)),
+                Event::Beating
+                | Event::AllTold
+                | Event::Window(..)
+                | Event::Report(_)
+                | Event::Failed(_) => {}
+            }
+        }
+        Ok(None)
     }
 
     /// The next event; `None` if there is none within `patience`.

@@ -137,16 +137,20 @@ pub(crate) async fn crown(plan: &Plan, cluster: &Arc<Cluster>) -> Result<Vec<Vie
     .await
 }
 
-/// Removes every set of the plan, so that controllers that others use keep nothing of it.
+/// Removes every set of the plan, so that controllers that others use keep nothing of it. Sets that were never founded
+/// are gone already.
 ///
 /// # Errors
 /// - [`FoundingError`]: a request was refused or lost again and again.
 pub(crate) async fn remove(plan: &Plan, cluster: &Arc<Cluster>) -> Result<(), FoundingError> {
     for_each_set(plan, cluster, |asking, _plan, _set| async move {
-        asking.until_ok("removal", &clean(&asking.set)).await.map(drop)
+        let removed = asking.until_ok("removal", &clean(&asking.set)).await.map(drop);
+        // One that stays must not keep the others: they are all tried first.
+        Ok(removed)
     })
-    .await
-    .map(drop)
+    .await?
+    .into_iter()
+    .collect()
 }
 
 /// What the controllers say of every set of the plan.
@@ -202,7 +206,9 @@ impl Asking {
     async fn call(&self, request: &Request) -> Result<Response, String> {
         let answer = self.cluster.call(request, Deadline::after(CALL)).await;
         let answer = answer.map_err(|error: CallError| error.to_string())?;
-        if answer.code == response_code::SUCCESS {
+        let is_gone = matches!(request, Request::CleanBrokerData(_))
+            && answer.code == response_code::CONTROLLER_INVALID_CLEAN_BROKER_METADATA;
+        if answer.code == response_code::SUCCESS || is_gone {
             return Ok(answer);
         }
         Err(format!("code {}: {}", answer.code, answer.remark.as_deref().unwrap_or_default()))

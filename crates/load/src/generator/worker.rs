@@ -5,6 +5,9 @@
 //! main    founding, then events ──► stdout
 //! thread  stdin ──► commands ──► thread "fleet" (reader) ──► orders ──► thread "pacer"
 //! ```
+//!
+//! The end of standard input is heard at any time, also while the fleet is founded: whoever started it may be gone, and
+//! nobody would remove what is founded after that.
 
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
@@ -12,8 +15,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use client::Cluster;
+use tokio::sync::oneshot;
 
-use super::founding::{crown, preload, register};
+use super::founding::{FoundingError, crown, preload, register};
 use super::plan::{Command, Event, Plan};
 use super::reader::Reader;
 
@@ -39,14 +43,17 @@ fn play(plan: Plan) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("building a runtime: {error}"))?;
     let cluster = Arc::new(Cluster::new(plan.controllers.iter().cloned()));
-    runtime.block_on(register(&plan, &cluster)).map_err(|error| error.to_string())?;
+    let (to_fleet, commands) = sync_channel(QUEUE_MAX);
+    let (is_wanted, mut unwanted) = oneshot::channel();
+    let to_reader = to_fleet.clone();
+    spawn("commands", move || read_commands(&to_reader, is_wanted))?;
+    runtime.block_on(unless(&mut unwanted, register(&plan, &cluster)))?;
     preload(&plan)?;
     let brokers = plan.brokers();
     if brokers > 0 {
         tell(&Event::Progress(format!("{brokers} brokers registered, now they connect")))?;
     }
 
-    let (to_fleet, commands) = sync_channel(QUEUE_MAX);
     let (to_us, events) = sync_channel(QUEUE_MAX);
     let reader = Reader::new(plan.clone())?;
     spawn("fleet", move || {
@@ -63,18 +70,30 @@ fn play(plan: Plan) -> Result<(), String> {
     if brokers > 0 {
         tell(&Event::Progress(format!("{brokers} brokers heartbeat, now masters are elected")))?;
     }
-    let views = runtime.block_on(crown(&plan, &cluster)).map_err(|error| error.to_string())?;
+    let views = runtime.block_on(unless(&mut unwanted, crown(&plan, &cluster)))?;
     // Its connection would only be one more that a killed controller breaks.
     drop((runtime, cluster));
     let known = to_fleet.send(Command::Know(views.clone()));
     known.map_err(|_ended| "the fleet's thread ended".to_owned())?;
+    // With it commands would seem to come when they cannot any more.
+    drop(to_fleet);
     tell(&Event::Founded(views))?;
-    spawn("commands", move || read_commands(&to_fleet))?;
     tell_all(&events)
 }
 
-/// Hands commands on until standard input ends, which ends the fleet.
-fn read_commands(to_fleet: &SyncSender<Command>) {
+/// What `work` comes to, unless standard input ends before.
+async fn unless<T>(
+    unwanted: &mut oneshot::Receiver<()>,
+    work: impl Future<Output = Result<T, FoundingError>>,
+) -> Result<T, String> {
+    tokio::select! {
+        done = work => done.map_err(|error| error.to_string()),
+        _dropped = unwanted => Err("standard input ended before the fleet lived".to_owned()),
+    }
+}
+
+/// Hands commands on until standard input ends, which ends the fleet; `_is_wanted` is dropped with it.
+fn read_commands(to_fleet: &SyncSender<Command>, _is_wanted: oneshot::Sender<()>) {
     for line in io::stdin().lock().lines() {
         let command = line.map_err(|error| error.to_string());
         let command =

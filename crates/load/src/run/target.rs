@@ -29,6 +29,9 @@ use crate::workload::{Class, Wire, Workload};
 /// How long an address may take to answer.
 const ANSWER: Duration = Duration::from_secs(3);
 
+/// How long all removals at the end of a run may take.
+const REMOVAL: Duration = Duration::from_secs(60);
+
 /// How much of an answer is read, and how much of it is repeated.
 const ANSWER_BYTES: usize = 4_096;
 const REPEATED_CHARS: usize = 60;
@@ -190,9 +193,23 @@ impl Stage {
         self.runtime.block_on(founding::views(plan, &cluster(&self.addresses)))
     }
 
-    /// Removes the broker sets of a plan.
-    pub(super) fn remove(&self, plan: &Plan) -> Result<(), FoundingError> {
-        self.runtime.block_on(founding::remove(plan, &cluster(&self.addresses)))
+    /// Removes the broker sets of a plan; nobody may play them any more. It takes [`REMOVAL`] at most.
+    ///
+    /// # Errors
+    /// A text that says which set stayed behind, and why.
+    pub(super) fn remove(&self, plan: &Plan) -> Result<(), String> {
+        let cluster = cluster(&self.addresses);
+        let removing = founding::remove(plan, &cluster);
+        let removed =
+            self.runtime.block_on(async { tokio::time::timeout(REMOVAL, removing).await });
+        let (seconds, sets) = (REMOVAL.as_secs(), plan.sets);
+        let late = |_elapsed| {
+            format!(
+                "{sets} sets named {}-... were not removed within {seconds} s (REMOVAL): does the target have a leader?",
+                plan.prefix
+            )
+        };
+        removed.map_err(late)?.map_err(|error| error.to_string())
     }
 
     /// Each node's process, as far as it is on this host.

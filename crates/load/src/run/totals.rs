@@ -23,6 +23,11 @@ impl Totals {
         self.windows += 1;
     }
 
+    /// How long all windows of this length were together.
+    pub(super) fn measured(&self, window_ns: u64) -> std::time::Duration {
+        std::time::Duration::from_nanos(self.windows.saturating_mul(window_ns))
+    }
+
     /// Writes everything into the run that is known at its end.
     pub(super) fn finish(
         &self,

@@ -11,11 +11,13 @@ use load::fleet::Fleet;
 use load::run::{Live, Progress, RunError, Setup, Summary, Target};
 use load::workload::{PRESETS, Workload, preset};
 use measure::folder::Run;
+use rustix::process::{Signal, kill_process};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Wrong usage, as `sysexits.h` has it.
 pub(crate) const USAGE: u8 = 64;
@@ -192,18 +194,29 @@ pub(crate) fn stop_on_signals(stop: &Arc<AtomicBool>) {
     let wait = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let Ok(runtime) = runtime else { return };
-        runtime.block_on(async {
-            let kind = tokio::signal::unix::SignalKind::terminate();
-            let Ok(mut terminate) = tokio::signal::unix::signal(kind) else { return };
-            tokio::select! {
-                _interrupted = tokio::signal::ctrl_c() => {}
-                _terminated = terminate.recv() => {}
-            }
-            stop.store(true, Ordering::Release);
-        });
+        if let Err(error) = runtime.block_on(heed_signals(&stop)) {
+            eprintln!("signals are not heard any more: {error}");
+        }
     };
     // Without it a signal ends the program at once; the folder can be read all the same.
     drop(std::thread::Builder::new().name("signals".to_owned()).spawn(wait));
+}
+
+async fn heed_signals(stop: &AtomicBool) -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    for is_second in [false, true] {
+        tokio::select! {
+            _interrupted = interrupt.recv() => {}
+            _terminated = terminate.recv() => {}
+        }
+        stop.store(true, Ordering::Release);
+        if is_second {
+            // Whoever does not wait for the clean-up, or for what hangs, is not to wait any longer.
+            kill_process(rustix::process::getpid(), Signal::KILL)?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes a run and shows on standard error how it goes.

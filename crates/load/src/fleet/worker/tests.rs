@@ -2,14 +2,15 @@
 //! is shown on the real program, in `crates/pitchover/tests/fleet.rs`.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::{
-    Options, PORT_FIRST, PORTS_PER_SESSION, SESSIONS_MAX, Worker, check_token, is_same, placed,
+    Options, PORT_FIRST, PORTS_PER_SESSION, SESSIONS_MAX, STRANGERS_MAX, Worker, check_token,
+    is_same, placed,
 };
 use crate::fleet::frame::{self, FRAME_BYTES_MAX, Kind};
 use crate::fleet::link::{self, Link};
@@ -164,6 +165,46 @@ fn places_are_limited_and_free_again() {
         link
     });
     assert!(found.is_some(), "{:?}", scene.said.lock().unwrap());
+}
+
+#[test]
+fn strangers_who_say_nothing_take_nobodys_place() {
+    let scene = Scene::new();
+    let dial = || TcpStream::connect(scene.address).unwrap();
+    let strangers: Vec<_> = (0..STRANGERS_MAX).map(|_stranger| dial()).collect();
+    assert!(scene.connect(Some(TOKEN), "1").is_ok(), "{:?}", scene.said.lock().unwrap());
+    // One more than may wait: the oldest has made room, and is told nothing.
+    let mut answer = Vec::new();
+    drop((&strangers[0]).read_to_end(&mut answer));
+    let said = scene.said.lock().unwrap().clone();
+    assert!(!said.iter().any(|it| it.contains("nothing whole came")), "before its time: {said:?}");
+    drop(strangers);
+    assert!(scene.connect(Some(TOKEN), "1").is_ok());
+}
+
+#[test]
+fn what_a_worker_says_to_refuse_is_short_and_escaped() {
+    let refused = |text: &[u8]| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let refusal = framed(Kind::Refused, text);
+        let serve = move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            drop(frame::read(&mut stream, FRAME_BYTES_MAX));
+            // It may hang up while this is written.
+            drop(stream.write_all(&refusal));
+        };
+        let serving = thread::Builder::new().spawn(serve).unwrap();
+        let fleet = Fleet { workers: vec![address], token: None, version: "1".to_owned() };
+        let error = link::connect(&fleet, 1).unwrap_err();
+        serving.join().unwrap();
+        error
+    };
+    let error = refused(b"\x1b[2Jgone\x07\nnext \xc2\x9b1m \xff");
+    assert!(!error.chars().any(char::is_control), "{error:?}");
+    assert!(error.contains("\\u{1b}[2Jgone") && error.contains("\\nnext"), "{error}");
+    let error = refused(&vec![b'x'; 100_000]);
+    assert!(error.len() < 500 && error.contains("a frame of 100001 bytes; 1 to 4096"), "{error}");
 }
 
 #[test]
