@@ -6,7 +6,6 @@ use crate::interop::clock::until;
 use crate::interop::process::Process;
 use crate::interop::report::{Failure, Outcome};
 use std::net::TcpStream;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
