@@ -83,7 +83,7 @@ pub fn parse(list: &str, nodes: usize) -> Result<Vec<Fault>, UnknownFault> {
 fn pairs() -> Vec<Fault> {
     let mut families: Vec<&'static Entry> = Vec::new();
     for entry in CATALOGUE {
-        let is_none = matches!(entry.kind, Kind::Noop | Kind::NotYet(_) | Kind::Cannot(_));
+        let is_none = matches!(entry.kind, Kind::Noop | Kind::Cannot(_));
         if is_none || entry.is_alone || entry.kind.needs_java_brokers() {
             continue;
         }
@@ -178,9 +178,6 @@ pub fn skipped(
         if let Kind::Cannot(why) = entry.kind {
             return excused(why, Excuse::NothingToHit);
         }
-        if let Kind::NotYet(why) = entry.kind {
-            return Some(Skip::because(why));
-        }
         if nodes < entry.nodes_min {
             let why = format!("needs {} controllers", entry.nodes_min);
             return excused(&why, Excuse::Nodes(entry.nodes_min));
@@ -239,9 +236,9 @@ mod tests {
         let names: Vec<&str> = pairs.iter().map(|pair| &*pair.name).collect();
         assert!(names.contains(&"minor-kill+minor-disk-error"), "{names:?}");
         assert!(!names.iter().any(|name| name.contains("wiped") || name.contains("noop")));
-        // 15 families: kill, suspend, partition, delay, loss, cpu, memory, disk error, io hang, network, disk full,
-        // descriptors, clock, broker, power loss.
-        assert_eq!(pairs.len(), 15 * 14 / 2);
+        // 16 families: kill, suspend, partition, delay, loss, cpu, memory, disk error, io hang, network, disk full,
+        // descriptors, clock, broker, power loss, load.
+        assert_eq!(pairs.len(), 16 * 15 / 2);
     }
 
     #[test]
@@ -257,7 +254,9 @@ mod tests {
         check("bridge", Target::Pitchover, 3, Some(Excuse::Nodes(5)));
         check("partition-majorities-ring", Target::Pitchover, 3, Some(Excuse::Nodes(4)));
         check("add-peer", Target::Pitchover, 5, Some(Excuse::NothingToHit));
-        check("overload", Target::Pitchover, 5, Some(Excuse::None));
+        check("overload", Target::Pitchover, 5, None);
+        check("overload", Target::JavaJraft, 5, Some(Excuse::None));
+        check("slow-readers", Target::JavaJraft, 5, None);
         check("leader-cpu", Target::Pitchover, 5, Some(Excuse::None));
         check("power-loss", Target::JavaJraft, 5, Some(Excuse::NothingToHit));
     }

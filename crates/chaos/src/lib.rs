@@ -19,6 +19,7 @@
 //! | [`disk`] | a disk that fails, hangs, and forgets what was not synced |
 //! | [`ground`] | namespaces, processes, cgroups, probes, leftovers |
 //! | `actors` | brokers, clients, observer; the recorder |
+//! | [`crowd`] | strangers that ask too much |
 //! | `stand` | one cluster under test |
 //! | [`brokers`] | Java brokers, producer and consumer instead of the actors that are brokers |
 //! | [`judge`], [`recovery`] | the verdict; how long faults were felt |
@@ -32,6 +33,7 @@ mod actors;
 pub mod brokers;
 pub mod clock;
 pub mod compare;
+pub mod crowd;
 pub mod disk;
 pub mod draw;
 pub mod fabric;

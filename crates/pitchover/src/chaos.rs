@@ -215,7 +215,6 @@ fn list() {
     println!();
     for entry in CATALOGUE {
         let note = match entry.kind {
-            Kind::NotYet(why) => format!("SKIPPED: {why}"),
             Kind::Cannot(why) => format!("SKIPPED, nothing to hit: {why}"),
             kind if kind.needs_java_brokers() => "needs --brokers java".to_owned(),
             _ if entry.is_alone => "alone".to_owned(),

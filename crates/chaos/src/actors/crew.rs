@@ -152,7 +152,7 @@ impl Crew {
 }
 
 /// A thread with a runtime of its own, inside a namespace.
-fn thread<F, T>(name: &str, inside: &str, body: F) -> io::Result<JoinHandle<()>>
+pub(crate) fn thread<F, T>(name: &str, inside: &str, body: F) -> io::Result<JoinHandle<()>>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Future<Output = ()>,

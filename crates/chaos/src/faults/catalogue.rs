@@ -6,6 +6,7 @@
 //! What has no injection here stands in the table all the same, with the reason, and is reported `SKIPPED`.
 
 use super::rest::Rest;
+use crate::crowd::Manner;
 use crate::ground::probe::Means;
 
 /// Where a name comes from.
@@ -180,8 +181,8 @@ pub enum Kind {
     MasterFromReplicas,
     /// It is cut from replicas and controllers, not from clients and name server, who go on to use it.
     MasterApart,
-    /// Not here yet, and why.
-    NotYet(&'static str),
+    /// A crowd of strangers at every controller asks too much.
+    Crowd(Manner),
     /// The product has nothing that it could be done to, and what that is.
     Cannot(&'static str),
 }
@@ -251,11 +252,11 @@ impl Entry {
         }
     }
 
-    /// Whether it can be done to our own program only: the shim of the clocks knows the waits of Rust, not those of a JVM, and
-    /// there is no second build of upstream's controllers.
+    /// Whether it can be done to our own program only: the shim of the clocks knows the waits of Rust, not those of a JVM,
+    /// there is no second build of upstream's controllers, and they do not say what they answered.
     #[must_use]
     pub fn is_of_our_program(&self) -> bool {
-        matches!(self.kind, Kind::Clock(..) | Kind::Upgrade)
+        matches!(self.kind, Kind::Clock(..) | Kind::Upgrade | Kind::Crowd(Manner::Overload))
     }
 
     /// Whether it is about our own journal and the way back of a peer that lost it, so that upstream's controllers have
@@ -293,7 +294,6 @@ const fn pause(tenths: u64) -> Kind {
 const SIZE: Kind =
     Kind::Cannot("groups do not change their size; replace-peer is what there is of membership");
 const TLS: Kind = Kind::Cannot("the controllers have no TLS");
-const LOAD: Kind = Kind::NotYet("overload belongs to the load harness; not driven from here yet");
 
 use Choice::{All, Fixed, Leader, Major, Minor, Random};
 use DiskFault::{Fails, Hangs};
@@ -409,9 +409,9 @@ pub const CATALOGUE: &[Entry] = &[
     ours("add-peer", "membership", SIZE),
     ours("remove-peer", "membership", SIZE),
     ours("rolling-upgrade", "kill", Kind::Upgrade),
-    ours("overload", "load", LOAD),
-    ours("connection-storm", "load", LOAD),
-    ours("slow-readers", "load", LOAD),
+    ours("overload", "load", Kind::Crowd(Manner::Overload)).needs(Means::Descriptors),
+    ours("connection-storm", "load", Kind::Crowd(Manner::Storm)).needs(Means::Descriptors),
+    ours("slow-readers", "load", Kind::Crowd(Manner::SlowReaders)).needs(Means::Descriptors),
     ours("tls-expired", "tls", TLS),
     ours("tls-unknown-authority", "tls", TLS),
 ];

@@ -14,6 +14,7 @@
 //! | memory | the kernel counts whom it killed |
 //! | a broker's end | its thread says that its sockets are closed; of a process, its exit status |
 //! | a broker that stands still | its process is in state `T`, and not after healing |
+//! | crowds | what the controller and its kernel counted; of several faults at once, at one controller at least |
 //! | disks and files | see `storage.rs` |
 //!
 //! A deed that is not confirmed makes the run INVALID: nobody knows what was tested.
@@ -21,6 +22,7 @@
 use super::plan::Deed;
 use super::storage::{self, Backup, Damaged, Troubled};
 use crate::actors::recorder::View;
+use crate::crowd::{Crowd, Manner};
 use crate::disk::Order;
 use crate::ground::cgroup::Limit;
 use crate::ground::controller::{Controller, is_killed};
@@ -60,6 +62,7 @@ pub(super) enum Done {
     Upgraded(PathBuf),
     Broker(usize, usize),
     SuspendedBroker(usize),
+    Crowded(usize, Crowd),
     Troubled(Troubled),
     Damaged(Damaged),
     BackedUp(Backup),
@@ -81,6 +84,10 @@ pub(crate) struct Injection {
     pub(super) felt: Option<u64>,
     /// How often wrong clocks were read; `None` if none is.
     clocks_read: Option<i64>,
+    /// Controllers that felt their crowds; `None` if there are none.
+    crowds_felt: Option<usize>,
+    /// Whether crowds are all there is, so that each must be felt.
+    is_crowds_only: bool,
     /// Who sat at each node when it began.
     pub(super) members: Vec<u64>,
     /// Whose disk was wiped, and who sat there before.
@@ -92,7 +99,9 @@ impl Injection {
     pub(crate) async fn begin(stand: &mut Stand, deeds: &[Deed]) -> Self {
         let sits = |view: Option<View>| view.map_or(0, |view| view.member);
         let members = stand.recorder.latest().into_iter().map(sits).collect();
-        let mut injection = Self { members, ..Self::default() };
+        let is_crowd = |deed: &Deed| matches!(deed, Deed::Crowd(..));
+        let is_crowds_only = deeds.iter().all(is_crowd);
+        let mut injection = Self { members, is_crowds_only, ..Self::default() };
         // First what happens at once, so that many are hit at the same moment.
         injection.doubts.extend(storage::begin_troubles(stand, deeds));
         for deed in deeds {
@@ -107,6 +116,7 @@ impl Injection {
                 Err(why) => injection.doubts.push(why),
             }
         }
+        injection.await_crowds().await;
         injection
     }
 
@@ -156,6 +166,7 @@ impl Injection {
             Deed::Wipe(node, farewell) => self.end_and_wipe(stand, (*node, *farewell)).await,
             Deed::Memory(node) => self.starve(stand, *node).await,
             Deed::NoDescriptors(node) => self.limit_descriptors(stand, *node),
+            Deed::Crowd(node, manner) => self.crowd(stand, (*node, *manner)),
             Deed::KillBroker(set, place) => {
                 if !stand.end_broker((*set, *place), END).await {
                     return Err(format!("broker {place} of set {set} did not end"));
@@ -282,6 +293,42 @@ impl Injection {
         is_felt.then_some(()).ok_or_else(|| format!("n{node} did not read other clocks"))
     }
 
+    fn crowd(&mut self, stand: &Stand, (node, manner): (usize, Manner)) -> Result<Done, String> {
+        self.crowds_felt.get_or_insert(0);
+        let namespace = &stand.controllers[node].plan.namespace;
+        Ok(Done::Crowded(node, Crowd::gather(namespace, manner).map_err(text)?))
+    }
+
+    async fn await_crowds(&mut self) {
+        for done in &mut self.done {
+            if let Done::Crowded(_, crowd) = done {
+                self.doubts.extend(crowd.begun().await.err());
+            }
+        }
+    }
+
+    fn stop_crowds(&mut self) {
+        for done in &mut self.done {
+            if let Done::Crowded(_, crowd) = done {
+                crowd.stop();
+            }
+        }
+        // Who starts again is not to start in a crowd.
+        self.done.sort_by_key(|done| !matches!(done, Done::Crowded(..)));
+    }
+
+    async fn disperse(&mut self, node: usize, crowd: Crowd) -> Result<(), String> {
+        let felt = crowd.disperse().await?;
+        let words = format!("n{node} {}", felt.words);
+        if felt.is_enough {
+            *self.crowds_felt.get_or_insert(0) += 1;
+        } else if self.is_crowds_only {
+            return Err(words);
+        }
+        self.evidence.push(words);
+        Ok(())
+    }
+
     fn fill(&mut self, stand: &Stand, node: usize) -> Result<Done, String> {
         let folder = stand.store(node);
         let ballast = folder.join("ballast");
@@ -314,6 +361,7 @@ impl Injection {
     /// Undoes all deeds, and asks for what confirms them.
     pub(crate) async fn end(&mut self, stand: &mut Stand) {
         let (mut touched, mut rules) = (0, 0);
+        self.stop_crowds();
         for done in std::mem::take(&mut self.done) {
             if let Done::Rule(id) = done {
                 touched += stand.fabric.remove(id).touched;
@@ -327,6 +375,7 @@ impl Injection {
             self.note((touched == 0).then(|| "no packet was touched".to_owned()));
         }
         self.note((self.felt == Some(0)).then(|| "no disk was used".to_owned()));
+        self.note((self.crowds_felt == Some(0)).then(|| "nobody felt a crowd".to_owned()));
         self.note((self.clocks_read == Some(0)).then(|| "nobody read a wrong clock".to_owned()));
     }
 
@@ -367,6 +416,7 @@ impl Injection {
                     _ => Ok(()),
                 }
             }
+            Done::Crowded(node, crowd) => self.disperse(node, crowd).await,
             Done::Quota(node, quota) => {
                 let times = quota.throttled();
                 self.evidence.push(format!("n{node} was throttled {times} times"));

@@ -5,6 +5,7 @@ use super::Fault;
 use super::catalogue::{Choice, ClockFault, Cut, DiskFault, Kind, Link};
 use super::rest::Rest;
 use crate::clock::{MILLISECOND, SECOND};
+use crate::crowd::Manner;
 use crate::disk::{Loss, Operations, Trouble};
 use crate::draw::Draw;
 use crate::fabric::{Effect, Hosts, Pulse, Rule};
@@ -76,6 +77,8 @@ pub(crate) enum Deed {
     Skew(usize, Skewed),
     /// Put another build in the place of each controller; healing puts back what was there.
     Upgrade,
+    /// A crowd asks too much of it; healing ends that.
+    Crowd(usize, Manner),
     /// End this broker (set, place in the set); healing starts it.
     KillBroker(usize, usize),
     /// Stop this broker, which is a process; healing continues it.
@@ -192,7 +195,7 @@ pub(crate) fn plan(fault: &Fault, scene: &Scene, draw: &mut Draw) -> Plan {
 fn deeds(kind: Kind, scene: &mut Scene, draw: &mut Draw) -> Vec<Deed> {
     let each = |nodes: Vec<usize>, deed: fn(usize) -> Deed| nodes.into_iter().map(deed).collect();
     match kind {
-        Kind::Noop | Kind::NotYet(_) | Kind::Cannot(_) => Vec::new(),
+        Kind::Noop | Kind::Cannot(_) => Vec::new(),
         Kind::Kill(choice) => each(scene.choose(choice, draw), Deed::Kill),
         Kind::Term(choice) => each(scene.choose(choice, draw), Deed::Term),
         Kind::CrashLoop(choice) => {
@@ -238,6 +241,7 @@ fn deeds(kind: Kind, scene: &mut Scene, draw: &mut Draw) -> Vec<Deed> {
             nodes.into_iter().map(|node| Deed::Skew(node, skewed(fault, draw))).collect()
         }
         Kind::Upgrade => vec![Deed::Upgrade],
+        Kind::Crowd(manner) => (0..scene.nodes()).map(|node| Deed::Crowd(node, manner)).collect(),
         Kind::MasterKill
         | Kind::ReplicaKill
         | Kind::MasterCut

@@ -2,6 +2,7 @@
 
 use super::{Deed, Plan, Scene, plan};
 use crate::clock::SECOND;
+use crate::crowd::Manner;
 use crate::draw::Draw;
 use crate::faults::parse;
 use crate::ground::skew::Skewed;
@@ -49,6 +50,18 @@ fn choices_have_the_sizes_of_their_names() {
             assert_eq!(of("fixed-kill@n2", nodes, seed).deeds, [Deed::Kill(2)]);
             assert_eq!(count("kill-all"), usize::from(nodes));
         }
+    }
+}
+
+#[test]
+fn crowds_come_to_every_controller() {
+    for (name, manner) in [
+        ("overload", Manner::Overload),
+        ("connection-storm", Manner::Storm),
+        ("slow-readers", Manner::SlowReaders),
+    ] {
+        let expected: Vec<Deed> = (0..5).map(|node| Deed::Crowd(node, manner)).collect();
+        assert_eq!(of(name, 5, 1).deeds, expected, "{name}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::cgroup::{Resource, Tree, Version};
 use super::{skew, tool};
-use crate::{disk, fabric};
+use crate::{crowd, disk, fabric};
 use std::fs::File;
 
 /// A means of injection.
@@ -26,10 +26,12 @@ pub enum Means {
     ClockShim,
     /// A disk that fails, hangs and loses what was not synced.
     FaultyDisk,
+    /// Descriptors for thousands of connections.
+    Descriptors,
 }
 
 /// All means, in the order of the table.
-pub const ALL: [Means; 9] = [
+pub const ALL: [Means; 10] = [
     Means::Root,
     Means::Namespaces,
     Means::Tun,
@@ -39,6 +41,7 @@ pub const ALL: [Means; 9] = [
     Means::TimeNamespace,
     Means::ClockShim,
     Means::FaultyDisk,
+    Means::Descriptors,
 ];
 
 /// Without these there is no run.
@@ -61,6 +64,7 @@ impl Means {
             Self::TimeNamespace => "time namespace",
             Self::ClockShim => "clock shim",
             Self::FaultyDisk => "faulty disk",
+            Self::Descriptors => "descriptors",
         }
     }
 
@@ -104,6 +108,10 @@ impl Means {
                 Ok("a library of our own in front of the C library; cc")
             }
             Self::FaultyDisk => device(disk::DEVICE),
+            Self::Descriptors => {
+                crowd::claim_descriptors()?;
+                Ok("RLIMIT_NOFILE")
+            }
         }
     }
 }

@@ -1,0 +1,236 @@
+//! A crowd of strangers that ask too much of one controller.
+//!
+//! | Manner | What they do | Confirmed by |
+//! |---|---|---|
+//! | overload | [`ASKERS`] connections send polls and heartbeats as fast as they are taken | answers that the controller counts: ten times as many as before |
+//! | storm | [`STORMERS`] connect and close in turn, and [`SILENT`] connect and say nothing | connections that the kernel counts in the controller's namespace |
+//! | slow readers | [`SLOW`] connections with a small window ask on and on and read nothing | sockets of the controller whose bytes nobody takes; connections that it closed for it |
+//!
+//! Each crowd is a thread in the network namespace of its controller, beside the fabric: through the fabric, its one
+//! thread would be what is asked too much, and everybody's packets would wait. The thread yields to everything else on
+//! the host (`nice`), for the same reason: what is tested is a controller, not a host without a processor.
+//!
+//! What is *absent*: connects that are never finished (a flood of SYN), which a kernel sees and no controller does.
+
+mod members;
+mod seen;
+
+use crate::actors::crew;
+use crate::clock::{self, MILLISECOND, SECOND};
+use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
+use seen::Seen;
+use std::io;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Connections of an overload to one controller. Each may have 256 requests unanswered, so that together they have more
+/// than the controller lets wait.
+pub(crate) const ASKERS: usize = 192;
+
+/// Of a storm to one controller: who connect and close in turn.
+pub(crate) const STORMERS: usize = 32;
+
+/// Of a storm to one controller: connections that say nothing.
+pub(crate) const SILENT: usize = 400;
+
+/// Connections to one controller that read nothing.
+pub(crate) const SLOW: usize = 64;
+
+/// How long a controller is watched before, to know what is usual.
+const WATCH: Duration = Duration::from_millis(500);
+
+/// An overload is so many times what is usual.
+const TIMES: u64 = 10;
+
+/// A storm is so many connections a second.
+const CONNECTS_MIN: u64 = 200;
+
+/// How much the threads of a crowd yield to all others.
+const NICE: i32 = 10;
+
+/// Descriptors that the crowds of five controllers and the run itself need.
+const DESCRIPTORS: u64 = 4_096;
+
+/// What a crowd does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// It asks more than can be answered.
+    Overload,
+    /// It connects and closes.
+    Storm,
+    /// It asks and reads nothing.
+    SlowReaders,
+}
+
+/// What was felt of a crowd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Felt {
+    /// In words, without the name of the controller.
+    pub(crate) words: String,
+    /// Whether it was what it was to be.
+    pub(crate) is_enough: bool,
+}
+
+/// A crowd at work; dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Crowd {
+    stop: Option<oneshot::Sender<()>>,
+    begun: oneshot::Receiver<()>,
+    felt: oneshot::Receiver<Felt>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Lets this process have the descriptors that crowds need.
+///
+/// # Errors
+/// In words: it may not have so many.
+pub(crate) fn claim_descriptors() -> Result<(), String> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= DESCRIPTORS) {
+        return Ok(());
+    }
+    if maximum.is_some_and(|maximum| maximum < DESCRIPTORS) {
+        let most = maximum.unwrap_or_default();
+        return Err(format!(
+            "at most {most} descriptors, {DESCRIPTORS} are needed: raise `ulimit -Hn`"
+        ));
+    }
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(DESCRIPTORS), maximum });
+    raised.map_err(|error| format!("the limit of descriptors cannot be raised: {error}"))
+}
+
+impl Crowd {
+    /// Sends a crowd to the controller of this namespace. It watches first what is usual there.
+    pub(crate) fn gather(namespace: &str, manner: Manner) -> io::Result<Self> {
+        claim_descriptors().map_err(io::Error::other)?;
+        let (stop, is_stopped) = oneshot::channel();
+        let (say_begun, begun) = oneshot::channel();
+        let (say_felt, felt) = oneshot::channel();
+        let body = move || async move {
+            // It then competes like any other; the figures say what came of it.
+            setpriority_process(None, NICE).ok();
+            let usual = Seen::read().await;
+            tokio::time::sleep(WATCH).await;
+            let before = Seen::read().await;
+            // The run was interrupted if this fails.
+            say_begun.send(()).ok();
+            let members = members::enter(manner);
+            let began = clock::now();
+            // Told to stop, or left alone: both are the end.
+            drop(is_stopped.await);
+            let lasted = clock::now() - began;
+            let stuck = seen::stuck();
+            drop(members);
+            let after = Seen::read().await;
+            drop(say_felt.send(judge(manner, [&usual, &before, &after], lasted, stuck)));
+        };
+        let thread = Some(crew::thread("crowd", namespace, body)?);
+        Ok(Self { stop: Some(stop), begun, felt, thread })
+    }
+
+    /// Returns when it is at work.
+    pub(crate) async fn begun(&mut self) -> Result<(), String> {
+        (&mut self.begun).await.map_err(|_gone| "the thread of a crowd died".to_owned())
+    }
+
+    /// Tells it to end.
+    pub(crate) fn stop(&mut self) {
+        drop(self.stop.take());
+    }
+
+    /// Ends it; says what was felt of it.
+    pub(crate) async fn disperse(mut self) -> Result<Felt, String> {
+        self.stop();
+        (&mut self.felt).await.map_err(|_gone| "the thread of a crowd died".to_owned())
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        self.stop();
+        if let Some(thread) = self.thread.take() {
+            // It panicked if this fails, and has said so.
+            drop(thread.join());
+        }
+    }
+}
+
+/// What is to be made of what was seen: before it was watched, when it began, and at its end, `lasted` nanoseconds later.
+fn judge(manner: Manner, [usual, before, after]: [&Seen; 3], lasted: u64, stuck: usize) -> Felt {
+    let ms = lasted / MILLISECOND;
+    match manner {
+        Manner::Overload => {
+            let (Some(first), Some(then), Some(last)) =
+                (usual.answers, before.answers, after.answers)
+            else {
+                return Felt { words: "does not say what it answered".into(), is_enough: false };
+            };
+            let watched_ms = u64::try_from(WATCH.as_millis()).unwrap_or(1);
+            let in_a_second = (then.saturating_sub(first) * 1_000 / watched_ms).max(1);
+            let answered = last.saturating_sub(then);
+            let busy = after.busy.saturating_sub(before.busy);
+            Felt {
+                words: format!(
+                    "answered {answered} requests in {ms} ms, {busy} of them as too many; {in_a_second} a second before"
+                ),
+                is_enough: answered * SECOND >= TIMES * in_a_second * lasted.max(1),
+            }
+        }
+        Manner::Storm => {
+            let accepted = after.accepted.saturating_sub(before.accepted);
+            Felt {
+                words: format!("was connected to {accepted} times in {ms} ms"),
+                is_enough: accepted * SECOND >= CONNECTS_MIN * lasted.max(1),
+            }
+        }
+        Manner::SlowReaders => {
+            let closed = after.unread.saturating_sub(before.unread);
+            Felt {
+                words: format!("had {stuck} connections that read nothing, and closed {closed}"),
+                is_enough: stuck >= SLOW / 2 || closed > 0,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CONNECTS_MIN, Manner, SECOND, SLOW, Seen, TIMES, judge};
+
+    fn answers(count: u64) -> Seen {
+        Seen { answers: Some(count), ..Seen::default() }
+    }
+
+    #[test]
+    fn an_overload_is_ten_times_what_is_usual() {
+        let check = |last, expected| {
+            // 50 in half a second are 100 a second; it lasts 2 s.
+            let seen = [&answers(1_000), &answers(1_050), &answers(last)];
+            let felt = judge(Manner::Overload, seen, 2 * SECOND, 0);
+            assert_eq!(felt.is_enough, expected, "{}", felt.words);
+        };
+        check(1_050 + 2 * 100 * TIMES, true);
+        check(1_049 + 2 * 100 * TIMES, false);
+        // It started anew and counts from zero.
+        check(10, false);
+        let silent = [&answers(1), &answers(1), &Seen::default()];
+        assert!(!judge(Manner::Overload, silent, SECOND, 0).is_enough);
+    }
+
+    #[test]
+    fn a_storm_is_counted_by_the_kernel_and_slow_readers_by_what_waits() {
+        let accepted = |accepted| Seen { accepted, ..Seen::default() };
+        let storm = |count| {
+            let seen = [&accepted(5), &accepted(7), &accepted(7 + count)];
+            judge(Manner::Storm, seen, 3 * SECOND, 0).is_enough
+        };
+        assert!(storm(3 * CONNECTS_MIN) && !storm(3 * CONNECTS_MIN - 1));
+        let unread = |unread| Seen { unread, ..Seen::default() };
+        let slow = |stuck, closed| {
+            let seen = [&unread(0), &unread(0), &unread(closed)];
+            judge(Manner::SlowReaders, seen, SECOND, stuck).is_enough
+        };
+        assert!(slow(SLOW / 2, 0) && slow(0, 1) && !slow(SLOW / 2 - 1, 0));
+    }
+}
