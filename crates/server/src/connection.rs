@@ -11,6 +11,7 @@ mod reader;
 use crate::change;
 use crate::config::Config;
 use crate::hello::{Hello, LINK_VERSION, heads_batch, unpack};
+use crate::metrics::Metrics;
 use crate::refuse;
 use crate::shared::Shared;
 use bytes::{Buf, Bytes, BytesMut};
@@ -30,6 +31,10 @@ const IN_FLIGHT_MAX: u32 = 256;
 
 /// Answers of one connection that may wait to be written, in bytes; then nothing is read from it.
 const OUT_BYTES_MAX: usize = 1_024 * 1_024;
+
+/// Answers of all clients together that may wait to be written, in bytes; whose do when there are more is closed. The
+/// limit of one times the number of connections is more than any host has.
+const OUTBOUND_BYTES_MAX: usize = 256 * 1_024 * 1_024;
 
 /// An output buffer that is kept when it is empty, in bytes: one usual answer.
 const OUT_BYTES_KEPT: usize = 1_024;
@@ -77,6 +82,26 @@ pub(crate) struct Connection {
     partial: Cell<Option<Partial>>,
     /// Bytes that its unfinished frame occupies.
     held_bytes: Cell<usize>,
+    outbound: Rc<Outbound>,
+    /// Bytes of its answers that are counted there.
+    unread_bytes: Cell<usize>,
+}
+
+/// Answers that wait to be written, of all connections together.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    bytes: Cell<usize>,
+    bytes_max: usize,
+    metrics: Metrics,
+}
+
+impl Outbound {
+    pub(crate) fn new(config: &Config, metrics: Metrics) -> Self {
+        let configured = config.limit("outboundBytesMax");
+        let bytes_max = configured
+            .map_or(OUTBOUND_BYTES_MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        Self { bytes: Cell::new(0), bytes_max, metrics }
+    }
 }
 
 /// The beginning of a frame that waits for its rest.
@@ -112,7 +137,12 @@ struct Close(&'static str);
 
 impl Connection {
     /// The connection, and the half from which a [`Reader`] reads it.
-    fn new(id: ConnectionId, stream: TcpStream, now: Instant) -> (Self, OwnedReadHalf) {
+    fn new(
+        id: ConnectionId,
+        stream: TcpStream,
+        now: Instant,
+        outbound: &Rc<Outbound>,
+    ) -> (Self, OwnedReadHalf) {
         let (reading, stream) = stream.into_split();
         let connection = Self {
             id,
@@ -127,6 +157,8 @@ impl Connection {
             last_active: Cell::new(now),
             partial: Cell::new(None),
             held_bytes: Cell::new(0),
+            outbound: Rc::clone(outbound),
+            unread_bytes: Cell::new(0),
         };
         (connection, reading)
     }
@@ -140,19 +172,25 @@ impl Connection {
         response.encode(caller.opaque, caller.encoding, &mut self.out.borrow_mut());
     }
 
-    /// Writes what waits, as far as the socket takes it; a task writes the rest.
+    /// Writes what waits, as far as the socket takes it; a task writes the rest. Closes if all connections together
+    /// keep too much, since this one adds to it.
     pub(crate) fn flush(self: &Rc<Self>) {
-        if self.is_flushing.get() {
-            return;
-        }
-        match self.write_some() {
-            Ok(true) => self.room.notify_one(),
-            Ok(false) => {
-                self.is_flushing.set(true);
-                let this = Rc::clone(self);
-                tokio::task::spawn_local(async move { this.flush_rest().await });
+        if !self.is_flushing.get() {
+            match self.write_some() {
+                Ok(true) => self.room.notify_one(),
+                Ok(false) => {
+                    self.is_flushing.set(true);
+                    let this = Rc::clone(self);
+                    tokio::task::spawn_local(async move { this.flush_rest().await });
+                }
+                Err(_gone) => self.close(),
             }
-            Err(_gone) => self.close(),
+        }
+        // Also while that task waits for a socket that takes nothing.
+        self.count_unread();
+        if self.is_too_much_unread() && !self.is_closed.get() {
+            self.outbound.metrics.refused("outboundBytesMax");
+            self.close();
         }
     }
 
@@ -162,6 +200,7 @@ impl Connection {
                 Ok(()) => self.write_some(),
                 Err(error) => Err(error),
             };
+            self.count_unread();
             match done {
                 Ok(false) => self.room.notify_one(),
                 Ok(true) => break,
@@ -173,6 +212,19 @@ impl Connection {
         }
         self.is_flushing.set(false);
         self.room.notify_one();
+    }
+
+    fn count_unread(&self) {
+        let unread_bytes = self.out.borrow().len();
+        let before = self.unread_bytes.replace(unread_bytes);
+        self.outbound.bytes.update(|bytes| bytes + unread_bytes - before);
+    }
+
+    /// A peer's own answers are few.
+    fn is_too_much_unread(&self) -> bool {
+        let is_client = self.kind.get() == Kind::Client;
+        let adds_to_it = is_client && self.unread_bytes.get() > 0;
+        adds_to_it && self.outbound.bytes.get() > self.outbound.bytes_max
     }
 
     /// Whether everything was written.
@@ -224,6 +276,13 @@ impl Connection {
 
     fn has_room(&self) -> bool {
         self.in_flight.get() < IN_FLIGHT_MAX && self.out.borrow().len() < OUT_BYTES_MAX
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // Its last answers may wait in a task that outlives its reader; here they are gone for certain.
+        self.outbound.bytes.update(|bytes| bytes - self.unread_bytes.get());
     }
 }
 

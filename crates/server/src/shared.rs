@@ -3,7 +3,7 @@
 use crate::change::Changes;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigStore, Live};
-use crate::connection::{Connection, InboundLimits, Reader};
+use crate::connection::{Connection, InboundLimits, Outbound, Reader};
 use crate::hello::Hello;
 use crate::inbox::{Inbox, Worth};
 use crate::metrics::Metrics;
@@ -31,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) inbound_limits: InboundLimits,
     /// Bytes of unfinished frames that all connections keep.
     pub(crate) inbound_bytes: Cell<usize>,
+    pub(crate) outbound: Rc<Outbound>,
     pub(crate) metrics: Metrics,
     pub(crate) hello: Hello,
     pub(crate) inbox: Inbox,
@@ -62,6 +63,7 @@ impl Shared {
             connections_max,
             inbound_limits: InboundLimits::of(&config),
             inbound_bytes: Cell::new(0),
+            outbound: Rc::new(Outbound::new(&config, metrics.clone())),
             inbox: Inbox::new(config.request_queue_max),
             changes: Changes::default(),
             config,

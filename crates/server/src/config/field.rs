@@ -115,10 +115,11 @@ pub const OPEN_PREFIXES: &[&str] = &["pitchover.audit.", LIMITS_PREFIX];
 /// Limits by name: `pitchover.limits.<name>`, whole numbers.
 pub const LIMITS_PREFIX: &str = "pitchover.limits.";
 
-/// The names below [`LIMITS_PREFIX`] that act: bytes of a journal's segment, and how long the
-/// beginning and the whole of a frame may take. Any other name is reported and not kept.
-pub const LIMIT_NAMES: [&str; 4] =
-    ["segmentBytes", "headerDeadlineMs", "frameDeadlineMs", "inboundBytesMax"];
+/// The names below [`LIMITS_PREFIX`] that act: bytes of a journal's segment, how long the beginning and the whole of a
+/// frame may take, and what unfinished frames and unread answers of all may occupy. Any other name is reported and not
+/// kept.
+pub const LIMIT_NAMES: [&str; 5] =
+    ["segmentBytes", "headerDeadlineMs", "frameDeadlineMs", "inboundBytesMax", "outboundBytesMax"];
 
 /// A line that Java lists for a field without a usable value; never an unknown key when read back.
 pub const JRAFT_CONFIG_LINE: &str = "jraftConfig";

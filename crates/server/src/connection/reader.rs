@@ -24,7 +24,7 @@ const SCRATCH_BYTES: usize = 64 * 1_024;
 /// connections has been read.
 pub(crate) fn open(shared: &Rc<Shared>, stream: TcpStream) {
     let id = shared.next_connection();
-    let (connection, reading) = Connection::new(id, stream, shared.clock.now());
+    let (connection, reading) = Connection::new(id, stream, shared.clock.now(), &shared.outbound);
     let connection = Rc::new(connection);
     shared.connections.borrow_mut().insert(id, Rc::clone(&connection));
     let reader = Reader { connection, reading, partial: BytesMut::new(), is_peer: false };
