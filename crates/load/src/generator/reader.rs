@@ -28,7 +28,7 @@ use super::line::read_answers;
 use super::measures::{Ending, Kind};
 use super::notices::{Notice, Notices, listen};
 use super::pacer::{Order, Pacer};
-use super::plan::{Closing, Command, Event, Listening, Plan, REPLICAS, Report, Times, Told, View};
+use super::plan::{Command, Event, Listening, Plan, REPLICAS, Report, Times, Told, View};
 use super::poller::{Poller, Ready};
 use super::shared::Shared;
 use super::wire;
@@ -37,6 +37,7 @@ use crate::clock::mono_ns;
 use crate::run::part_of;
 use crate::workload::Wire;
 
+mod dying;
 mod judging;
 mod reacting;
 
@@ -271,40 +272,6 @@ impl Reader {
             }
         }
         report
-    }
-
-    fn kill_due(&mut self) {
-        let now_ns = mono_ns();
-        let (due, later): (Vec<_>, Vec<_>) =
-            self.kills.drain(..).partition(|(at_ns, _)| *at_ns <= now_ns);
-        self.kills = later;
-        let mut dead = BTreeSet::new();
-        let shared = Arc::clone(&self.shared);
-        for set in due.into_iter().flat_map(|(_, sets)| sets) {
-            let Some(master) = self.views.get(set).and_then(|view| view.master) else { continue };
-            let replica = usize::try_from(master - 1).unwrap_or_default();
-            let number = set * REPLICAS + replica;
-            let Some(broker) = shared.brokers.get(number) else { continue };
-            let at_ns = mono_ns();
-            broker.is_alive.store(false, Ordering::Release);
-            if let Some(listener) = self.listeners.get_mut(number) {
-                *listener = None;
-            }
-            dead.insert(broker.address);
-            // Whoever shares a connection with others dies without closing it.
-            if shared.plan.brokers_per_connection == 1 {
-                let lines = broker.line..broker.line + shared.nodes();
-                lines.for_each(|line| shared.line(line).reset());
-            }
-            // The new master's changes start from what a read says of the set.
-            shared.sets[set].is_busy.store(true, Ordering::Release);
-            shared.to_ask().push(set);
-            let set = shared.plan.first_set + set;
-            self.report.closings.push(Closing { set, master, at_ns });
-        }
-        if !dead.is_empty() {
-            self.notices.close(&dead);
-        }
     }
 
     /// Resets connections that are to be opened again. What waited on them is lost; that they broke is our own doing.
