@@ -86,7 +86,7 @@ pub(crate) struct Injection {
     clocks_read: Option<i64>,
     /// Controllers that felt their crowds; `None` if there are none.
     crowds_felt: Option<usize>,
-    /// Whether crowds are all there is, so that each must be felt.
+    /// Whether crowds of one manner are all there is, so that each must be felt.
     is_crowds_only: bool,
     /// Who sat at each node when it began.
     pub(super) members: Vec<u64>,
@@ -99,8 +99,7 @@ impl Injection {
     pub(crate) async fn begin(stand: &mut Stand, deeds: &[Deed]) -> Self {
         let sits = |view: Option<View>| view.map_or(0, |view| view.member);
         let members = stand.recorder.latest().into_iter().map(sits).collect();
-        let is_crowd = |deed: &Deed| matches!(deed, Deed::Crowd(..));
-        let is_crowds_only = deeds.iter().all(is_crowd);
+        let is_crowds_only = are_one_crowd(deeds);
         let mut injection = Self { members, is_crowds_only, ..Self::default() };
         // First what happens at once, so that many are hit at the same moment.
         injection.doubts.extend(storage::begin_troubles(stand, deeds));
@@ -455,6 +454,16 @@ impl Injection {
     }
 }
 
+/// Whether these are crowds of one manner, and nothing that could keep a controller from feeling its own.
+fn are_one_crowd(deeds: &[Deed]) -> bool {
+    let manner = |deed: &Deed| match deed {
+        Deed::Crowd(_, manner) => Some(*manner),
+        _ => None,
+    };
+    let first = deeds.first().and_then(manner);
+    first.is_some() && deeds.iter().all(|deed| manner(deed) == first)
+}
+
 /// A process that ended though no fault ended it, in words.
 pub(crate) fn unexpected_end(stand: &mut Stand) -> Option<String> {
     let ended = |controller: &mut Controller| {
@@ -510,4 +519,19 @@ fn free_blocks(folder: &Path) -> Result<u64, String> {
 
 pub(super) fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Deed, are_one_crowd};
+    use crate::crowd::Manner::{Overload, Storm};
+
+    #[test]
+    fn a_crowd_must_be_felt_everywhere_only_if_nothing_else_is_done() {
+        let overload = [Deed::Crowd(0, Overload), Deed::Crowd(1, Overload)];
+        assert!(are_one_crowd(&overload));
+        assert!(!are_one_crowd(&[overload[0].clone(), Deed::Crowd(0, Storm)]));
+        assert!(!are_one_crowd(&[overload[0].clone(), Deed::Kill(1)]));
+        assert!(!are_one_crowd(&[]));
+    }
 }
