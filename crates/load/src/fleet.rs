@@ -34,6 +34,7 @@ mod frame;
 pub(crate) mod link;
 pub mod worker;
 
+use std::net::Ipv6Addr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -59,6 +60,16 @@ const SILENCE: Duration = Duration::from_secs(15);
 
 /// How long a connection may take to be made, and to say who it is.
 const HELLO: Duration = Duration::from_secs(5);
+
+/// A worker's address with its port: [`PORT`] where none is named.
+#[must_use]
+pub fn with_port(worker: &str) -> String {
+    if worker.parse::<Ipv6Addr>().is_ok() {
+        return format!("[{worker}]:{PORT}");
+    }
+    let has_port = worker.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
+    if has_port { worker.to_owned() } else { format!("{worker}:{PORT}") }
+}
 
 /// Who gives load to whom.
 #[derive(Clone, Debug)]
@@ -96,7 +107,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use super::FORMAT;
+    use super::{FORMAT, with_port};
     use crate::generator::measures::Measures;
     use crate::generator::plan::{Plan, Report};
 
@@ -104,6 +115,21 @@ mod tests {
     fn members(it: &impl serde::Serialize) -> Vec<String> {
         let value = serde_json::to_value(it).unwrap();
         value.as_object().unwrap().keys().cloned().collect()
+    }
+
+    #[test]
+    fn a_worker_without_a_port_has_the_usual_one() {
+        let rows = [
+            ("w1", "w1:9700"),
+            ("w1:9701", "w1:9701"),
+            ("10.0.0.9", "10.0.0.9:9700"),
+            ("::1", "[::1]:9700"),
+            ("[::1]", "[::1]:9700"),
+            ("[::1]:9701", "[::1]:9701"),
+        ];
+        for (given, meant) in rows {
+            assert_eq!(with_port(given), meant);
+        }
     }
 
     #[test]

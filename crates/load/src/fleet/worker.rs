@@ -40,10 +40,14 @@ pub const SESSIONS_MAX: usize = 8;
 pub const STRANGERS_MAX: usize = 64;
 
 /// First port of brokers that have this host's address, and how many each session has. All lie below the ports that
-/// systems choose for outgoing connections.
+/// systems choose for outgoing connections. The last of a session's is held while it lasts, so that all workers of a host
+/// share them out.
 pub const PORT_FIRST: u16 = 10_000;
 /// See [`PORT_FIRST`].
 pub const PORTS_PER_SESSION: u16 = 2_500;
+
+/// Brokers of one part that have this host's address.
+pub const BROKERS_PER_SESSION: usize = 2_499;
 
 /// Pause between two looks for a coordinator, and for the order to end.
 const LOOK: Duration = Duration::from_millis(50);
@@ -275,7 +279,7 @@ fn serve(
     lock(&shared.strangers).remove(stranger);
     judged?;
     // Only for those who are known: whoever is not takes nobody's place.
-    let place = shared.take_place().ok_or_else(|| {
+    let _place = shared.take_place().ok_or_else(|| {
         format!("{SESSIONS_MAX} coordinators are served already (SESSIONS_MAX): come later")
     })?;
     frame::write(stream, Kind::Welcome, &[]).map_err(|error| error.to_string())?;
@@ -284,7 +288,7 @@ fn serve(
         return Err(format!("a {kind:?} in the place of a plan"));
     }
     let plan = serde_json::from_slice(&plan).map_err(|error| format!("the plan: {error}"))?;
-    let plan = placed(plan, place.number)?;
+    let (plan, _ports) = placed(plan)?;
     say(&format!("{from}: {} broker sets of {}, and streams", plan.sets, plan.prefix));
     Session::start(&shared.program, stream, &plan)?.run(stream)
 }
@@ -295,8 +299,8 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_write_timeout(Some(SILENCE))
 }
 
-/// A plan within limits, with addresses for its brokers.
-fn placed(mut plan: Plan, place: usize) -> Result<Plan, String> {
+/// A plan within limits, with addresses for its brokers, and what holds their ports.
+fn placed(mut plan: Plan) -> Result<(Plan, Option<TcpListener>), String> {
     let sets_max = BROKERS_MAX / REPLICAS;
     if plan.first_set.checked_add(plan.sets).is_none_or(|sets| sets > sets_max) {
         return Err(format!("a plan with more than {sets_max} broker sets (BROKERS_MAX)"));
@@ -316,19 +320,35 @@ fn placed(mut plan: Plan, place: usize) -> Result<Plan, String> {
     if own.is_loopback() {
         let ports = free_ports(1).map_err(|error| error.to_string())?;
         (plan.host, plan.port) = (None, ports[0]);
-        return Ok(plan);
+        return Ok((plan, None));
     }
-    if plan.brokers() > usize::from(PORTS_PER_SESSION) {
+    if plan.brokers() > BROKERS_PER_SESSION {
         let brokers = plan.brokers();
         return Err(format!(
-            "{brokers} brokers with a port each, {PORTS_PER_SESSION} are there (PORTS_PER_SESSION): use more workers"
+            "{brokers} brokers in one part with a port each, at most {BROKERS_PER_SESSION} (BROKERS_PER_SESSION): name more workers"
         ));
     }
-    let place = u16::try_from(place).map_err(|error| error.to_string())?;
-    let port = PORT_FIRST + place * PORTS_PER_SESSION;
+    let (port, held) = hold_ports(own)?;
     // Each broker has a port, so each listens.
     (plan.host, plan.port, plan.listening) = (Some(own), port, Listening::Own);
-    Ok(plan)
+    Ok((plan, Some(held)))
+}
+
+/// The first of [`BROKERS_PER_SESSION`] ports that no other session of this host has, of whichever worker; they are held
+/// until the listener is dropped.
+fn hold_ports(own: Ipv4Addr) -> Result<(u16, TcpListener), String> {
+    let count = u16::try_from(SESSIONS_MAX).map_err(|error| error.to_string())?;
+    let firsts = (0..count).map(|number| PORT_FIRST + number * PORTS_PER_SESSION);
+    let mut held = firsts.filter_map(|first| {
+        let listener = TcpListener::bind((own, first + PORTS_PER_SESSION - 1)).ok()?;
+        Some((first, listener))
+    });
+    held.next().ok_or_else(|| {
+        let last = PORT_FIRST + count * PORTS_PER_SESSION - 1;
+        format!(
+            "the ports {PORT_FIRST} to {last} of {own} are taken by {count} parts or by others: name a worker on another host, or wait for other runs"
+        )
+    })
 }
 
 /// The address of this host that the first controller that can be found is reached by. Nothing is sent.

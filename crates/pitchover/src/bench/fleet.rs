@@ -7,7 +7,7 @@ use super::otlp::OtlpArguments;
 use super::run::{Common, How, run_recorded, stop_on_signals, usage};
 use clap::Args;
 use load::fleet::worker::{Options, Worker, check_token};
-use load::fleet::{Fleet, PORT};
+use load::fleet::{Fleet, PORT, with_port};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
     common: Common,
     #[command(flatten)]
     otlp: OtlpArguments,
-    /// Running workers: `host:port,host:port,...`; each plays a part of the load. Their token is `PITCHOVER_FLEET_TOKEN`.
+    /// Running workers: `host,host:port,...`, port 9700 unless named; each plays a part of the load. Their token is `PITCHOVER_FLEET_TOKEN`.
     #[arg(long, value_delimiter = ',', required = true)]
     workers: Vec<String>,
     /// Folder of this run; `pitchover-runs/NAME-TIME` by default.
@@ -70,7 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     if let Some(Err(error)) = token.as_deref().map(check_token) {
         return usage("bench fleet", &error.to_string());
     }
-    let workers = arguments.workers.clone();
+    let workers = arguments.workers.iter().map(|worker| with_port(worker)).collect();
     let fleet = Fleet { workers, token, version: crate::VERSION.to_owned() };
     let (out, otlp) = (arguments.out.clone(), arguments.otlp.clone());
     run_recorded("bench fleet", &arguments.common, How { out, otlp, fleet: Some(fleet) })

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::{
-    Options, PORT_FIRST, PORTS_PER_SESSION, SESSIONS_MAX, STRANGERS_MAX, Worker, check_token,
-    is_same, placed,
+    BROKERS_PER_SESSION, Options, PORT_FIRST, PORTS_PER_SESSION, SESSIONS_MAX, STRANGERS_MAX,
+    Worker, check_token, hold_ports, is_same, placed,
 };
 use crate::fleet::frame::{self, FRAME_BYTES_MAX, Kind};
 use crate::fleet::link::{self, Link};
@@ -235,9 +235,9 @@ fn tokens_are_compared_whole() {
 #[test]
 fn plans_have_limits() {
     let plan = |sets| Plan::as_java(vec!["127.0.0.1:9".to_owned()], "p".to_owned(), sets);
-    let fits = placed(plan(10), 0).unwrap();
+    let (fits, _none) = placed(plan(10)).unwrap();
     assert!(fits.host.is_none() && fits.port > 0, "over loopback brokers are on loopback");
-    let why = |plan| placed(plan, 0).unwrap_err();
+    let why = |plan| placed(plan).map(drop).unwrap_err();
     assert!(why(plan(BROKERS_MAX)).contains("BROKERS_MAX"));
     assert!(why(plan(BROKERS_MAX / REPLICAS)).contains("DESCRIPTORS_MAX"));
     let mut far = plan(1);
@@ -248,4 +248,22 @@ fn plans_have_limits() {
     assert!(why(nowhere).contains("without controllers"));
     let places = u16::try_from(SESSIONS_MAX).unwrap();
     assert!(PORT_FIRST + places * PORTS_PER_SESSION <= 32_768, "below ephemeral ports");
+    assert!(BROKERS_PER_SESSION < usize::from(PORTS_PER_SESSION));
+}
+
+#[test]
+fn workers_of_one_host_share_its_ports() {
+    // An address of its own, which no other test has.
+    let own = "127.99.7.3".parse().unwrap();
+    let mut held: Vec<_> = (0..SESSIONS_MAX).map(|_part| hold_ports(own).unwrap()).collect();
+    let firsts: std::collections::BTreeSet<u16> = held.iter().map(|(first, _)| *first).collect();
+    assert_eq!(firsts.len(), SESSIONS_MAX, "each has others: {firsts:?}");
+    let error = hold_ports(own).map(drop).unwrap_err();
+    assert!(
+        error.contains("10000 to 29999 of 127.99.7.3") && error.contains("another host"),
+        "{error}"
+    );
+    let (first, listener) = held.remove(3);
+    drop(listener);
+    assert_eq!(hold_ports(own).unwrap().0, first, "what was given back");
 }
