@@ -8,10 +8,13 @@ mod fleet;
 mod nodes;
 
 use crate::clock::Stopwatch;
-use crate::targets::DEV_PORTS;
+use crate::targets::{self, DEV_PORTS};
+use bytes::Bytes;
 use clap::Parser;
 use client::{Cluster, Deadline};
 use nodes::Nodes;
+use protocol::private;
+use serde_json::Value;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         .map_err(|error| error.to_string())
         .and_then(|nodes| {
             let watching = watch(nodes, arguments.fleet);
-            crate::targets::block_on(watching).map_err(|error| error.to_string())?
+            targets::block_on(watching).map_err(|error| error.to_string())?
         });
     match ran {
         Ok(()) => ExitCode::SUCCESS,
@@ -93,6 +96,9 @@ async fn watch(mut nodes: Nodes, sets: u16) -> Result<(), String> {
     };
     let leader = leader.map_err(|error| format!("{error}\n{}", nodes.logs()))?;
     let mut leader = leader.address().to_owned();
+    for (name, admin) in admin_pages(&nodes.addresses()).await {
+        println!("admin {name}  http://{admin}  (status page, /metrics)");
+    }
     println!("ready leader={leader} controllers={}", nodes.addresses().join(","));
     let fleet = (sets > 0).then(|| tokio::spawn(fleet::run(Arc::clone(&cluster), sets)));
     let mut lost: Option<Stopwatch> = None;
@@ -118,6 +124,18 @@ async fn watch(mut nodes: Nodes, sets: u16) -> Result<(), String> {
     println!("stopping");
     drop(nodes);
     Ok(())
+}
+
+/// Where each controller shows its pages, as far as it says so.
+async fn admin_pages(nodes: &[String]) -> Vec<(String, String)> {
+    let mut pages = Vec::with_capacity(nodes.len());
+    for (node, address) in nodes.iter().enumerate() {
+        let answer = targets::ask(address, private::STATUS, Bytes::new()).await;
+        let Ok(view) = targets::object(answer) else { continue };
+        let Some(admin) = view.get("adminAddress").and_then(Value::as_str) else { continue };
+        pages.push((format!("n{node}"), admin.to_owned()));
+    }
+    pages
 }
 
 async fn named_leader(cluster: &Cluster) -> Option<String> {

@@ -80,12 +80,13 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn main() -> ExitCode {
     let mut words: Vec<std::ffi::OsString> = std::env::args_os().collect();
-    if is_mqcontroller(words.first()) {
+    let is_mqcontroller = is_mqcontroller(words.first());
+    if is_mqcontroller {
         words.insert(1, "serve".into());
     }
     if words.get(1).is_some_and(|word| word == "serve") {
         // Java's flags and exit codes, which clap's own would change.
-        return serve::run_as_java(&words);
+        return serve::run_as_java(&words, is_mqcontroller);
     }
     let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,

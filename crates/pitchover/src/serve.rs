@@ -44,13 +44,14 @@ pub(crate) struct Arguments {
 }
 
 /// Parses as Java's start script does: an unknown option is exit code 1, and `--key=value` sets any known key.
-pub(crate) fn run_as_java(words: &[OsString]) -> ExitCode {
+pub(crate) fn run_as_java(words: &[OsString], is_mqcontroller: bool) -> ExitCode {
     // Behind the program and `serve`; in its texts it is called as its users call it.
     let words = words.iter().skip(2).map(|word| match word.to_str() {
         Some(word) => OsString::from(as_setting(word).unwrap_or_else(|| word.to_owned())),
         None => word.clone(),
     });
-    match Arguments::try_parse_from(std::iter::once("mqcontroller".into()).chain(words)) {
+    let name = if is_mqcontroller { "mqcontroller" } else { "pitchover serve" };
+    match Arguments::try_parse_from(std::iter::once(name.into()).chain(words)) {
         Ok(arguments) => run(&arguments),
         Err(error) => {
             let is_help = error.exit_code() == 0;

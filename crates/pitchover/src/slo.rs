@@ -13,6 +13,7 @@ mod extend;
 use crate::bench::preset_names;
 use ::slo::{Ending, Loosened, Objectives, explain, judge, loosened, ratchet, sign};
 use clap::{Parser, Subcommand};
+use load::workload::{SCHEMA as WORKLOAD_SCHEMA, Workload};
 use measure::folder::{self, Found};
 use measure::judged::{Judged, Verdict};
 use report::draw::numbers;
@@ -277,13 +278,17 @@ fn lint(arguments: &Lint) -> Result<u8, String> {
     let path = &arguments.file.slo;
     let (_, objectives) = objectives(path)?;
     let presets = preset_names();
+    let beside = workloads_beside(path)?;
     for it in objectives.all() {
-        let is_known = presets.contains(&it.workload.as_str()) || Path::new(&it.workload).is_file();
+        let is_known = presets.contains(&it.workload.as_str()) || beside.contains(&it.workload);
         if !is_known {
-            let known = presets.join(", ");
+            let (known, beside) = (presets.join(", "), beside.join(", "));
             return Err(format!(
-                "objective {:?}: workload {:?} is no preset ({known})",
-                it.id, it.workload
+                "objective {:?}: workload {:?} is no preset ({known}), and no workload file beside {} has this \
+                 `name` (theirs: {beside})",
+                it.id,
+                it.workload,
+                path.display()
             ));
         }
     }
@@ -303,6 +308,30 @@ fn lint(arguments: &Lint) -> Result<u8, String> {
         return Ok(0);
     }
     Ok(BROKEN)
+}
+
+/// Names of the workloads whose files (`*.toml` with the schema of workloads) are in the folder of the objectives, sorted.
+///
+/// # Errors
+/// A text that says which of them cannot be read, and why; files that are something else are left out.
+fn workloads_beside(path: &Path) -> Result<Vec<String>, String> {
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let file = entry.map_err(failed)?.path();
+        if file.extension().is_none_or(|it| it != "toml") {
+            continue;
+        }
+        // Cargo's own files and others that are none of ours lie here, too.
+        let Ok(text) = std::fs::read_to_string(&file) else { continue };
+        if text.lines().any(|line| line.starts_with("schema") && line.contains(WORKLOAD_SCHEMA)) {
+            let name = file.display().to_string();
+            names.push(Workload::read(&name, &text).map_err(|error| error.to_string())?.name);
+        }
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// The text of another version: of a file, or of the same file at a revision.

@@ -143,6 +143,23 @@ fn a_run_of_the_same_folder_and_wrong_words_are_refused() {
     assert!(!scene.folder().join("run").exists(), "what is refused leaves nothing");
 }
 
+#[test]
+fn a_file_is_printed_as_a_preset_is_and_a_fleet_names_no_option_that_it_has_not() {
+    let text = format!("{HEAD}time = {{ measure = \"1s\" }}\n# a word\n[fleet]\nbroker_sets = 1\n");
+    let scene = scene(&text);
+    let (code, printed) = said(&scene.run(&["bench", "run", "-f", "w.toml", "--print"]));
+    assert_eq!((code, printed.as_str()), (Some(0), text.as_str()));
+    let (code, printed) = said(&scene.run(&["bench", "run", "-f", "smoke-5s", "--print"]));
+    assert!(code == Some(0) && printed.contains("name = \"smoke-5s\""), "{printed}");
+    let (code, printed) = said(&scene.run(&["bench", "run", "-f", "nowhere", "--print"]));
+    assert!(code == Some(64) && printed.contains("no preset either"), "{printed}");
+    for command in ["fleet", "compare", "ramp"] {
+        let (_, help) = said(&scene.run(&["bench", command, "--help"]));
+        let elsewhere = help.replace("bench run --presets", "");
+        assert!(!elsewhere.contains("--presets"), "{command}: {help}");
+    }
+}
+
 /// Starts a run of a minute and waits until it has written a window.
 fn started(scene: &Scene) -> std::process::Child {
     let child = Command::new(env!("CARGO_BIN_EXE_pitchover"))

@@ -5,7 +5,7 @@ use std::process::Command;
 use server::config::{Config, Sources};
 use server::metrics::{
     BrokerSetGauges, ElectionReason, ElectionResult, ExpiryReason, Metrics, NoticeResult,
-    RequestKind, Snapshot,
+    RequestKind, Snapshot, Stage,
 };
 use slo::{METRICS, Objectives};
 
@@ -30,6 +30,7 @@ fn page() -> String {
     }
     metrics.election("c", "s", ElectionResult::Elected, ElectionReason::Broker);
     metrics.journal_sync(1, 1);
+    metrics.stage(Stage::Commit, 1, 1);
     metrics.peer_frame(1);
     metrics.refused("LIMIT_MAX");
     metrics.notice(NoticeResult::Sent);
@@ -60,6 +61,7 @@ fn rules_name_metrics_that_the_server_has() {
         "limit=\"LIMIT_MAX\"",
         "reason=\"broker\"",
         "queue=\"requests\"",
+        "stage=\"commit\"",
         "code=\"0\"",
     ] {
         assert!(page.contains(label), "{label}");
@@ -114,6 +116,24 @@ fn files_are_linted_with_line_and_remedy() {
         let (code, said) = slo(&scene, &["lint"]);
         assert!(code == Some(64) && said.contains(says), "{code:?} {said}");
     }
+}
+
+#[test]
+fn a_workload_may_be_a_file_beside_the_objectives() {
+    let scene = Scene::new("objectives-beside");
+    scene.write("slo.toml", &FILE.replace("workload = \"canonical\"", "workload = \"ours\""));
+    scene.write("Cargo.toml", "[package]\nname = \"ours\"\n");
+    let (code, said) = slo(&scene, &["lint"]);
+    assert!(code == Some(64) && said.contains("no workload file beside slo.toml"), "{said}");
+    let workload = "schema = \"pitchover.bench/v1\"\nname = \"ours\"\n\
+                    time = { measure = \"1s\" }\n[fleet]\nbroker_sets = 1\n";
+    scene.write("any.toml", workload);
+    let (code, said) = slo(&scene, &["lint"]);
+    assert_eq!(code, Some(0), "{said}");
+    // What cannot be run is no workload.
+    scene.write("any.toml", &format!("{workload}speed = 3\n"));
+    let (code, said) = slo(&scene, &["lint"]);
+    assert!(code == Some(64) && said.contains("any.toml:6"), "{said}");
 }
 
 #[test]

@@ -181,6 +181,22 @@ fn consensus() -> Vec<Panel> {
             &[("pitchover_raft_commit_index - pitchover_raft_applied_index", "{{instance}}")],
         ),
         lines(
+            "Stages of a change, p99",
+            "s",
+            &[(
+                "histogram_quantile(0.99, sum by (stage, le) (rate(pitchover_stage_seconds_bucket[5m])))",
+                "{{stage}}",
+            )],
+        ),
+        lines(
+            "Stages of a change, mean",
+            "s",
+            &[(
+                "sum by (stage) (rate(pitchover_stage_seconds_sum[5m])) / sum by (stage) (rate(pitchover_stage_seconds_count[5m]) > 0)",
+                "{{stage}}",
+            )],
+        ),
+        lines(
             "Journal sync",
             "s",
             &[

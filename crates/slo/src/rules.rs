@@ -21,7 +21,7 @@ use crate::file::{Objectives, Production};
 pub const WINDOWS: [&str; 7] = ["5m", "30m", "1h", "2h", "6h", "1d", "3d"];
 
 /// Families of metrics that rules and dashboards name; the server exports all of them.
-pub const METRICS: [&str; 18] = [
+pub const METRICS: [&str; 19] = [
     "pitchover_request_seconds",
     "pitchover_requests",
     "pitchover_refused",
@@ -34,6 +34,7 @@ pub const METRICS: [&str; 18] = [
     "pitchover_raft_term",
     "pitchover_raft_commit_index",
     "pitchover_raft_applied_index",
+    "pitchover_stage_seconds",
     "pitchover_journal_bytes",
     "pitchover_journal_sync_seconds",
     "pitchover_journal_written_bytes",

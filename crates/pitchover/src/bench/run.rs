@@ -9,7 +9,7 @@ use super::otlp::{Otlp, OtlpArguments};
 use clap::Args;
 use load::fleet::Fleet;
 use load::run::{Live, Progress, RunError, Setup, Summary, Target};
-use load::workload::{PRESETS, Workload, preset};
+use load::workload::{PRESETS, Workload};
 use measure::folder::Run;
 use rustix::process::{Signal, kill_process};
 use std::io::IsTerminal;
@@ -31,7 +31,7 @@ const FOLDER: &str = "pitchover-runs";
 /// Options of every command that makes runs.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Common {
-    /// A workload file, or the name of a preset; `--presets` lists them.
+    /// A workload file, or the name of a preset; `pitchover bench run --presets` lists them.
     #[arg(short = 'f', long = "workload", value_name = "FILE", default_value = "canonical")]
     pub(crate) workload: String,
     /// Running servers: `host:port,host:port,...`. Three controllers are started if none are named anywhere.
@@ -69,7 +69,7 @@ pub(crate) struct Arguments {
     /// List the presets and end.
     #[arg(long)]
     presets: bool,
-    /// Print the text of the preset and end.
+    /// Print the text of the workload, a preset or a file, and end.
     #[arg(long)]
     print: bool,
 }
@@ -81,10 +81,11 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
     let common = &arguments.common;
     if arguments.print {
-        let Some(text) = preset(&common.workload) else {
-            return usage("bench run", &format!("{} is no preset; see --presets", common.workload));
+        let workload = match Workload::named(&common.workload) {
+            Ok(workload) => workload,
+            Err(error) => return usage("bench run", &error.to_string()),
         };
-        print!("{text}");
+        print!("{}", workload.text);
         return ExitCode::SUCCESS;
     }
     let how = How { out: arguments.out.clone(), otlp: arguments.otlp.clone(), fleet: None };

@@ -57,13 +57,9 @@ fn arguments_have_javas_exit_codes() {
     let folder = place.folder.path().display().to_string();
     let no_peers = "Attribute value controllerDLegerPeers of ControllerConfig is null or empty";
     let rows: [Row<'_>; 21] = [
-        (
-            &["-h"],
-            0,
-            &["Usage: mqcontroller", "--configFile", "--printConfigItem", "--namesrvAddr"],
-        ),
-        (&["--help"], 0, &["Usage: mqcontroller"]),
-        (&["-c", &file, "-h"], 0, &["Usage: mqcontroller"]),
+        (&["-h"], 0, &["Usage: ", "--configFile", "--printConfigItem", "--namesrvAddr"]),
+        (&["--help"], 0, &["Usage: "]),
+        (&["-c", &file, "-h"], 0, &["Usage: "]),
         (&["-x"], USAGE, &["-x"]),
         (&["--nonsense"], USAGE, &["--nonsense"]),
         (&["--nonsense=1"], USAGE, &["--nonsense"]),
@@ -102,6 +98,9 @@ fn arguments_have_javas_exit_codes() {
         }
         place.must_be_untouched(&row);
     }
+    // Each is called in its texts as it was called.
+    run(&["serve", "-h"]).must_be("serve", 0, &["Usage: pitchover serve"]);
+    run_as(&link, &["-h"]).must_be("link", 0, &["Usage: mqcontroller"]);
 }
 
 /// Name of the row, property file, and texts that must be printed.

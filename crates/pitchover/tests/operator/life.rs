@@ -1,16 +1,19 @@
 //! Clusters that are stopped, killed and started again, in both of upstream's conventions; and the tools beside them.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Stdio;
 
 use protocol::code;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::broker_set::{SET, found, shown};
 use crate::cluster::{Cluster, NODES, status};
-use crate::node::{Folder, PROGRAM};
+use crate::node::{Folder, PROGRAM, command};
 use crate::patience::until;
 use crate::run::{Ended, content, copy, run};
 use crate::wire::{Wire, request};
@@ -27,6 +30,26 @@ fn must_show(cluster: &Cluster) {
 
 fn hash(address: &str) -> Value {
     status(address).expect("a node answers")["stateHash"].clone()
+}
+
+#[test]
+fn dev_says_where_its_controllers_show_their_pages() {
+    let port = load::free_ports(1).unwrap()[0].to_string();
+    let mut dev = command(Path::new(PROGRAM))
+        .args(["dev", "--nodes", "1", "--fleet", "0", "--ports", &port])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(dev.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let told = lines.by_ref().find(|line| line.starts_with("admin ") || line.starts_with("ready "));
+    let admin = told.as_deref().and_then(|line| line.strip_prefix("admin n0  http://"));
+    let reached = admin.and_then(|line| line.split(' ').next()).map(TcpStream::connect);
+    // It is asked to end before anything is judged, or its controllers would stay.
+    let id = i32::try_from(dev.id()).ok().and_then(Pid::from_raw).unwrap();
+    kill_process(id, Signal::INT).unwrap();
+    lines.for_each(drop);
+    assert!(dev.wait().unwrap().success());
+    assert!(matches!(reached, Some(Ok(_))), "{told:?}: {reached:?}");
 }
 
 /// Killed as by a power cut, all three find everything again: brokers, addresses, master, sync-state set, ids.
