@@ -85,6 +85,9 @@ pub enum StartError {
     /// A fault that nobody knows.
     #[error(transparent)]
     Fault(#[from] UnknownFault),
+    /// The folder is another run's: its controllers would begin with that one's data.
+    #[error("{0} holds a run already; name another folder, or remove it")]
+    FolderUsed(String),
     /// A means that every run needs.
     #[error("cannot run here: {0}")]
     Means(String),
@@ -154,6 +157,9 @@ struct Diary<'a> {
 /// Whatever kept the run from beginning; what happens later is in the verdict.
 pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<judge::Verdict, StartError> {
     let faults = parse(&options.faults, usize::from(options.nodes))?;
+    if options.folder.join("n0").exists() {
+        return Err(StartError::FolderUsed(options.folder.display().to_string()));
+    }
     let findings = probe::findings();
     say(probe::table(&findings).trim_end());
     if let Some(why) = probe::lacking(&findings) {
@@ -475,4 +481,34 @@ async fn ask_finals(stand: &Stand) -> Vec<Value> {
         finals
     };
     crate::actors::crew::inside(&stand.cast.clients_namespace, asking).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Options, StartError, run};
+    use crate::target::Target;
+    use std::fs;
+    use std::time::Duration;
+
+    #[test]
+    fn the_folder_of_another_run_is_refused_before_anything_is_started() {
+        let name = format!("pitchover-used-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(folder.join("n0")).unwrap();
+        let options = Options {
+            nodes: 3,
+            faults: "noop".into(),
+            length: Duration::from_secs(1),
+            seed: 1,
+            folder: folder.clone(),
+            version: "0",
+            target: Target::ours(&std::env::current_exe().unwrap()).unwrap(),
+            other_program: None,
+            is_release: false,
+            java_brokers: None,
+        };
+        let refused = run(&options, &|line| panic!("{line}")).unwrap_err();
+        assert!(matches!(refused, StartError::FolderUsed(_)), "{refused}");
+        fs::remove_dir_all(folder).unwrap();
+    }
 }
