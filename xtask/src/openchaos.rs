@@ -131,22 +131,20 @@ fn play_all(options: &Options) -> Outcome<bool> {
     let lacking = ground::lacking(run)?;
     let stage = set_up(options)?;
     exam(&stage)?;
-    let mut shown = Vec::new();
     let mut is_well = true;
     let target = options.target;
     println!("{}", table::heading(target, options.mapping));
     for fault in &options.faults {
-        if let Some((_, why)) = lacking.iter().find(|(means, _)| *means == fault.means) {
+        let row = if let Some((_, why)) = lacking.iter().find(|(means, _)| *means == fault.means) {
             println!("SKIPPED  {}: {why}", fault.name);
-            shown.push(Row::Skipped(fault.name, why.to_string()));
+            Row::Skipped(fault.name, why.to_string())
         } else {
-            let row = play_one(&stage, run, *fault);
-            is_well &= row.is_well(target);
-            shown.push(row);
-        }
+            play_one(&stage, run, *fault)
+        };
+        is_well &= row.is_well(target);
         // After each fault: a run that is broken off has written what it saw.
         if options.writes_report {
-            table::write(&crate::tree::root().join(table::REPORT), options, &shown)?;
+            table::write(&crate::tree::root().join(table::REPORT), options, &row)?;
         }
     }
     for fault in faults::NAMES_ONLY.iter().filter(|_| options.faults.len() == FAULTS.len()) {

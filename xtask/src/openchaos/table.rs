@@ -1,12 +1,15 @@
 //! What the runs showed, for the terminal and for `docs/report/openchaos.md`.
 //!
-//! That file has a section for each target and mapping; a command replaces its own and leaves the others.
+//! That file has a section for each target and mapping, and in it the last run of each fault; a command replaces the
+//! rows of those that it ran and leaves the others.
 
+use super::faults::FAULTS;
 use super::ground::tool;
 use super::play::seconds;
 use super::result::{Shown, Verdict};
 use super::{Mapping, ORIGIN, Options, ROCKETMQ, Target};
 use crate::interop::report::{Failure, Outcome};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -27,6 +30,13 @@ pub(super) enum Row {
 }
 
 impl Row {
+    fn fault(&self) -> &str {
+        match self {
+            Self::Played(shown, _) => &shown.fault,
+            Self::Skipped(fault, _) | Self::Broken(fault, _) => fault,
+        }
+    }
+
     /// Whether the command may say that all is well: of upstream's controllers a failure is what is asked for.
     pub(super) fn is_well(&self, target: Target) -> bool {
         match self {
@@ -94,14 +104,16 @@ fn times(times: &[u64]) -> String {
     times.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Replaces the section of this target and mapping.
+/// Puts one run into the section of this target and mapping, in place of an earlier one of the same fault.
 ///
 /// # Errors
 /// The file cannot be written.
-pub(super) fn write(file: &Path, options: &Options, rows: &[Row]) -> Outcome<()> {
+pub(super) fn write(file: &Path, options: &Options, row: &Row) -> Outcome<()> {
     let title = format!("{}, mapping {}", options.target.name(), options.mapping.name());
-    let section = section(&title, options, rows)?;
     let before = fs::read_to_string(file).unwrap_or_else(|_| INTRODUCTION.to_owned());
+    let mut rows = rows(&before, &title);
+    rows.insert(place(row.fault()), cells(row, &about_run(options)?));
+    let section = section(&title, options.target, &rows);
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder).map_err(Failure::while_doing(folder.display()))?;
     }
@@ -109,10 +121,27 @@ pub(super) fn write(file: &Path, options: &Options, rows: &[Row]) -> Outcome<()>
         .map_err(Failure::while_doing(file.display()))
 }
 
+/// Where a fault's row stands.
+fn place(fault: &str) -> usize {
+    FAULTS.iter().position(|known| known.name == fault).unwrap_or(FAULTS.len())
+}
+
+/// The rows of a section by the places of their faults.
+fn rows(text: &str, title: &str) -> BTreeMap<usize, String> {
+    let lines = text.lines().skip_while(|line| line.strip_prefix(SECTION) != Some(title)).skip(1);
+    lines
+        .take_while(|line| !line.starts_with(SECTION))
+        .filter_map(|line| {
+            let (fault, _) = line.strip_prefix("| `")?.split_once('`')?;
+            Some((place(fault), line.to_owned()))
+        })
+        .collect()
+}
+
 const INTRODUCTION: &str = "\
 # OpenChaos against controllers
 
-Written by `cargo xtask openchaos --write`; each section by one command. What a put is, and what OpenChaos cannot do, stands in
+Written by `cargo xtask openchaos --write`, which replaces the rows of the faults that it runs. What a put is, and what OpenChaos cannot do, stands in
 [interop/openchaos/README.md](../../interop/openchaos/README.md).
 
 | Column | Means |
@@ -123,65 +152,69 @@ Written by `cargo xtask openchaos --write`; each section by one command. What a 
 | Outage | longest time without an acknowledged put of any client, over the whole run |
 | RTO | OpenChaos' own, from the first failed request after an injection to the next success; none: no request failed |
 | Seen to work | injections whose trace was seen from outside, of those that OpenChaos recorded |
+| Run | date, commit of our program or release of RocketMQ, length, load of the machine at the end |
 
-One run each, on a machine that did other work at the same time: times are upper bounds, counts are what happened in that run.
+One run each, on a virtual machine with two cores that did other work at the same time: times are upper bounds, counts are what happened in that run.
 ";
 
-fn section(title: &str, options: &Options, rows: &[Row]) -> Outcome<String> {
-    let date = tool(&["date", "-u", "+%Y-%m-%d"])?;
+fn section(title: &str, target: Target, rows: &BTreeMap<usize, String>) -> String {
+    let release = match target {
+        Target::Pitchover => String::new(),
+        Target::JavaDledger | Target::JavaJraft => format!(", RocketMQ {ROCKETMQ}"),
+    };
     let mut text = format!(
-        "{SECTION}{title}\n\n{}. {}. OpenChaos {}, {} s a run{}.\n\n",
-        date.trim(),
-        machine(),
-        ORIGIN.commit,
-        seconds(options.writes),
-        match options.target {
-            Target::Pitchover => String::new(),
-            Target::JavaDledger | Target::JavaJraft => format!(", RocketMQ {ROCKETMQ}"),
-        }
+        "{SECTION}{title}\n\nOpenChaos {}{release}.\n\n\
+         | Fault | Nodes | Puts | Acknowledged | Lost | Own check | Second opinion | Outage, ms | RTO, ms | Seen to work | Verdict | Run |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|\n",
+        ORIGIN.commit
     );
-    text.push_str(
-        "| Fault | Nodes | Puts | Acknowledged | Lost | Own check | Second opinion | Outage, ms | RTO, ms | Seen to work | Verdict |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|\n",
-    );
-    for row in rows {
-        let Row::Played(one, verdict) = row else { continue };
-        let counts = one.counts;
-        let (word, why) = words(verdict);
-        let colon = if why.is_empty() { "" } else { ": " };
-        text.push_str(&format!(
-            "| `{}` | {} | {} | {} | {} | {} | {} | {} | {} | {} of {} | {word}{colon}{why} |\n",
-            one.fault,
-            one.nodes,
-            counts.puts,
-            counts.acknowledged,
-            lost(one),
-            one.violations,
-            one.second.word(),
-            one.outage_ms,
-            times(&one.rto_ms),
-            one.confirmed,
-            one.injections
-        ));
+    for row in rows.values() {
+        text.push_str(row);
+        text.push('\n');
     }
-    for row in rows {
-        match row {
-            Row::Played(..) => {}
-            Row::Skipped(fault, why) => text.push_str(&format!("\nSkipped: `{fault}`: {why}\n")),
-            Row::Broken(fault, why) => text.push_str(&format!("\nBroken off: `{fault}`: {why}\n")),
-        }
-    }
-    Ok(text)
+    text
 }
 
-/// What the figures come from, as far as it matters and no further.
-fn machine() -> String {
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let version: Vec<&str> = kernel.trim().split(['.', '-']).take(2).collect();
+fn cells(row: &Row, run: &str) -> String {
+    let none = |fault: &str, word: &str, why: &str| {
+        format!("| `{fault}` | | | | | | | | | | {word}: {why} | {run} |")
+    };
+    let (one, verdict) = match row {
+        Row::Played(one, verdict) => (one, verdict),
+        Row::Skipped(fault, why) => return none(fault, "SKIPPED", why),
+        Row::Broken(fault, why) => {
+            return none(fault, "BROKEN OFF", &why.replace(['\n', '|'], " "));
+        }
+    };
+    let counts = one.counts;
+    let (word, why) = words(verdict);
+    let colon = if why.is_empty() { "" } else { ": " };
+    format!(
+        "| `{}` | {} | {} | {} | {} | {} | {} | {} | {} | {} of {} | {word}{colon}{why} | {run} |",
+        one.fault,
+        one.nodes,
+        counts.puts,
+        counts.acknowledged,
+        lost(one),
+        one.violations,
+        one.second.word(),
+        one.outage_ms,
+        times(&one.rto_ms),
+        one.confirmed,
+        one.injections
+    )
+}
+
+/// What a run's figures come from, as far as it matters and no further.
+fn about_run(options: &Options) -> Outcome<String> {
+    let date = tool(&["date", "-u", "+%Y-%m-%d"])?;
+    let what = match options.target {
+        Target::Pitchover => tool(&["git", "rev-parse", "--short=7", "HEAD"])?,
+        Target::JavaDledger | Target::JavaJraft => ROCKETMQ.to_owned(),
+    };
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split(' ').next().unwrap_or_default().to_owned();
-    format!("Virtual machine, {cores} cores, Linux {}, load {load} at the end", version.join("."))
+    let load = load.split(' ').next().unwrap_or_default();
+    Ok(format!("{}, {}, {} s, load {load}", date.trim(), what.trim(), seconds(options.writes)))
 }
 
 /// `text` with the section of this title replaced, or added.
@@ -197,7 +230,32 @@ fn replaced(text: &str, title: &str, section: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::replaced;
+    use super::{place, replaced, rows, section};
+    use crate::openchaos::Target;
+
+    #[test]
+    fn the_row_of_a_fault_is_replaced_and_those_of_others_stay() {
+        let row = |fault: &str, run: &str| format!("| `{fault}` | 3 | {run} |");
+        let before = format!(
+            "# Title\n\n## ours\n\n{}\n{}\n\n## theirs\n\n{}\n",
+            row("bridge", "old"),
+            row("leader-kill", "old"),
+            row("leader-suspend", "theirs")
+        );
+        let mut all = rows(&before, "ours");
+        all.insert(place("bridge"), row("bridge", "new"));
+        let text = replaced(&before, "ours", &section("ours", Target::Pitchover, &all));
+        let kept: Vec<String> = rows(&text, "ours").into_values().collect();
+        assert_eq!(
+            kept,
+            [row("leader-kill", "old"), row("bridge", "new")],
+            "in the order of faults"
+        );
+        assert_eq!(
+            rows(&text, "theirs").into_values().collect::<Vec<_>>(),
+            [row("leader-suspend", "theirs")]
+        );
+    }
 
     #[test]
     fn a_section_is_replaced_and_others_stay() {
