@@ -6,6 +6,7 @@ use crate::interop::clock::until;
 use crate::interop::process::Process;
 use crate::interop::report::{Failure, Outcome};
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -106,11 +107,8 @@ impl<'a> Cluster<'a> {
     fn launch(&self, node: usize) -> Outcome<Process> {
         let home = self.home(node);
         let grounds = self.grounds;
-        // A session of its own for every controller, Java's and ours: Linux shares processors out among
-        // sessions first, so it competes with the generator as a service would, and not as one of its threads.
-        let mut command = Command::new("setsid");
-        if self.arm.is_java() {
-            command.arg("java");
+        let mut command = if self.arm.is_java() {
+            let mut command = Command::new("java");
             command.args(JVM_FLAGS).arg(format!("-Duser.home={}", home.display()));
             command.arg(format!("-Drmq.logback.configurationFile={}", grounds.logback.display()));
             command.arg(format!("-Dinterop.level={}", grounds.java_log));
@@ -119,11 +117,14 @@ impl<'a> Cluster<'a> {
             {
                 command.env_remove(quiet);
             }
+            command
         } else {
-            command.arg(&grounds.pitchover).arg("serve");
-        }
+            let mut command = Command::new(&grounds.pitchover);
+            command.arg("serve");
+            command
+        };
         command.arg("-c").arg(home.join("controller.properties"));
-        command.current_dir(&home).env("HOME", &home).env("ROCKETMQ_HOME", &home);
+        command.current_dir(&home).env("HOME", &home).env("ROCKETMQ_HOME", &home).process_group(0);
         let name = format!("n{node} of {}", self.arm.name());
         let process = Process::start(&name, command, &home.join("out.log"))?;
         grounds.started.add(process.pid())?;
