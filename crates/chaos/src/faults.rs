@@ -9,10 +9,12 @@
 //! | `catalogue.rs` | every name, `OpenChaos`' 40 among them |
 //! | `plan.rs` | from a fault and the state of the cluster to deeds; no IO |
 //! | `injection.rs` | deeds done, confirmed, undone |
+//! | `crowds.rs` | those of them that are about crowds |
 //! | `storage.rs` | those of them that are about disks and files |
 //! | `rest.rs` | files damaged while nobody has them open |
 
 pub mod catalogue;
+mod crowds;
 pub(crate) mod injection;
 pub(crate) mod plan;
 pub mod rest;

@@ -14,15 +14,16 @@
 //! | memory | the kernel counts whom it killed |
 //! | a broker's end | its thread says that its sockets are closed; of a process, its exit status |
 //! | a broker that stands still | its process is in state `T`, and not after healing |
-//! | crowds | what the controller and its kernel counted; of several faults at once, at one controller at least |
+//! | crowds | see `crowds.rs` |
 //! | disks and files | see `storage.rs` |
 //!
 //! A deed that is not confirmed makes the run INVALID: nobody knows what was tested.
 
+use super::crowds::are_one_crowd;
 use super::plan::Deed;
 use super::storage::{self, Backup, Damaged, Troubled};
 use crate::actors::recorder::View;
-use crate::crowd::{Crowd, Manner};
+use crate::crowd::Crowd;
 use crate::disk::Order;
 use crate::ground::cgroup::Limit;
 use crate::ground::controller::{Controller, is_killed};
@@ -73,7 +74,7 @@ pub(super) enum Done {
 /// A fault that is in force.
 #[derive(Debug, Default)]
 pub(crate) struct Injection {
-    done: Vec<Done>,
+    pub(super) done: Vec<Done>,
     /// What was seen of it, in words.
     pub(crate) evidence: Vec<String>,
     /// What was not seen.
@@ -85,9 +86,9 @@ pub(crate) struct Injection {
     /// How often wrong clocks were read; `None` if none is.
     clocks_read: Option<i64>,
     /// Controllers that felt their crowds; `None` if there are none.
-    crowds_felt: Option<usize>,
+    pub(super) crowds_felt: Option<usize>,
     /// Whether crowds of one manner are all there is, so that each must be felt.
-    is_crowds_only: bool,
+    pub(super) is_crowds_only: bool,
     /// Who sat at each node when it began.
     pub(super) members: Vec<u64>,
     /// Whose disk was wiped, and who sat there before.
@@ -292,42 +293,6 @@ impl Injection {
         is_felt.then_some(()).ok_or_else(|| format!("n{node} did not read other clocks"))
     }
 
-    fn crowd(&mut self, stand: &Stand, (node, manner): (usize, Manner)) -> Result<Done, String> {
-        self.crowds_felt.get_or_insert(0);
-        let namespace = &stand.controllers[node].plan.namespace;
-        Ok(Done::Crowded(node, Crowd::gather(namespace, manner).map_err(text)?))
-    }
-
-    async fn await_crowds(&mut self) {
-        for done in &mut self.done {
-            if let Done::Crowded(_, crowd) = done {
-                self.doubts.extend(crowd.begun().await.err());
-            }
-        }
-    }
-
-    fn stop_crowds(&mut self) {
-        for done in &mut self.done {
-            if let Done::Crowded(_, crowd) = done {
-                crowd.stop();
-            }
-        }
-        // Who starts again is not to start in a crowd.
-        self.done.sort_by_key(|done| !matches!(done, Done::Crowded(..)));
-    }
-
-    async fn disperse(&mut self, node: usize, crowd: Crowd) -> Result<(), String> {
-        let felt = crowd.disperse().await?;
-        let words = format!("n{node} {}", felt.words);
-        if felt.is_enough {
-            *self.crowds_felt.get_or_insert(0) += 1;
-        } else if self.is_crowds_only {
-            return Err(words);
-        }
-        self.evidence.push(words);
-        Ok(())
-    }
-
     fn fill(&mut self, stand: &Stand, node: usize) -> Result<Done, String> {
         let folder = stand.store(node);
         let ballast = folder.join("ballast");
@@ -454,16 +419,6 @@ impl Injection {
     }
 }
 
-/// Whether these are crowds of one manner, and nothing that could keep a controller from feeling its own.
-fn are_one_crowd(deeds: &[Deed]) -> bool {
-    let manner = |deed: &Deed| match deed {
-        Deed::Crowd(_, manner) => Some(*manner),
-        _ => None,
-    };
-    let first = deeds.first().and_then(manner);
-    first.is_some() && deeds.iter().all(|deed| manner(deed) == first)
-}
-
 /// A process that ended though no fault ended it, in words.
 pub(crate) fn unexpected_end(stand: &mut Stand) -> Option<String> {
     let ended = |controller: &mut Controller| {
@@ -519,19 +474,4 @@ fn free_blocks(folder: &Path) -> Result<u64, String> {
 
 pub(super) fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Deed, are_one_crowd};
-    use crate::crowd::Manner::{Overload, Storm};
-
-    #[test]
-    fn a_crowd_must_be_felt_everywhere_only_if_nothing_else_is_done() {
-        let overload = [Deed::Crowd(0, Overload), Deed::Crowd(1, Overload)];
-        assert!(are_one_crowd(&overload));
-        assert!(!are_one_crowd(&[overload[0].clone(), Deed::Crowd(0, Storm)]));
-        assert!(!are_one_crowd(&[overload[0].clone(), Deed::Kill(1)]));
-        assert!(!are_one_crowd(&[]));
-    }
 }
