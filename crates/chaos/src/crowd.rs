@@ -53,7 +53,7 @@ const NICE: i32 = 10;
 const DESCRIPTORS: u64 = 4_096;
 
 /// What a crowd does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Manner {
     /// It asks more than can be answered.
     Overload,
@@ -61,6 +61,17 @@ pub enum Manner {
     Storm,
     /// It asks and reads nothing.
     SlowReaders,
+}
+
+impl Manner {
+    /// Who they are, after "a crowd of".
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Overload => "those who ask too much",
+            Self::Storm => "those who connect and close",
+            Self::SlowReaders => "those who read nothing",
+        }
+    }
 }
 
 /// What was felt of a crowd.

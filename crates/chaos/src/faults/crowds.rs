@@ -3,12 +3,13 @@
 //! | Deed | Confirmed by |
 //! |---|---|
 //! | crowds of one manner, and nothing else | what each controller and its kernel counted |
-//! | crowds with another fault | the same, of one controller at least |
+//! | crowds with another fault | the same, of one controller at least for each manner |
 
 use super::injection::{Done, Injection, text};
 use super::plan::Deed;
 use crate::crowd::{Crowd, Manner};
 use crate::stand::Stand;
+use std::collections::BTreeMap;
 
 impl Injection {
     pub(super) fn crowd(
@@ -16,14 +17,14 @@ impl Injection {
         stand: &Stand,
         (node, manner): (usize, Manner),
     ) -> Result<Done, String> {
-        self.crowds_felt.get_or_insert(0);
+        self.crowds_felt.entry(manner).or_insert(0);
         let namespace = &stand.controllers[node].plan.namespace;
-        Ok(Done::Crowded(node, Crowd::gather(namespace, manner).map_err(text)?))
+        Ok(Done::Crowded(node, manner, Crowd::gather(namespace, manner).map_err(text)?))
     }
 
     pub(super) async fn await_crowds(&mut self) {
         for done in &mut self.done {
-            if let Done::Crowded(_, crowd) = done {
+            if let Done::Crowded(_, _, crowd) = done {
                 self.doubts.extend(crowd.begun().await.err());
             }
         }
@@ -31,7 +32,7 @@ impl Injection {
 
     pub(super) fn stop_crowds(&mut self) {
         for done in &mut self.done {
-            if let Done::Crowded(_, crowd) = done {
+            if let Done::Crowded(_, _, crowd) = done {
                 crowd.stop();
             }
         }
@@ -39,11 +40,15 @@ impl Injection {
         self.done.sort_by_key(|done| !matches!(done, Done::Crowded(..)));
     }
 
-    pub(super) async fn disperse(&mut self, node: usize, crowd: Crowd) -> Result<(), String> {
+    pub(super) async fn disperse(
+        &mut self,
+        (node, manner): (usize, Manner),
+        crowd: Crowd,
+    ) -> Result<(), String> {
         let felt = crowd.disperse().await?;
         let words = format!("n{node} {}", felt.words);
         if felt.is_enough {
-            *self.crowds_felt.get_or_insert(0) += 1;
+            *self.crowds_felt.entry(manner).or_insert(0) += 1;
         } else if self.is_crowds_only {
             return Err(words);
         }
@@ -62,10 +67,38 @@ pub(super) fn are_one_crowd(deeds: &[Deed]) -> bool {
     first.is_some() && deeds.iter().all(|deed| manner(deed) == first)
 }
 
+/// A doubt for each manner that was sent and that no controller felt: what the others did does not stand for it.
+pub(super) fn unfelt(felt: &BTreeMap<Manner, usize>) -> Vec<String> {
+    let nowhere = felt.iter().filter(|(_, controllers)| **controllers == 0);
+    nowhere.map(|(manner, _)| format!("no controller felt a crowd of {}", manner.words())).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Deed, are_one_crowd};
-    use crate::crowd::Manner::{Overload, Storm};
+    use super::{Deed, Manner, are_one_crowd, unfelt};
+    use crate::crowd::Manner::{Overload, SlowReaders, Storm};
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn each_manner_must_be_felt_somewhere() {
+        let check = |felt: &[(Manner, usize)], expected: &[&str]| {
+            let felt: BTreeMap<Manner, usize> = felt.iter().copied().collect();
+            assert_eq!(unfelt(&felt), expected);
+        };
+        check(&[], &[]);
+        check(&[(Overload, 1), (SlowReaders, 2)], &[]);
+        check(
+            &[(Overload, 0), (SlowReaders, 3)],
+            &["no controller felt a crowd of those who ask too much"],
+        );
+        check(
+            &[(Storm, 0), (SlowReaders, 0)],
+            &[
+                "no controller felt a crowd of those who connect and close",
+                "no controller felt a crowd of those who read nothing",
+            ],
+        );
+    }
 
     #[test]
     fn a_crowd_must_be_felt_everywhere_only_if_nothing_else_is_done() {

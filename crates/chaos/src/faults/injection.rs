@@ -19,11 +19,11 @@
 //!
 //! A deed that is not confirmed makes the run INVALID: nobody knows what was tested.
 
-use super::crowds::are_one_crowd;
+use super::crowds::{are_one_crowd, unfelt};
 use super::plan::Deed;
 use super::storage::{self, Backup, Damaged, Troubled};
 use crate::actors::recorder::View;
-use crate::crowd::Crowd;
+use crate::crowd::{Crowd, Manner};
 use crate::disk::Order;
 use crate::ground::cgroup::Limit;
 use crate::ground::controller::{Controller, is_killed};
@@ -31,6 +31,7 @@ use crate::ground::skew::{Felt, Skewed};
 use crate::stand::Stand;
 use rustix::fs::statvfs;
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -63,7 +64,7 @@ pub(super) enum Done {
     Upgraded(PathBuf),
     Broker(usize, usize),
     SuspendedBroker(usize),
-    Crowded(usize, Crowd),
+    Crowded(usize, Manner, Crowd),
     Troubled(Troubled),
     Damaged(Damaged),
     BackedUp(Backup),
@@ -85,8 +86,8 @@ pub(crate) struct Injection {
     pub(super) felt: Option<u64>,
     /// How often wrong clocks were read; `None` if none is.
     clocks_read: Option<i64>,
-    /// Controllers that felt their crowds; `None` if there are none.
-    pub(super) crowds_felt: Option<usize>,
+    /// Controllers that felt their crowds of each manner that was sent.
+    pub(super) crowds_felt: BTreeMap<Manner, usize>,
     /// Whether crowds of one manner are all there is, so that each must be felt.
     pub(super) is_crowds_only: bool,
     /// Who sat at each node when it began.
@@ -339,7 +340,7 @@ impl Injection {
             self.note((touched == 0).then(|| "no packet was touched".to_owned()));
         }
         self.note((self.felt == Some(0)).then(|| "no disk was used".to_owned()));
-        self.note((self.crowds_felt == Some(0)).then(|| "nobody felt a crowd".to_owned()));
+        self.doubts.extend(unfelt(&self.crowds_felt));
         self.note((self.clocks_read == Some(0)).then(|| "nobody read a wrong clock".to_owned()));
     }
 
@@ -380,7 +381,7 @@ impl Injection {
                     _ => Ok(()),
                 }
             }
-            Done::Crowded(node, crowd) => self.disperse(node, crowd).await,
+            Done::Crowded(node, manner, crowd) => self.disperse((node, manner), crowd).await,
             Done::Quota(node, quota) => {
                 let times = quota.throttled();
                 self.evidence.push(format!("n{node} was throttled {times} times"));
