@@ -2,7 +2,7 @@
 //!
 //! | Manner | What they do | Confirmed by |
 //! |---|---|---|
-//! | overload | [`ASKERS`] connections send polls and heartbeats as fast as they are taken | answers that the controller counts: ten times as many as before |
+//! | overload | [`ASKERS`] connections send polls and heartbeats as fast as they are taken | answers that the controller counts: ten times as many a second as before, and [`OVERLOAD_MIN`] at least |
 //! | storm | [`STORMERS`] connect and close in turn, and [`SILENT`] connect and say nothing | connections that the kernel counts in the controller's namespace |
 //! | slow readers | [`SLOW`] connections with a small window ask on and on and read nothing | sockets of the controller whose bytes nobody takes; connections that it closed for it |
 //!
@@ -37,11 +37,15 @@ pub(crate) const SILENT: usize = 400;
 /// Connections to one controller that read nothing.
 pub(crate) const SLOW: usize = 64;
 
-/// How long a controller is watched before, to know what is usual.
+/// How long a controller is watched before, to know what is usual; longer by the time that its page takes.
 const WATCH: Duration = Duration::from_millis(500);
 
 /// An overload is so many times what is usual.
 const TIMES: u64 = 10;
+
+/// And so many answers a second at least: ten times what a follower is asked that nobody asks is nothing. Debug builds of
+/// three controllers that shared two processors with another such run answered 3,100 and more each.
+const OVERLOAD_MIN: u64 = 2_000;
 
 /// A storm is so many connections a second.
 const CONNECTS_MIN: u64 = 200;
@@ -167,9 +171,9 @@ impl Drop for Crowd {
     }
 }
 
-/// What is to be made of what was seen: before it was watched, when it began, and at its end, `lasted` nanoseconds later.
+/// What is to be made of what was seen: when the watch began, when the crowd did, and after its end. It was at work for
+/// `lasted` nanoseconds, and left `stuck` connections whose bytes nobody took.
 fn judge(manner: Manner, [usual, before, after]: [&Seen; 3], lasted: u64, stuck: usize) -> Felt {
-    let ms = lasted / MILLISECOND;
     match manner {
         Manner::Overload => {
             let (Some(first), Some(then), Some(last)) =
@@ -177,19 +181,24 @@ fn judge(manner: Manner, [usual, before, after]: [&Seen; 3], lasted: u64, stuck:
             else {
                 return Felt { words: "does not say what it answered".into(), is_enough: false };
             };
-            let watched_ms = u64::try_from(WATCH.as_millis()).unwrap_or(1);
-            let in_a_second = (then.saturating_sub(first) * 1_000 / watched_ms).max(1);
+            // A page that takes long counts what is answered meanwhile, so the time between pages is what counts.
+            let watched = before.at.saturating_sub(usual.at).max(1);
+            let counted = after.at.saturating_sub(before.at).max(1);
+            let in_a_second = then.saturating_sub(first) * SECOND / watched;
+            let needed = (TIMES * in_a_second).max(OVERLOAD_MIN);
             let answered = last.saturating_sub(then);
             let busy = after.busy.saturating_sub(before.busy);
+            let ms = counted / MILLISECOND;
             Felt {
                 words: format!(
-                    "answered {answered} requests in {ms} ms, {busy} of them as too many; {in_a_second} a second before"
+                    "answered {answered} requests in {ms} ms, {busy} of them as too many; {in_a_second} a second before, {needed} are an overload"
                 ),
-                is_enough: answered * SECOND >= TIMES * in_a_second * lasted.max(1),
+                is_enough: answered * SECOND >= needed.saturating_mul(counted),
             }
         }
         Manner::Storm => {
             let accepted = after.accepted.saturating_sub(before.accepted);
+            let ms = lasted / MILLISECOND;
             Felt {
                 words: format!("was connected to {accepted} times in {ms} ms"),
                 is_enough: accepted * SECOND >= CONNECTS_MIN * lasted.max(1),
@@ -207,25 +216,40 @@ fn judge(manner: Manner, [usual, before, after]: [&Seen; 3], lasted: u64, stuck:
 
 #[cfg(test)]
 mod tests {
-    use super::{CONNECTS_MIN, Manner, SECOND, SLOW, Seen, TIMES, judge};
+    use super::{
+        CONNECTS_MIN, MILLISECOND, Manner, OVERLOAD_MIN, SECOND, SLOW, Seen, TIMES, judge,
+    };
 
-    fn answers(count: u64) -> Seen {
-        Seen { answers: Some(count), ..Seen::default() }
+    fn answers(at_ms: u64, count: u64) -> Seen {
+        Seen { at: at_ms * MILLISECOND, answers: Some(count), ..Seen::default() }
     }
 
     #[test]
-    fn an_overload_is_ten_times_what_is_usual() {
-        let check = |last, expected| {
-            // 50 in half a second are 100 a second; it lasts 2 s.
-            let seen = [&answers(1_000), &answers(1_050), &answers(last)];
-            let felt = judge(Manner::Overload, seen, 2 * SECOND, 0);
+    fn an_overload_is_ten_times_what_is_usual_and_not_a_few() {
+        // It was watched for so long, in which it answered so many; then for 2 s, in which it answered `crowd`.
+        let check = |(watched_ms, usual): (u64, u64), crowd: u64, expected: bool| {
+            let (before, after) = (1_000 + usual, 1_000 + usual + crowd);
+            let seen = [
+                &answers(7, 1_000),
+                &answers(7 + watched_ms, before),
+                &answers(2_007 + watched_ms, after),
+            ];
+            let felt = judge(Manner::Overload, seen, SECOND, 0);
             assert_eq!(felt.is_enough, expected, "{}", felt.words);
         };
-        check(1_050 + 2 * 100 * TIMES, true);
-        check(1_049 + 2 * 100 * TIMES, false);
+        // 500 a second, also if the page took 2 s to come.
+        for watched in [(500, 250), (2_500, 1_250)] {
+            check(watched, 2 * 500 * TIMES, true);
+            check(watched, 2 * 500 * TIMES - 1, false);
+        }
+        // Nothing before: a hundred a second are more than ten times that, and not an overload.
+        check((500, 0), 2 * 100, false);
+        check((500, 0), 2 * OVERLOAD_MIN, true);
+        check((500, 0), 2 * OVERLOAD_MIN - 1, false);
         // It started anew and counts from zero.
-        check(10, false);
-        let silent = [&answers(1), &answers(1), &Seen::default()];
+        let anew = [&answers(0, 90_000), &answers(500, 90_000), &answers(2_500, 10)];
+        assert!(!judge(Manner::Overload, anew, SECOND, 0).is_enough);
+        let silent = [&answers(0, 1), &answers(500, 1), &Seen::default()];
         assert!(!judge(Manner::Overload, silent, SECOND, 0).is_enough);
     }
 

@@ -2,6 +2,7 @@
 //! namespace; what cannot be read counts as nothing.
 
 use crate::actors::PORT;
+use crate::clock;
 use std::fs;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,9 +18,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A connection that is open, as `/proc/net/tcp` writes it.
 const ESTABLISHED: &str = "01";
 
-/// Counts that only grow while a controller runs.
+/// Counts that only grow while a controller runs, and when they were read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen {
+    /// When the page had come, or was given up, in ns of the run's clock.
+    pub(super) at: u64,
     /// Requests that it answered, of whatever code; none if it shows no such page.
     pub(super) answers: Option<u64>,
     /// Requests that it refused since too many waited.
@@ -34,9 +37,10 @@ impl Seen {
     pub(super) async fn read() -> Self {
         let asked = timeout(PATIENCE, page()).await;
         let page = asked.ok().and_then(std::io::Result::ok);
+        let at = clock::now();
         // Of this thread, whose namespace is another than the process'.
         let snmp = fs::read_to_string("/proc/thread-self/net/snmp").unwrap_or_default();
-        Self { accepted: accepted(&snmp), ..page.as_deref().map(of_page).unwrap_or_default() }
+        Self { at, accepted: accepted(&snmp), ..page.as_deref().map(of_page).unwrap_or_default() }
     }
 }
 
@@ -61,7 +65,7 @@ fn of_page(page: &str) -> Seen {
         answers: page.contains("pitchover_requests_total").then_some(answers),
         busy: sum("pitchover_refused_total{limit=\"INBOX_EVENTS_MAX\"}"),
         unread: sum("pitchover_refused_total{limit=\"outboundBytesMax\"}"),
-        accepted: 0,
+        ..Seen::default()
     }
 }
 
@@ -105,7 +109,7 @@ mod tests {
             pitchover_refused_total{limit=\"INBOX_EVENTS_MAX\"} 7\n\
             pitchover_refused_total{limit=\"outboundBytesMax\"} 3\n\
             pitchover_refused_total{limit=\"unknown code\"} 9\n";
-        let expected = Seen { answers: Some(42), busy: 7, unread: 3, accepted: 0 };
+        let expected = Seen { answers: Some(42), busy: 7, unread: 3, ..Seen::default() };
         assert_eq!(of_page(page), expected);
         assert_eq!(of_page("HTTP/1.1 404 Not Found"), Seen::default());
     }
