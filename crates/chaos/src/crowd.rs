@@ -96,20 +96,30 @@ pub(crate) struct Crowd {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Lets this process have the descriptors that crowds need.
+/// Whether this process may have the descriptors that crowds need. It changes nothing: whoever is started later inherits
+/// the limit of this process.
 ///
 /// # Errors
 /// In words: it may not have so many.
-pub(crate) fn claim_descriptors() -> Result<(), String> {
+pub(crate) fn may_claim_descriptors() -> Result<(), String> {
+    match getrlimit(Resource::Nofile).maximum {
+        Some(most) if most < DESCRIPTORS => {
+            Err(format!("at most {most} descriptors, {DESCRIPTORS} are needed: raise `ulimit -Hn`"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Lets this process have them. Controllers that start afterwards inherit that; ours, and a JVM, take all that they may
+/// have by themselves.
+///
+/// # Errors
+/// In words: it may not have so many.
+fn claim_descriptors() -> Result<(), String> {
+    may_claim_descriptors()?;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= DESCRIPTORS) {
         return Ok(());
-    }
-    if maximum.is_some_and(|maximum| maximum < DESCRIPTORS) {
-        let most = maximum.unwrap_or_default();
-        return Err(format!(
-            "at most {most} descriptors, {DESCRIPTORS} are needed: raise `ulimit -Hn`"
-        ));
     }
     let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(DESCRIPTORS), maximum });
     raised.map_err(|error| format!("the limit of descriptors cannot be raised: {error}"))

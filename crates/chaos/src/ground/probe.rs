@@ -1,4 +1,5 @@
-//! What this machine can inject. Asked before anything is started, and printed.
+//! What this machine can inject. Asked before anything is started, and printed. A question changes nothing of what it asks
+//! about, nor of this process, from which controllers inherit.
 
 use super::cgroup::{Resource, Tree, Version};
 use super::{skew, tool};
@@ -109,7 +110,7 @@ impl Means {
             }
             Self::FaultyDisk => device(disk::DEVICE),
             Self::Descriptors => {
-                crowd::claim_descriptors()?;
+                crowd::may_claim_descriptors()?;
                 Ok("RLIMIT_NOFILE")
             }
         }
@@ -146,4 +147,22 @@ pub fn table(findings: &[Finding]) -> String {
         Err(why) => format!("{:<16} no   {why}\n", means.name()),
     };
     findings.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Means;
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    #[test]
+    fn a_question_about_descriptors_takes_none() {
+        let before = getrlimit(Resource::Nofile);
+        // Fewer than crowds need, as most shells have it, and enough for all tests beside this one.
+        let few = Some(before.maximum.unwrap_or(u64::MAX).min(1_024));
+        setrlimit(Resource::Nofile, Rlimit { current: few, ..before }).unwrap();
+        drop(Means::Descriptors.find());
+        let after = getrlimit(Resource::Nofile).current;
+        setrlimit(Resource::Nofile, before).unwrap();
+        assert_eq!(after, few);
+    }
 }
