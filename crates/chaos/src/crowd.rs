@@ -7,8 +7,11 @@
 //! | slow readers | [`SLOW`] connections with a small window ask on and on and read nothing | sockets of the controller whose bytes nobody takes; connections that it closed for it |
 //!
 //! Each crowd is a thread in the network namespace of its controller, beside the fabric: through the fabric, its one
-//! thread would be what is asked too much, and everybody's packets would wait. The thread yields to everything else on
-//! the host (`nice`), for the same reason: what is tested is a controller, not a host without a processor.
+//! thread would be what is asked too much, and everybody's packets would wait. For the same reason the thread yields
+//! (`nice`) to the fabric and the actors: what is tested is a controller, not the run around it. Where Linux shares out
+//! processors among sessions first, `nice` counts within the run's alone; controllers have sessions of their own
+//! (`ground/controller.rs`), each of which may have as much as the whole run, crowds included. To strangers on the same
+//! host a crowd does not yield there.
 //!
 //! What is *absent*: connects that are never finished (a flood of SYN), which a kernel sees and no controller does.
 
@@ -50,7 +53,7 @@ const OVERLOAD_MIN: u64 = 2_000;
 /// A storm is so many connections a second.
 const CONNECTS_MIN: u64 = 200;
 
-/// How much the threads of a crowd yield to all others.
+/// How much the threads of a crowd yield to the others of the run.
 const NICE: i32 = 10;
 
 /// Descriptors that the crowds of five controllers and the run itself need.

@@ -1,9 +1,14 @@
-//! One controller as a process, ours or upstream's, alone in a network and a PID namespace.
+//! One controller as a process, ours or upstream's, alone in a session, a network and a PID namespace.
 //!
 //! ```text
-//! ip netns exec ──exec──► setpriv --pdeathsig KILL ──exec──► unshare --pid --fork --kill-child ──fork──► the controller
-//!                          (the chain dies with us)                                                       (pid 1 of its namespace)
+//! setsid ──► ip netns exec ──► setpriv --pdeathsig KILL ──► unshare --pid --fork --kill-child ──fork──► the controller
+//! (its own share)              (the chain dies with us)                                         (pid 1 of its namespace)
 //! ```
+//! Every arrow is an exec, the last a fork.
+//!
+//! The session is for its share of the processors: Linux shares them out among sessions before it does among threads
+//! (`sched_autogroup_enabled`, sched(7)), so that a controller is not one more thread beside the network, the actors and
+//! the crowds of the run. Nor does it hear the Ctrl-C that is meant for the run.
 //!
 //! Signals go to the controller itself, by its process id as we see it. The chain ends as the controller
 //! ended, so its exit status is the controller's.
@@ -120,7 +125,7 @@ impl Controller {
     async fn appear(&mut self) -> io::Result<Result<Pid, ExitStatus>> {
         let log = File::options().create(true).append(true).open(&self.plan.log)?;
         let ahead = self.ahead.to_string();
-        let mut command = Command::new("ip");
+        let mut command = apart("ip");
         command.args(["netns", "exec", &self.plan.namespace]);
         command.args(["setpriv", "--pdeathsig", "KILL"]);
         command.args(["unshare", "--pid", "--mount-proc", "--fork", "--kill-child"]);
@@ -209,6 +214,14 @@ impl Drop for Controller {
     }
 }
 
+/// A program in a session of its own, under the process id that it was given: `setsid` forks only where it leads a group
+/// of processes, which no child of ours does.
+fn apart(program: &str) -> Command {
+    let mut command = Command::new("setsid");
+    command.arg(program);
+    command
+}
+
 /// What `unshare` ends with when its child was ended by a signal that it cannot repeat, which KILL is. No end
 /// of a controller that started has this code. Source: util-linux `unshare.c`; `pitchover serve`.
 const EXIT_NOT_REPEATED: i32 = 1;
@@ -224,4 +237,21 @@ fn below(chain: u32, program: &Path) -> Option<Pid> {
     let child: i32 = children.split_whitespace().next()?.parse().ok()?;
     let runs = fs::read_link(format!("/proc/{child}/exe")).ok()?;
     (runs == program).then(|| Pid::from_raw(child)).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Stdio, apart};
+
+    #[test]
+    fn a_chain_leads_a_session_of_its_own_under_its_process_id() {
+        let mut reader = apart("cat");
+        let reader = reader.arg("/proc/self/stat").stdout(Stdio::piped()).spawn().unwrap();
+        let id = reader.id().to_string();
+        let stat = reader.wait_with_output().unwrap().stdout;
+        // Process, name, state, parent, group, session.
+        let stat = String::from_utf8(stat).unwrap();
+        let words: Vec<&str> = stat.split_whitespace().collect();
+        assert_eq!((words[0], words[5]), (&*id, &*id), "{stat}");
+    }
 }

@@ -11,7 +11,7 @@ use std::fs::File;
 pub enum Means {
     /// All of it needs root.
     Root,
-    /// A network and a PID namespace for each controller: `ip`, `unshare`, `setpriv`.
+    /// A session, a network and a PID namespace for each controller: `setsid`, `ip`, `unshare`, `setpriv`.
     Namespaces,
     /// Devices that bring packets to the fabric.
     Tun,
@@ -79,9 +79,9 @@ impl Means {
             Self::Namespaces => {
                 said(&["ip", "-V"])?;
                 let both = ["unshare", "--net", "--pid", "--mount-proc", "--fork", "--kill-child"];
-                said(&["setpriv", "--pdeathsig", "KILL", "true"])?;
+                said(&["setsid", "setpriv", "--pdeathsig", "KILL", "true"])?;
                 said(&[both.as_slice(), &["true"]].concat())?;
-                Ok("ip netns, unshare, setpriv")
+                Ok("ip netns, unshare, setpriv, setsid")
             }
             Self::Tun => device(fabric::DEVICE),
             Self::Quota => match Tree::find(Resource::Processor).map(|tree| tree.version) {
