@@ -6,15 +6,15 @@
 //!
 //! A connection is a client's until its first frame is a peer's hello ([`crate::hello`]); then it carries batches.
 
+mod outbound;
 mod reader;
 
 use crate::change;
 use crate::config::Config;
 use crate::hello::{Hello, LINK_VERSION, heads_batch, unpack};
-use crate::metrics::Metrics;
 use crate::refuse;
 use crate::shared::Shared;
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use controller::{Caller, ConnectionId, ElectionOrder, Event, Inspect, Instant, PeerId, seat};
 use protocol::{Frame, Request, Response, code, private};
 use std::cell::{Cell, RefCell};
@@ -24,6 +24,8 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
 
+pub(crate) use outbound::Outbound;
+use outbound::Unread;
 pub(crate) use reader::{Reader, open, serve_peers};
 
 /// Requests of one connection that may be unanswered; then nothing is read from it.
@@ -31,13 +33,6 @@ const IN_FLIGHT_MAX: u32 = 256;
 
 /// Answers of one connection that may wait to be written, in bytes; then nothing is read from it.
 const OUT_BYTES_MAX: usize = 1_024 * 1_024;
-
-/// Answers of all clients together that may wait to be written, in bytes; whose do when there are more is closed. The
-/// limit of one times the number of connections is more than any host has.
-const OUTBOUND_BYTES_MAX: usize = 256 * 1_024 * 1_024;
-
-/// An output buffer that is kept when it is empty, in bytes: one usual answer.
-const OUT_BYTES_KEPT: usize = 1_024;
 
 /// The header of a frame must be complete this long after the frame's first byte, in ms.
 const HEADER_DEADLINE_MS: u64 = 5_000;
@@ -71,7 +66,7 @@ pub(crate) struct Connection {
     id: ConnectionId,
     stream: OwnedWriteHalf,
     kind: Cell<Kind>,
-    out: RefCell<BytesMut>,
+    out: RefCell<Unread>,
     /// A frame has come.
     has_spoken: Cell<bool>,
     is_flushing: Cell<bool>,
@@ -83,25 +78,8 @@ pub(crate) struct Connection {
     /// Bytes that its unfinished frame occupies.
     held_bytes: Cell<usize>,
     outbound: Rc<Outbound>,
-    /// Bytes of its answers that are counted there.
+    /// Bytes that its answers occupy, as they are counted there.
     unread_bytes: Cell<usize>,
-}
-
-/// Answers that wait to be written, of all connections together.
-#[derive(Debug)]
-pub(crate) struct Outbound {
-    bytes: Cell<usize>,
-    bytes_max: usize,
-    metrics: Metrics,
-}
-
-impl Outbound {
-    pub(crate) fn new(config: &Config, metrics: Metrics) -> Self {
-        let configured = config.limit("outboundBytesMax");
-        let bytes_max = configured
-            .map_or(OUTBOUND_BYTES_MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
-        Self { bytes: Cell::new(0), bytes_max, metrics }
-    }
 }
 
 /// The beginning of a frame that waits for its rest.
@@ -169,7 +147,7 @@ impl Connection {
             return;
         }
         self.in_flight.set(self.in_flight.get().saturating_sub(1));
-        response.encode(caller.opaque, caller.encoding, &mut self.out.borrow_mut());
+        response.encode(caller.opaque, caller.encoding, self.out.borrow_mut().end());
     }
 
     /// Writes what waits, as far as the socket takes it; a task writes the rest. Closes if all connections together
@@ -215,7 +193,7 @@ impl Connection {
     }
 
     fn count_unread(&self) {
-        let unread_bytes = self.out.borrow().len();
+        let unread_bytes = self.out.borrow().held_bytes();
         let before = self.unread_bytes.replace(unread_bytes);
         self.outbound.bytes.update(|bytes| bytes + unread_bytes - before);
     }
@@ -231,18 +209,12 @@ impl Connection {
     fn write_some(&self) -> std::io::Result<bool> {
         let mut out = self.out.borrow_mut();
         while !out.is_empty() {
-            match self.stream.try_write(&out) {
+            match self.stream.try_write(out.rest()) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(written) if written == out.len() => out.clear(),
                 Ok(written) => out.advance(written),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
             }
-        }
-        if out.capacity() <= OUT_BYTES_KEPT {
-            out.clear();
-        } else {
-            *out = BytesMut::new();
         }
         Ok(true)
     }
@@ -275,7 +247,7 @@ impl Connection {
     }
 
     fn has_room(&self) -> bool {
-        self.in_flight.get() < IN_FLIGHT_MAX && self.out.borrow().len() < OUT_BYTES_MAX
+        self.in_flight.get() < IN_FLIGHT_MAX && self.out.borrow().rest().len() < OUT_BYTES_MAX
     }
 }
 
