@@ -141,18 +141,24 @@ impl Connection {
         (connection, reading)
     }
 
-    /// Appends an answer; it leaves with [`Self::flush`]. One-way callers get none.
+    /// Appends an answer; it leaves with [`Self::flush`]. One-way callers get none, and nobody who was closed.
     pub(crate) fn answer(&self, caller: &Caller, response: &Response) {
         if caller.is_one_way {
             return;
         }
         self.in_flight.set(self.in_flight.get().saturating_sub(1));
+        if self.is_closed.get() {
+            return;
+        }
         response.encode(caller.opaque, caller.encoding, self.out.borrow_mut().end());
     }
 
     /// Writes what waits, as far as the socket takes it; a task writes the rest. Closes if all connections together
     /// keep too much, since this one adds to it.
     pub(crate) fn flush(self: &Rc<Self>) {
+        if self.is_closed.get() {
+            return;
+        }
         if !self.is_flushing.get() {
             match self.write_some() {
                 Ok(true) => self.room.notify_one(),
@@ -166,7 +172,7 @@ impl Connection {
         }
         // Also while that task waits for a socket that takes nothing.
         self.count_unread();
-        if self.is_too_much_unread() && !self.is_closed.get() {
+        if self.is_too_much_unread() {
             self.outbound.metrics.refused("outboundBytesMax");
             self.close();
         }
@@ -219,9 +225,12 @@ impl Connection {
         Ok(true)
     }
 
-    /// Ends the connection: its reader sees the end of the stream, or is woken if it waits for room.
+    /// Ends the connection: its reader sees the end of the stream, or is woken if it waits for room. What waits is
+    /// given up at once, so that nobody else is closed for it.
     pub(crate) fn close(&self) {
         self.is_closed.set(true);
+        *self.out.borrow_mut() = Unread::default();
+        self.count_unread();
         // It may be closed already; there is nothing else to do about an error.
         drop(socket2::SockRef::from(self.stream.as_ref()).shutdown(std::net::Shutdown::Both));
         self.room.notify_one();

@@ -77,12 +77,12 @@ impl Reader {
     async fn read_all(&mut self, shared: &Rc<Shared>) -> Result<Stop, Close> {
         let Self { connection, reading, partial, is_peer } = self;
         loop {
-            while !connection.has_room() {
+            while !connection.has_room() && !connection.is_closed.get() {
                 connection.room.notified().await;
-                if connection.is_closed.get() {
-                    // What waits to be written never leaves any more, so there will never be room.
-                    return Ok(Stop::Ended);
-                }
+            }
+            if connection.is_closed.get() {
+                // What has arrived meanwhile could still be read, for as long as the other end sends.
+                return Ok(Stop::Ended);
             }
             while shared.inbox.has_urgent_backlog() {
                 tokio::task::yield_now().await;
@@ -148,7 +148,8 @@ fn poll_read(
     connection.last_active.set(now);
     let mut result = Ok(());
     let mut has_frame = false;
-    while result.is_ok() {
+    // It may be closed for one of its answers.
+    while result.is_ok() && !connection.is_closed.get() {
         match protocol::split(buffer) {
             Ok(Some(frame)) => {
                 has_frame = true;
