@@ -80,6 +80,8 @@ pub(crate) struct Connection {
     outbound: Rc<Outbound>,
     /// Bytes that its answers occupy, as they are counted there.
     unread_bytes: Cell<usize>,
+    /// When its socket took nothing for the first time since it took something.
+    takes_nothing_since: Cell<Option<Instant>>,
 }
 
 /// The beginning of a frame that waits for its rest.
@@ -137,6 +139,7 @@ impl Connection {
             held_bytes: Cell::new(0),
             outbound: Rc::clone(outbound),
             unread_bytes: Cell::new(0),
+            takes_nothing_since: Cell::new(None),
         };
         (connection, reading)
     }
@@ -153,8 +156,8 @@ impl Connection {
         response.encode(caller.opaque, caller.encoding, self.out.borrow_mut().end());
     }
 
-    /// Writes what waits, as far as the socket takes it; a task writes the rest. Closes if all connections together
-    /// keep too much, since this one adds to it.
+    /// Writes what waits, as far as the socket takes it; a task writes the rest. If all connections together hold too
+    /// much, those that hold most are closed.
     pub(crate) fn flush(self: &Rc<Self>) {
         if self.is_closed.get() {
             return;
@@ -165,20 +168,17 @@ impl Connection {
                 Ok(false) => {
                     self.is_flushing.set(true);
                     let this = Rc::clone(self);
-                    tokio::task::spawn_local(async move { this.flush_rest().await });
+                    tokio::task::spawn_local(this.flush_rest());
                 }
                 Err(_gone) => self.close(),
             }
         }
         // Also while that task waits for a socket that takes nothing.
         self.count_unread();
-        if self.is_too_much_unread() {
-            self.outbound.metrics.refused("outboundBytesMax");
-            self.close();
-        }
+        self.outbound.keep_limit();
     }
 
-    async fn flush_rest(&self) {
+    async fn flush_rest(self: Rc<Self>) {
         loop {
             let done = match self.stream.writable().await {
                 Ok(()) => self.write_some(),
@@ -198,17 +198,15 @@ impl Connection {
         self.room.notify_one();
     }
 
-    fn count_unread(&self) {
-        let unread_bytes = self.out.borrow().held_bytes();
-        let before = self.unread_bytes.replace(unread_bytes);
-        self.outbound.bytes.update(|bytes| bytes + unread_bytes - before);
-    }
-
-    /// A peer's own answers are few.
-    fn is_too_much_unread(&self) -> bool {
+    /// A peer is answered once, and briefly.
+    fn count_unread(self: &Rc<Self>) {
         let is_client = self.kind.get() == Kind::Client;
-        let adds_to_it = is_client && self.unread_bytes.get() > 0;
-        adds_to_it && self.outbound.bytes.get() > self.outbound.bytes_max
+        let held_bytes = if is_client { self.out.borrow().held_bytes() } else { 0 };
+        let before = self.unread_bytes.replace(held_bytes);
+        if held_bytes != before {
+            self.outbound.remove(self.id, before);
+            self.outbound.add(self.id, held_bytes, Rc::downgrade(self));
+        }
     }
 
     /// Whether everything was written.
@@ -217,8 +215,15 @@ impl Connection {
         while !out.is_empty() {
             match self.stream.try_write(out.rest()) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(written) => out.advance(written),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Ok(written) => {
+                    out.advance(written);
+                    self.takes_nothing_since.set(None);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let since = self.takes_nothing_since.get();
+                    self.takes_nothing_since.set(since.or_else(|| Some(self.outbound.now())));
+                    return Ok(false);
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -230,13 +235,14 @@ impl Connection {
     pub(crate) fn close(&self) {
         self.is_closed.set(true);
         *self.out.borrow_mut() = Unread::default();
-        self.count_unread();
+        self.takes_nothing_since.set(None);
+        self.outbound.remove(self.id, self.unread_bytes.take());
         // It may be closed already; there is nothing else to do about an error.
         drop(socket2::SockRef::from(self.stream.as_ref()).shutdown(std::net::Shutdown::Both));
         self.room.notify_one();
     }
 
-    /// The limit that it broke: silent too long, or an unfinished frame too old.
+    /// The limit that it broke: silent too long, taking no answer too long, or an unfinished frame too old.
     pub(crate) fn overdue(
         &self,
         now: Instant,
@@ -246,6 +252,10 @@ impl Connection {
         let idle_ms = u64::from(idle_secs) * 1_000;
         if idle_ms > 0 && now.since_ms(self.last_active.get()) > idle_ms {
             return Some("serverChannelMaxIdleTimeSeconds");
+        }
+        let since = self.takes_nothing_since.get();
+        if since.is_some_and(|since| self.outbound.is_stalled(since, now)) {
+            return Some("outboundStallMs");
         }
         let partial = self.partial.get()?;
         let age_ms = now.since_ms(partial.since);
@@ -263,7 +273,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         // Its last answers may wait in a task that outlives its reader; here they are gone for certain.
-        self.outbound.bytes.update(|bytes| bytes - self.unread_bytes.get());
+        self.outbound.remove(self.id, self.unread_bytes.get());
     }
 }
 

@@ -29,7 +29,7 @@ mod record;
 mod stage;
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::encoding::text;
@@ -262,6 +262,7 @@ struct Attributes {
 struct Shared {
     records: Records,
     role: AtomicU8,
+    unread_bytes: AtomicU64,
     snapshot: Mutex<Arc<Snapshot>>,
     exports: Arc<Counts>,
 }
@@ -276,6 +277,10 @@ impl Shared {
     fn role(&self) -> u8 {
         self.role.load(Ordering::Relaxed)
     }
+
+    fn unread_bytes(&self) -> u64 {
+        self.unread_bytes.load(Ordering::Relaxed)
+    }
 }
 
 impl Metrics {
@@ -285,6 +290,7 @@ impl Metrics {
         let shared = Arc::new(Shared {
             records: Records::new(),
             role: AtomicU8::new(0),
+            unread_bytes: AtomicU64::new(0),
             snapshot: Mutex::new(Arc::new(Snapshot::default())),
             exports: Arc::default(),
         });
@@ -373,6 +379,11 @@ impl Metrics {
     /// Another leader is known than before.
     pub fn leader_changed(&self) {
         self.records().leader_changes.add();
+    }
+
+    /// Answers that wait for clients to read them occupy so many bytes now.
+    pub fn unread_answers(&self, bytes: u64) {
+        self.inner.shared.unread_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// This peer has this role now.

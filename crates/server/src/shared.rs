@@ -63,7 +63,7 @@ impl Shared {
             connections_max,
             inbound_limits: InboundLimits::of(&config),
             inbound_bytes: Cell::new(0),
-            outbound: Rc::new(Outbound::new(&config, metrics.clone())),
+            outbound: Rc::new(Outbound::new(&config, clock, metrics.clone())),
             inbox: Inbox::new(config.request_queue_max),
             changes: Changes::default(),
             config,

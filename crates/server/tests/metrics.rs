@@ -76,6 +76,7 @@ fn everything_happens(metrics: &Metrics) {
     metrics.peer_frame(300);
     metrics.peer_frame(200);
     metrics.refused("CONNECTIONS_MAX");
+    metrics.unread_answers(700);
     for result in [
         NoticeResult::Sent,
         NoticeResult::Sent,
@@ -202,6 +203,7 @@ fn our_numbers() {
         ("pitchover_brokers_alive", vec![("broker_set", "broker-a")], 2.0),
         ("pitchover_sync_state_set_size", vec![("broker_set", "broker-a")], 1.0),
         ("pitchover_queue_depth", vec![("queue", "core")], 5.0),
+        ("pitchover_unread_answers_bytes", vec![], 700.0),
         ("pitchover_build_info", vec![], 1.0),
     ];
     for (name, labels, expected) in rows {

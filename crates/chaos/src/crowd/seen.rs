@@ -64,7 +64,8 @@ fn of_page(page: &str) -> Seen {
     Seen {
         answers: page.contains("pitchover_requests_total").then_some(answers),
         busy: sum("pitchover_refused_total{limit=\"INBOX_EVENTS_MAX\"}"),
-        unread: sum("pitchover_refused_total{limit=\"outboundBytesMax\"}"),
+        // For what they held, or for how long.
+        unread: sum("pitchover_refused_total{limit=\"outbound"),
         ..Seen::default()
     }
 }
@@ -107,7 +108,8 @@ mod tests {
             pitchover_requests_total{type=\"a\",code=\"0\"} 40\n\
             pitchover_requests_total{type=\"b\",code=\"2\"} 2\n\
             pitchover_refused_total{limit=\"INBOX_EVENTS_MAX\"} 7\n\
-            pitchover_refused_total{limit=\"outboundBytesMax\"} 3\n\
+            pitchover_refused_total{limit=\"outboundBytesMax\"} 1\n\
+            pitchover_refused_total{limit=\"outboundStallMs\"} 2\n\
             pitchover_refused_total{limit=\"unknown code\"} 9\n";
         let expected = Seen { answers: Some(42), busy: 7, unread: 3, ..Seen::default() };
         assert_eq!(of_page(page), expected);

@@ -116,10 +116,16 @@ pub const OPEN_PREFIXES: &[&str] = &["pitchover.audit.", LIMITS_PREFIX];
 pub const LIMITS_PREFIX: &str = "pitchover.limits.";
 
 /// The names below [`LIMITS_PREFIX`] that act: bytes of a journal's segment, how long the beginning and the whole of a
-/// frame may take, and what unfinished frames and unread answers of all may occupy. Any other name is reported and not
-/// kept.
-pub const LIMIT_NAMES: [&str; 5] =
-    ["segmentBytes", "headerDeadlineMs", "frameDeadlineMs", "inboundBytesMax", "outboundBytesMax"];
+/// frame may take, what unfinished frames and unread answers of all may occupy, and how long a client may take nothing
+/// of what waits for it. Any other name is reported and not kept.
+pub const LIMIT_NAMES: [&str; 6] = [
+    "segmentBytes",
+    "headerDeadlineMs",
+    "frameDeadlineMs",
+    "inboundBytesMax",
+    "outboundBytesMax",
+    "outboundStallMs",
+];
 
 /// A line that Java lists for a field without a usable value; never an unknown key when read back.
 pub const JRAFT_CONFIG_LINE: &str = "jraftConfig";

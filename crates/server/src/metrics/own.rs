@@ -74,6 +74,8 @@ impl Own {
         let refusals = records.refusals.read();
         let refusals = refusals.iter().map(|(limit, count)| (vec![("limit", *limit)], *count));
         counters(show, ("pitchover_refused", "Refused by a limit"), refusals.collect())?;
+        let names = ("pitchover_unread_answers_bytes", "Memory of answers not read by clients");
+        gauges(show, names, vec![(vec![], number(self.0.unread_bytes()))])?;
         let notices = NOTICES.into_iter().zip(&records.notices);
         let notices = notices.map(|(result, count)| (vec![("result", result)], count.get()));
         counters(show, ("pitchover_notices", "Role notices to brokers"), notices.collect())?;
