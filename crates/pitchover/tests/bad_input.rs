@@ -8,6 +8,7 @@
 //! |---|---|
 //! | B1-B6, B10, B11-B15, B24 | `bad_input/frames.rs` |
 //! | B7, B8, B9 | `bad_input/connections.rs` |
+//! | B9, with answers read in part, late and never | `bad_input/unread.rs` |
 //! | B16-B21 | `bad_input/codes.rs` |
 //! | B22, B23, B25-B37, B39 | `bad_input/requests.rs` |
 //! | B38 | `bad_input/settings.rs` |
@@ -43,5 +44,7 @@ mod peers;
 mod requests;
 #[path = "bad_input/settings.rs"]
 mod settings;
+#[path = "bad_input/unread.rs"]
+mod unread;
 #[path = "processes/wire.rs"]
 mod wire;

@@ -168,47 +168,8 @@ fn b9_who_never_reads_is_not_read() {
     ground.check("B9");
 }
 
-/// Answers that nobody reads: each connection is within its limit, and together they are not.
-#[test]
-fn unread_answers_have_a_common_limit() {
-    const MIB: usize = 1_024 * 1_024;
-    const REQUESTS: usize = 1_000;
-    /// One holds 1 MiB and, by its last read, up to 5 MiB: one is within the limit, all are not.
-    const DEAF: u64 = 16;
-    let limits = format!(
-        "pitchover.limits.outboundBytesMax = {}\nserverSocketSndBufSize = 65536\n",
-        8 * MIB
-    );
-    let mut ground = Ground::new(&limits);
-    let pipeline = encoded([&request(code::GET_CONTROLLER_CONFIG, &[], "")]).repeat(REQUESTS);
-    for node in ground.two_kinds() {
-        let usual = usual(&ground, node);
-        for _ in 0..2 {
-            let before = ground.refused(node, "outboundBytesMax");
-            let mut deaf: Vec<Wire> = (0..DEAF).map(|_| ground.connect(node)).collect();
-            for wire in &mut deaf {
-                let patience = Some(Duration::from_millis(50));
-                wire.stream.set_write_timeout(patience).expect("a time-out is set");
-                // It is taken, or it waits, or this one is closed: what counts is seen by the controller.
-                drop(wire.stream.write_all(&pipeline));
-            }
-            until("somebody is closed", || {
-                (ground.refused(node, "outboundBytesMax") > before).then_some(())
-            });
-            ground.check("unread answers of many");
-            let closed = ground.refused(node, "outboundBytesMax") - before;
-            assert!(closed < DEAF, "those within the limit stay: {closed} were closed");
-            deaf.into_iter().for_each(reset);
-            ground.await_descriptors(node, &usual);
-        }
-    }
-    // Their bytes are given back: who reads late is within the limit again.
-    read_late(&ground, &pipeline, REQUESTS);
-    ground.check("after unread answers");
-}
-
 /// Who reads after all gets every answer.
-fn read_late(ground: &Ground, pipeline: &[u8], requests: usize) {
+pub(crate) fn read_late(ground: &Ground, pipeline: &[u8], requests: usize) {
     let mut late = ground.connect(ground.leader);
     let mut writing = late.stream.try_clone().expect("a handle can be copied");
     std::thread::scope(|scope| {
@@ -225,13 +186,13 @@ fn read_late(ground: &Ground, pipeline: &[u8], requests: usize) {
 
 /// Descriptors that a node may hold when the strangers are gone: as many as now, or a few less or more, since
 /// links between nodes come and go on a slow machine.
-fn usual(ground: &Ground, node: usize) -> RangeInclusive<usize> {
+pub(crate) fn usual(ground: &Ground, node: usize) -> RangeInclusive<usize> {
     const TOLERANCE: usize = 4;
     let now = ground.descriptors(node);
     now - TOLERANCE..=now + TOLERANCE
 }
 
 /// Closes without a good-bye.
-fn reset(wire: Wire) {
+pub(crate) fn reset(wire: Wire) {
     set_socket_linger(&wire.stream, Some(Duration::ZERO)).expect("the option is known");
 }

@@ -91,18 +91,20 @@ impl Ground {
 
     /// How often a node refused something under this name, by its page of metrics.
     pub(crate) fn refused(&mut self, node: usize, name: &str) -> u64 {
+        self.metric(node, "pitchover_refused_total{", &format!("\"{name}\""))
+    }
+
+    /// Sum of the series of a node's page of metrics that start so and have this in them.
+    pub(crate) fn metric(&mut self, node: usize, start: &str, part: &str) -> u64 {
         let address = text(&self.status(node), "adminAddress");
         let mut stream = TcpStream::connect(address).expect("the admin address accepts");
         let question = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
         stream.write_all(question).expect("a request can be sent");
         let mut page = String::new();
         stream.read_to_string(&mut page).expect("the page is text");
-        let is_it = |line: &&str| {
-            line.starts_with("pitchover_refused") && line.contains(&format!("\"{name}\""))
-        };
-        let line = page.lines().find(is_it);
-        let count = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
-        count.unwrap_or_default()
+        let lines = page.lines().filter(|line| line.starts_with(start) && line.contains(part));
+        let number = |line: &str| line.rsplit(' ').next()?.parse::<u64>().ok();
+        lines.filter_map(number).sum()
     }
 
     /// Waits until a node holds as many descriptors as it did: what a stranger had is free again.
