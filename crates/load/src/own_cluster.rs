@@ -6,17 +6,20 @@
 //! FOLDER/n0.log          n1.log          n2.log            what they print
 //! ```
 //!
-//! Their durability is `fsync`. They can be killed, frozen and started again.
+//! Their durability is `fsync`. They can be killed, frozen and started again. They end with this program, however it
+//! ends (`own_cluster/starting.rs`).
 
 use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+
+mod starting;
 
 /// Controllers that are started unless ports are named.
 const NODES: usize = 3;
@@ -30,13 +33,6 @@ const PORTS_PER_PROCESS: u32 = 61;
 
 /// Lines of a node's output that an error message repeats.
 const LOG_LINES: usize = 15;
-
-/// Starts a program in a session of its own (util-linux) under the process id that it was given.
-///
-/// Linux shares processors out among sessions before it shares them out among a session's threads
-/// (`sched_autogroup_enabled`, sched(7)). As a service a controller competes with its neighbours as one
-/// of them; in the session of a generator of ten threads each controller would be one in thirteen.
-const SETSID: &str = "setsid";
 
 /// How often a node that was asked to stop is looked at before it is ended, and the pause between.
 const STOP_LOOKS_MAX: u32 = 300;
@@ -211,18 +207,10 @@ impl OwnCluster {
     fn start_node(&self, node: usize) -> io::Result<Child> {
         let log = self.folder.join(format!("n{node}.log"));
         let log = File::options().create(true).append(true).open(log)?;
-        let start = |mut command: Command| {
-            command.arg("serve").arg("-c").arg(self.settings(node));
-            command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log.try_clone()?).spawn()
-        };
-        let mut apart = Command::new(SETSID);
-        apart.arg(&self.program);
-        match start(apart) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                start(Command::new(&self.program))
-            }
-            started => started,
-        }
+        let mut command = starting::command(&self.program);
+        command.arg("serve").arg("-c").arg(self.settings(node));
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        starting::start(command)
     }
 
     fn properties(&self, node: usize, Setup { group, extra, .. }: &Setup) -> String {

@@ -4,13 +4,18 @@
 //! every answer was right must hold on any machine.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use measure::folder::{Found, Operation, read};
+use rustix::process::{Pid, Signal, kill_process};
 
+#[path = "processes/patience.rs"]
+mod patience;
 #[path = "processes/scene.rs"]
 mod scene;
+use patience::until;
 use scene::{Scene, said};
 
 const HEAD: &str = "schema = \"pitchover.bench/v1\"\nname = \"test\"\nseed = 7\n";
@@ -161,9 +166,10 @@ fn a_file_is_printed_as_a_preset_is_and_a_fleet_names_no_option_that_it_has_not(
 }
 
 /// Starts a run of a minute and waits until it has written a window.
-fn started(scene: &Scene) -> std::process::Child {
+fn started(scene: &Scene, words: &[&str]) -> std::process::Child {
     let child = Command::new(env!("CARGO_BIN_EXE_pitchover"))
         .args(["bench", "run", "-f", "w.toml", "--out", "run"])
+        .args(words)
         .current_dir(scene.folder())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -185,10 +191,8 @@ fn an_interrupted_run_leaves_what_it_has_and_a_reused_folder_is_refused() {
         "{HEAD}time = {{ warmup = \"200ms\", measure = \"60s\", window = \"200ms\" }}\n\
          [fleet]\nbroker_sets = 1\nget_replica_info = {{ every = \"100ms\" }}\n"
     ));
-    let mut child = started(&scene);
-    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
-    let pid = pid.expect("a child has an id");
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
+    let mut child = started(&scene, &[]);
+    kill_process(id(&child), Signal::INT).expect("it runs");
     let status = child.wait().expect("it ends");
     assert_eq!(status.code(), Some(3), "it says nothing about the server");
     let found = read(&scene.folder().join("run")).expect("a run folder");
@@ -199,6 +203,51 @@ fn an_interrupted_run_leaves_what_it_has_and_a_reused_folder_is_refused() {
     let again = bench(&scene, &[]);
     let said = String::from_utf8_lossy(&again.stderr);
     assert!(again.status.code() == Some(64) && said.contains("holds a run already"), "{said}");
+}
+
+fn id(child: &std::process::Child) -> Pid {
+    let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    id.expect("a child has an id")
+}
+
+/// Running processes that were started in the scene's folder, with this word in their command lines.
+fn running(scene: &Scene, word: &str) -> Vec<Pid> {
+    let folder = scene.folder().canonicalize().expect("it is there");
+    let processes = fs::read_dir("/proc").expect("this is Linux");
+    let is_meant = |entry: std::io::Result<fs::DirEntry>| {
+        let entry = entry.ok()?;
+        let id = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
+        // Whoever has ended has neither.
+        let is_here = fs::read_link(entry.path().join("cwd")).ok()? == folder;
+        let words = fs::read(entry.path().join("cmdline")).ok()?;
+        let has_word = words.split(|byte| *byte == 0).any(|it| it == word.as_bytes());
+        (is_here && has_word).then_some(id)
+    };
+    processes.filter_map(is_meant).collect()
+}
+
+#[test]
+fn a_second_signal_ends_the_program_and_its_controllers_with_it() {
+    let scene = scene(&format!(
+        "{HEAD}time = {{ warmup = \"200ms\", measure = \"60s\", window = \"200ms\" }}\n\
+         [fleet]\nbroker_sets = 1\n"
+    ));
+    let data = scene.folder().join("data");
+    let mut child = started(&scene, &["--data", data.to_str().expect("a plain name")]);
+    assert_eq!(running(&scene, "serve").len(), 3);
+    let players = running(&scene, "fleet-worker");
+    assert_eq!(players.len(), 1);
+    // It does not say what it measured, so the first signal is followed by a long wait, which the second one ends.
+    kill_process(players[0], Signal::STOP).expect("it runs");
+    let status = until("the second signal", || {
+        kill_process(id(&child), Signal::INT).expect("nobody has waited for it");
+        child.try_wait().expect("it is ours")
+    });
+    kill_process(players[0], Signal::CONT).expect("it stood still");
+    assert_eq!(status.signal(), Some(9), "{status}");
+    for word in ["serve", "fleet-worker"] {
+        until("nobody is left", || running(&scene, word).is_empty().then_some(()));
+    }
 }
 
 #[test]
