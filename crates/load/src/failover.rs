@@ -187,7 +187,7 @@ fn progress(text: impl fmt::Display) {
 fn drained_report(crew: &mut Crew, plan: &Plan) -> Result<plan::Report, CrewError> {
     crew.tell(&Command::Ease { at_ns: clock::mono_ns() })?;
     pause(plan.longest_answer() + DRAIN_MARGIN);
-    crew.report()
+    crew.whole_report()
 }
 
 /// Waits without burning time: nothing here is measured by it.

@@ -260,13 +260,16 @@ fn make(
 
 /// What all who play it have measured; where one is lost, now or before, what the others have.
 fn reported(crew: &mut Crew, broken: &mut Option<CrewError>) -> plan::Report {
+    let mut all = plan::Report::default();
     if broken.is_none() {
-        match crew.report() {
-            Ok(report) => return report,
-            Err(error) => *broken = Some(error),
-        }
+        *broken = crew.report(&mut all).err();
     }
-    crew.rest()
+    if broken.is_some() {
+        crew.rest(&mut all);
+        // Windows without the part of whoever is gone would say too little.
+        all.windows.clear();
+    }
+    all
 }
 
 /// What was acknowledged and is not there in the end; nothing if no change was made, or nobody answers.
@@ -427,7 +430,6 @@ impl<'a> Course<'a> {
         let watched = watch.end(stage);
         let mut seen = reported(crew, &mut broken);
         if broken.is_some() {
-            // Windows without the part of whoever is gone would say too little.
             half_done.clear();
         }
         for (number, (_, tally)) in half_done {

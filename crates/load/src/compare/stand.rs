@@ -97,7 +97,7 @@ impl Stand {
 
     /// Every window, and what else the fleet has seen. The arm is ended.
     pub(super) fn end(mut self) -> Result<(BTreeMap<u64, Tally>, Report), CompareError> {
-        let mut seen = self.crew.report()?;
+        let mut seen = self.crew.whole_report()?;
         let late = std::mem::take(&mut seen.windows).into_iter();
         for (number, tally) in
             late.chain(self.half_done.into_iter().map(|(number, (_, tally))| (number, tally)))

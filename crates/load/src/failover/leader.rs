@@ -118,7 +118,7 @@ pub fn run(options: &Options) -> Result<Report, FailoverError> {
     }
     await_whole(&mut stage)?;
     let load = load.end();
-    let mut generator = Generator::of(&crew.report()?);
+    let mut generator = Generator::of(&crew.whole_report()?);
     load.fill(&mut generator);
     let violations = lost_masters(&before, &stage.views(&plan)?);
     let [killed, frozen] = record.distributions();

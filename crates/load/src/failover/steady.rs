@@ -76,7 +76,7 @@ pub fn run(options: &Options) -> Result<Report, FailoverError> {
     let cpu = stage.servers_cpu();
     pause(ALONE_MAX.min(options.duration));
     let cpu = stage.servers_cpu().zip(cpu).map(|(after, before)| after.saturating_sub(before));
-    let alone = (crew.report()?, load.end(), cpu);
+    let alone = (crew.whole_report()?, load.end(), cpu);
 
     crew.tell(&Command::Measure { has_load: true, times: Times::from_now() })?;
     let load = Load::begin(&crew.processes(), &stage.servers);

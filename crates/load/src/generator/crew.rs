@@ -86,6 +86,20 @@ pub(crate) struct Crew {
 struct Hand {
     voice: Voice,
     events: Receiver<Event>,
+    word: Word,
+}
+
+/// How far a process is with saying what it measured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Word {
+    /// It was not asked.
+    Unasked,
+    /// It was, and is awaited.
+    Asked,
+    /// It has said it.
+    Said,
+    /// It can be asked no more.
+    Gone,
 }
 
 /// By what a process is told.
@@ -307,55 +321,60 @@ impl Crew {
         Ok(whole)
     }
 
-    /// What all processes have measured, merged.
+    /// Adds what all processes have measured to `all`, each part as it comes: what some have said stays there if another
+    /// one fails.
     ///
     /// # Errors
-    /// - [`CrewError`]: a process has ended or does not answer.
-    pub(crate) fn report(&mut self) -> Result<Report, CrewError> {
-        self.tell(&Command::Report)?;
-        let mut all = Report::default();
-        for (number, (hand, offered)) in self.hands.iter().zip(&mut self.offered).enumerate() {
-            let mut count = |number: u64, tally: &Tally| {
-                *offered.entry(number).or_default() += tally.offered();
-            };
-            loop {
-                match hand.next(REPORT)? {
-                    Some(Event::Report(report)) => {
-                        report.windows.iter().for_each(|(number, tally)| count(*number, tally));
-                        all.add(*report);
-                        break;
-                    }
-                    Some(Event::Window(number, tally)) => {
-                        count(number, &tally);
-                        all.windows.entry(number).or_default().add(&tally);
-                    }
-                    Some(_) => {}
-                    None => {
-                        let who = names(&self.hands, |it| it == number);
-                        return Err(CrewError::Silent { who, what: "what it measured" });
-                    }
-                }
+    /// - [`CrewError`]: a process has ended or does not answer; [`Self::rest`] hears those that were awaited besides.
+    pub(crate) fn report(&mut self, all: &mut Report) -> Result<(), CrewError> {
+        self.hands.iter_mut().try_for_each(Hand::ask)?;
+        let began = clock::now();
+        loop {
+            for (hand, offered) in self.hands.iter_mut().zip(&mut self.offered) {
+                hand.hear(offered, all)?;
             }
+            if !self.awaits_word() {
+                break;
+            }
+            if clock::now().saturating_duration_since(began) > REPORT {
+                let who = names(&self.hands, |number| self.hands[number].word == Word::Asked);
+                return Err(CrewError::Silent { who, what: "what it measured" });
+            }
+            thread::park_timeout(LOOK);
         }
+        // They may be asked again, for what they measure next.
+        self.hands.iter_mut().for_each(|hand| hand.word = Word::Unasked);
+        Ok(())
+    }
+
+    /// What all processes have measured, or why not all have said it.
+    ///
+    /// # Errors
+    /// - [`CrewError`]: as [`Self::report`].
+    pub(crate) fn whole_report(&mut self) -> Result<Report, CrewError> {
+        let mut all = Report::default();
+        self.report(&mut all)?;
         Ok(all)
     }
 
-    /// What those have measured that are still there when another is not; their windows aside, which lack its part.
-    pub(crate) fn rest(&mut self) -> Report {
-        let mut all = Report::default();
-        for hand in &mut self.hands {
-            if hand.tell(&Command::Report).is_err() {
-                continue;
+    /// Adds what those say within [`REST`] who have not yet said what they measured, when another one is lost.
+    pub(crate) fn rest(&mut self, all: &mut Report) {
+        // Who cannot be asked or heard is gone, which is why this is called.
+        self.hands.iter_mut().for_each(|hand| drop(hand.ask()));
+        let began = clock::now();
+        loop {
+            for (hand, offered) in self.hands.iter_mut().zip(&mut self.offered) {
+                drop(hand.hear(offered, all));
             }
-            while let Ok(Some(event)) = hand.next(REST) {
-                if let Event::Report(mut report) = event {
-                    report.windows.clear();
-                    all.add(*report);
-                    break;
-                }
+            if !self.awaits_word() || clock::now().saturating_duration_since(began) > REST {
+                return;
             }
+            thread::park_timeout(LOOK);
         }
-        all
+    }
+
+    fn awaits_word(&self) -> bool {
+        self.hands.iter().any(|hand| hand.word == Word::Asked)
     }
 }
 
@@ -404,7 +423,8 @@ impl Hand {
         let orders = child.stdin.take();
         let (to_us, events) = sync_channel(EVENTS_MAX);
         let stdout = child.stdout.take();
-        let mut hand = Self { voice: Voice::Own { child, orders }, events };
+        let voice = Voice::Own { child, orders };
+        let mut hand = Self { voice, events, word: Word::Unasked };
         let stdout = stdout.ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))?;
         let reader = thread::Builder::new().name("fleet events".to_owned());
         reader.spawn(move || read_events(stdout, &to_us))?;
@@ -415,7 +435,7 @@ impl Hand {
     fn of(mut link: Link, part: &Plan) -> Result<Self, CrewError> {
         let begun = link.begin(part);
         let events = begun.map_err(|error| of_worker(&link, error.to_string()))?;
-        Ok(Self { voice: Voice::Worker(link), events })
+        Ok(Self { voice: Voice::Worker(link), events, word: Word::Unasked })
     }
 
     fn tell(&mut self, command: &Command) -> Result<(), CrewError> {
@@ -458,6 +478,57 @@ impl Hand {
         Ok(None)
     }
 
+    /// Asks for what it measured, unless that was done.
+    fn ask(&mut self) -> Result<(), CrewError> {
+        if self.word != Word::Unasked {
+            return Ok(());
+        }
+        let asked = self.tell(&Command::Report);
+        self.word = if asked.is_ok() { Word::Asked } else { Word::Gone };
+        asked
+    }
+
+    /// Adds what has come of what it was asked for to `all`, and the requests of its windows to `offered`.
+    fn hear(
+        &mut self,
+        offered: &mut BTreeMap<u64, u64>,
+        all: &mut Report,
+    ) -> Result<(), CrewError> {
+        let mut count = |number: u64, tally: &Tally| {
+            *offered.entry(number).or_default() += tally.offered();
+        };
+        // No more can wait, so that one who talks on and on keeps nobody else from being heard.
+        for _event in 0..EVENTS_MAX {
+            if self.word != Word::Asked {
+                return Ok(());
+            }
+            match self.next(Duration::ZERO) {
+                Ok(None) => return Ok(()),
+                Ok(Some(Event::Report(report))) => {
+                    report.windows.iter().for_each(|(number, tally)| count(*number, tally));
+                    all.add(*report);
+                    self.word = Word::Said;
+                }
+                Ok(Some(Event::Window(number, tally))) => {
+                    count(number, &tally);
+                    all.windows.entry(number).or_default().add(&tally);
+                }
+                Ok(Some(
+                    Event::Progress(_)
+                    | Event::Beating
+                    | Event::Founded(_)
+                    | Event::AllTold
+                    | Event::Failed(_),
+                )) => {}
+                Err(error) => {
+                    self.word = Word::Gone;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The next event; `None` if there is none within `patience`.
     fn next(&self, patience: Duration) -> Result<Option<Event>, CrewError> {
         match self.events.recv_timeout(patience) {
@@ -492,3 +563,6 @@ fn read_events(stdout: ChildStdout, to_us: &SyncSender<Event>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

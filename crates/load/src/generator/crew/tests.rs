@@ -1,0 +1,56 @@
+//! What a crew makes of the words of its processes, which a test says here.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use super::{Crew, EVENTS_MAX, Hand, Voice, Word};
+use crate::generator::plan::{Event, Plan, Report};
+
+/// A crew of so many, and by what each of them is heard. All take every order.
+fn crew(processes: usize) -> (Crew, Vec<SyncSender<Event>>) {
+    let (mut hands, mut mouths) = (Vec::new(), Vec::new());
+    for _process in 0..processes {
+        let mut listener = std::process::Command::new("cat");
+        listener.stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut child = listener.spawn().unwrap();
+        let orders = child.stdin.take();
+        let (mouth, events) = sync_channel(EVENTS_MAX);
+        hands.push(Hand { voice: Voice::Own { child, orders }, events, word: Word::Unasked });
+        mouths.push(mouth);
+    }
+    let parts = Plan::as_java(vec!["x:1".to_owned()], "p".to_owned(), processes);
+    let parts = vec![parts; processes];
+    (Crew { hands, parts, offered: vec![BTreeMap::new(); processes] }, mouths)
+}
+
+/// A report of so many wrong answers.
+fn wrong(violations: u64) -> Event {
+    Event::Report(Box::new(Report { violations, ..Report::default() }))
+}
+
+#[test]
+fn wrong_answers_that_some_have_told_stay_when_another_one_fails() {
+    let (mut crew, mouths) = crew(3);
+    let mut all = Report::default();
+    mouths[0].send(wrong(1)).unwrap();
+    mouths[1].send(Event::Failed("no memory".to_owned())).unwrap();
+    let error = crew.report(&mut all).unwrap_err();
+    assert!(error.to_string().contains("no memory"), "{error}");
+    assert_eq!(all.violations, 1);
+    // Only the third is still asked.
+    mouths[0].send(wrong(10)).unwrap();
+    mouths[1].send(wrong(100)).unwrap();
+    mouths[2].send(wrong(1_000)).unwrap();
+    crew.rest(&mut all);
+    assert_eq!(all.violations, 1_001);
+}
+
+#[test]
+fn who_has_told_all_is_asked_again_for_what_comes_next() {
+    let (mut crew, mouths) = crew(2);
+    for violations in [1, 2] {
+        mouths.iter().for_each(|mouth| mouth.send(wrong(violations)).unwrap());
+        assert_eq!(crew.whole_report().unwrap().violations, 2 * violations);
+    }
+}
