@@ -383,7 +383,7 @@ impl<'a> Course<'a> {
             watch.count_deaths(stage);
         }
         progress(Progress::Planned(self.planned(mono_ns())));
-        let mut half_done = BTreeMap::new();
+        let (mut half_done, mut whole) = (BTreeMap::new(), Vec::new());
         let mut samples: BTreeMap<u64, Sample> = BTreeMap::new();
         let mut given = 0;
         let mut look = || {
@@ -406,7 +406,8 @@ impl<'a> Course<'a> {
                 writer.event(&event)?;
                 progress(Progress::Event(&event));
             }
-            for (number, tally) in crew.windows(&mut half_done)? {
+            crew.windows(&mut half_done, &mut whole)?;
+            for (number, tally) in whole.drain(..) {
                 given += u64::from(number < self.windows);
                 self.write(number, (&tally, samples.remove(&number)), writer, progress)?;
             }
@@ -427,6 +428,11 @@ impl<'a> Course<'a> {
                 Err(error) => return Err(error),
             }
         }
+        if broken.is_some() {
+            // Windows to which everybody had given his part are whole, also those that nobody had looked at yet.
+            drop(crew.windows(&mut half_done, &mut whole));
+            self.write_all(whole, &mut samples, writer, progress)?;
+        }
         let watched = watch.end(stage);
         let mut seen = reported(crew, &mut broken);
         if broken.is_some() {
@@ -435,9 +441,7 @@ impl<'a> Course<'a> {
         for (number, (_, tally)) in half_done {
             seen.windows.entry(number).or_default().add(&tally);
         }
-        for (number, tally) in std::mem::take(&mut seen.windows) {
-            self.write(number, (&tally, samples.remove(&number)), writer, progress)?;
-        }
+        self.write_all(std::mem::take(&mut seen.windows), &mut samples, writer, progress)?;
         Ok(Ran { course: self, seen, watched, is_stopped: is_stopped == Some(true), broken })
     }
 
@@ -478,6 +482,20 @@ impl<'a> Course<'a> {
     /// The time that was measured, or is to be.
     fn measured(&self) -> Duration {
         Duration::from_nanos(self.times.measure_to_ns - self.times.measure_from_ns)
+    }
+
+    /// As [`Self::write`], each window with its sample.
+    fn write_all(
+        &mut self,
+        windows: impl IntoIterator<Item = (u64, Tally)>,
+        samples: &mut BTreeMap<u64, Sample>,
+        writer: &mut Writer,
+        progress: &mut impl FnMut(Progress<'_>),
+    ) -> Result<(), RunError> {
+        for (number, tally) in windows {
+            self.write(number, (&tally, samples.remove(&number)), writer, progress)?;
+        }
+        Ok(())
     }
 
     /// A window that is over goes into its file, and into the totals if it is a measured one.

@@ -79,7 +79,8 @@ impl Stand {
 
     /// Takes the windows that are over, so that nobody waits with them.
     pub(super) fn take_windows(&mut self) -> Result<(), CompareError> {
-        let whole = self.crew.windows(&mut self.half_done)?;
+        let mut whole = Vec::new();
+        self.crew.windows(&mut self.half_done, &mut whole)?;
         self.windows.extend(whole);
         Ok(())
     }

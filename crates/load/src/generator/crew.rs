@@ -296,29 +296,40 @@ impl Crew {
         Ok(told)
     }
 
-    /// Windows that are over in all processes since the last look, each as soon as the last process
+    /// Adds windows that are over in all processes since the last look to `whole`, each as soon as the last process
     /// gave it. `half_done` keeps the others for the next look.
     ///
     /// # Errors
-    /// - [`CrewError`]: a process has ended.
+    /// - [`CrewError`]: a process has ended; `whole` has what all had given before.
     pub(crate) fn windows(
         &mut self,
         half_done: &mut BTreeMap<u64, (usize, Tally)>,
-    ) -> Result<Vec<(u64, Tally)>, CrewError> {
-        let mut whole = Vec::new();
+        whole: &mut Vec<(u64, Tally)>,
+    ) -> Result<(), CrewError> {
+        let processes = self.hands.len();
+        let mut looked = Ok(());
         for (hand, offered) in self.hands.iter().zip(&mut self.offered) {
-            while let Some(event) = hand.next(Duration::ZERO)? {
-                let Event::Window(number, tally) = event else { continue };
+            // No more can wait, so that one who talks on and on keeps nobody else from being heard.
+            for _event in 0..EVENTS_MAX {
+                let (number, tally) = match hand.next(Duration::ZERO) {
+                    Ok(Some(Event::Window(number, tally))) => (number, tally),
+                    Ok(Some(_)) => continue,
+                    Ok(None) => break,
+                    Err(error) => {
+                        looked = looked.and(Err(error));
+                        break;
+                    }
+                };
                 *offered.entry(number).or_default() += tally.offered();
-                let (processes, all) = half_done.entry(number).or_default();
-                *processes += 1;
+                let (given, all) = half_done.entry(number).or_default();
+                *given += 1;
                 all.add(&tally);
-                if *processes == self.hands.len() {
+                if *given == processes {
                     whole.extend(half_done.remove(&number).map(|(_, tally)| (number, tally)));
                 }
             }
         }
-        Ok(whole)
+        looked
     }
 
     /// Adds what all processes have measured to `all`, each part as it comes: what some have said stays there if another

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
-use super::{Crew, EVENTS_MAX, Hand, Voice, Word};
+use super::{Crew, EVENTS_MAX, Hand, Tally, Voice, Word};
 use crate::generator::plan::{Event, Plan, Report};
 
 /// A crew of so many, and by what each of them is heard. All take every order.
@@ -44,6 +44,23 @@ fn wrong_answers_that_some_have_told_stay_when_another_one_fails() {
     mouths[2].send(wrong(1_000)).unwrap();
     crew.rest(&mut all);
     assert_eq!(all.violations, 1_001);
+}
+
+#[test]
+fn windows_of_all_are_whole_though_one_process_is_gone_by_now() {
+    let (mut crew, mouths) = crew(3);
+    let window = |number| Event::Window(number, Box::default());
+    for mouth in &mouths {
+        mouth.send(window(4)).unwrap();
+    }
+    mouths[2].send(window(5)).unwrap();
+    mouths[0].send(Event::Failed("no memory".to_owned())).unwrap();
+    let (mut half_done, mut whole) = (BTreeMap::new(), Vec::new());
+    let error = crew.windows(&mut half_done, &mut whole).unwrap_err();
+    assert!(error.to_string().contains("no memory"), "{error}");
+    let numbers = |windows: &[(u64, Tally)]| windows.iter().map(|it| it.0).collect::<Vec<_>>();
+    assert_eq!(numbers(&whole), [4]);
+    assert_eq!(half_done.keys().collect::<Vec<_>>(), [&5]);
 }
 
 #[test]
