@@ -255,6 +255,7 @@ fn make(
         run.validity.valid = false;
         run.validity.reasons.push(why);
     }
+    crew.dismiss().into_iter().for_each(|late| progress(Progress::Doing(late)));
     Ok(())
 }
 

@@ -116,11 +116,13 @@ impl Link {
     /// If the connection is broken.
     pub(crate) fn begin(&mut self, part: &Plan) -> io::Result<Receiver<Event>> {
         let plan = serde_json::to_vec(part).map_err(io::Error::other)?;
-        self.shared.write(Kind::Plan, &plan)?;
         let (to_us, events) = sync_channel(EVENTS_MAX);
         let shared = Arc::clone(&self.shared);
         let reader = thread::Builder::new().name("worker events".to_owned());
         reader.spawn(move || read(&shared, &to_us))?;
+        // Whoever cannot be heard is given nothing to begin with. Only a worker for which there is no thread that pings is
+        // left while it begins; it ends with the connection, and nobody waits for that.
+        self.shared.write(Kind::Plan, &plan)?;
         let shared = Arc::clone(&self.shared);
         let pinger = thread::Builder::new().name("worker pings".to_owned());
         pinger.spawn(move || {

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::measures::Tally;
 use super::plan::{Command, Event, Plan, Report, View};
@@ -80,6 +80,8 @@ pub(crate) struct Crew {
     parts: Vec<Plan>,
     /// Requests that were due in each window, by process: what each has done of the whole.
     offered: Vec<BTreeMap<u64, u64>>,
+    /// Whether its workers were told that it is over.
+    is_dismissed: bool,
 }
 
 #[derive(Debug)]
@@ -148,10 +150,10 @@ impl Crew {
         stop: &AtomicBool,
         mut progress: impl FnMut(&str),
     ) -> Result<(Self, Vec<View>), CrewError> {
-        let parts = plan.split(&free_ports(Self::processes_for(plan))?);
-        let hands = parts.iter().map(|part| Hand::start(program, part));
-        let hands = hands.collect::<Result<Vec<_>, _>>()?;
-        let mut crew = Self { offered: vec![BTreeMap::new(); hands.len()], hands, parts };
+        let mut crew = Self::of(plan.split(&free_ports(Self::processes_for(plan))?));
+        for part in &crew.parts {
+            crew.hands.push(Hand::start(program, part)?);
+        }
         let views = crew.found(stop, &mut progress)?;
         Ok((crew, views))
     }
@@ -168,12 +170,32 @@ impl Crew {
     ) -> Result<(Self, Vec<View>), CrewError> {
         // A worker chooses its port; here the numbers only make the parts differ.
         let numbers: Vec<u16> = (1..).take(links.len()).collect();
-        let parts = plan.split(&numbers);
-        let hands = links.into_iter().zip(&parts).map(|(link, part)| Hand::of(link, part));
-        let hands = hands.collect::<Result<Vec<_>, _>>()?;
-        let mut crew = Self { offered: vec![BTreeMap::new(); hands.len()], hands, parts };
-        let views = crew.found(stop, &mut progress)?;
-        for hand in &mut crew.hands {
+        let mut crew = Self::of(plan.split(&numbers));
+        let begun = crew.employ(links, stop, &mut progress);
+        if begun.is_err() {
+            crew.dismiss().iter().for_each(|late| progress(late));
+        }
+        Ok((crew, begun?))
+    }
+
+    /// A crew of nobody yet. Whoever is taken belongs to it from then on: if the next one fails, the crew ends him, too.
+    fn of(parts: Vec<Plan>) -> Self {
+        let offered = vec![BTreeMap::new(); parts.len()];
+        Self { hands: Vec::new(), parts, offered, is_dismissed: false }
+    }
+
+    /// Gives each worker its part, waits until all parts live, and measures the workers' clocks.
+    fn employ(
+        &mut self,
+        links: Vec<Link>,
+        stop: &AtomicBool,
+        progress: &mut impl FnMut(&str),
+    ) -> Result<Vec<View>, CrewError> {
+        for (link, part) in links.into_iter().zip(&self.parts) {
+            self.hands.push(Hand::of(link, part)?);
+        }
+        let views = self.found(stop, progress)?;
+        for hand in &mut self.hands {
             let Voice::Worker(link) = &mut hand.voice else { continue };
             let Offset { ahead_ns, error_ns } =
                 link.set_clock().map_err(|error| of_worker(link, error.to_string()))?;
@@ -181,7 +203,26 @@ impl Crew {
                 (link.address(), ahead_ns / 1_000, error_ns / 1_000);
             progress(&format!("worker {address}: clock {ahead_us} us ahead, to {error_us} us"));
         }
-        Ok((crew, views))
+        Ok(views)
+    }
+
+    /// Tells all workers that it is over and waits for their ends, so that nothing of this fleet is asked any more. Who
+    /// has not ended within [`GOODBYE`], and what that may mean.
+    pub(crate) fn dismiss(&mut self) -> Option<String> {
+        if std::mem::replace(&mut self.is_dismissed, true) {
+            return None;
+        }
+        for hand in &self.hands {
+            if let Voice::Worker(link) = &hand.voice {
+                link.hang_up();
+            }
+        }
+        let began = clock::now();
+        let is_late: Vec<bool> = self.hands.iter().map(|hand| !hand.ends(began)).collect();
+        let (who, seconds) = (names(&self.hands, |number| is_late[number]), GOODBYE.as_secs());
+        is_late.contains(&true).then(|| {
+            format!("{who}: not ended within {seconds} s (GOODBYE): broker sets may be founded there after their removal")
+        })
     }
 
     /// How many processes a plan needs, since each may have only so many descriptors.
@@ -405,19 +446,9 @@ fn names(hands: &[Hand], is_meant: impl Fn(usize) -> bool) -> String {
 }
 
 impl Drop for Crew {
-    /// Tells all workers that it is over and waits for their ends, so that nothing of this fleet is asked any more.
+    /// Ends all workers' parts, unless that was done; nobody is left who could be told of one that does not end.
     fn drop(&mut self) {
-        let workers = |hand: &&Hand| matches!(hand.voice, Voice::Worker(_));
-        for hand in self.hands.iter().filter(workers) {
-            let Voice::Worker(link) = &hand.voice else { continue };
-            link.hang_up();
-        }
-        let began = clock::now();
-        for hand in self.hands.iter().filter(workers) {
-            let left = || GOODBYE.saturating_sub(clock::now().saturating_duration_since(began));
-            // A failure is what each of them ends with; whoever is silent is not waited for.
-            while matches!(hand.next(left()), Ok(Some(_))) {}
-        }
+        drop(self.dismiss());
     }
 }
 
@@ -487,6 +518,25 @@ impl Hand {
             }
         }
         Ok(None)
+    }
+
+    /// Whether a worker that was told so ends within [`GOODBYE`] of a moment; a process of this host ends when it is dropped.
+    fn ends(&self, began: Instant) -> bool {
+        if matches!(self.voice, Voice::Own { .. }) {
+            return true;
+        }
+        let mut late = 0;
+        loop {
+            let left = GOODBYE.saturating_sub(clock::now().saturating_duration_since(began));
+            late += usize::from(left.is_zero());
+            match self.next(left) {
+                // A failure is what each of them ends with.
+                Err(_) => return true,
+                // What waits already is heard also when the time is over.
+                Ok(Some(_)) if late <= EVENTS_MAX => {}
+                Ok(_) => return false,
+            }
+        }
     }
 
     /// Asks for what it measured, unless that was done.

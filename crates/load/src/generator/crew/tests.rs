@@ -1,10 +1,17 @@
 //! What a crew makes of the words of its processes, which a test says here.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::TcpListener;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
 
 use super::{Crew, EVENTS_MAX, Hand, Tally, Voice, Word};
+use crate::fleet::{Fleet, link};
 use crate::generator::plan::{Event, Plan, Report};
 
 /// A crew of so many, and by what each of them is heard. All take every order.
@@ -21,7 +28,9 @@ fn crew(processes: usize) -> (Crew, Vec<SyncSender<Event>>) {
     }
     let parts = Plan::as_java(vec!["x:1".to_owned()], "p".to_owned(), processes);
     let parts = vec![parts; processes];
-    (Crew { hands, parts, offered: vec![BTreeMap::new(); processes] }, mouths)
+    let mut crew = Crew::of(parts);
+    crew.hands = hands;
+    (crew, mouths)
 }
 
 /// A report of so many wrong answers.
@@ -70,4 +79,46 @@ fn who_has_told_all_is_asked_again_for_what_comes_next() {
         mouths.iter().for_each(|mouth| mouth.send(wrong(violations)).unwrap());
         assert_eq!(crew.whole_report().unwrap().violations, 2 * violations);
     }
+}
+
+/// A worker that welcomes whoever comes and takes all it is told. When it is over it needs a moment, or does not end at all.
+/// Its address, and whether it has ended.
+fn worker(ends: bool) -> (String, Arc<AtomicBool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let has_ended = Arc::new(AtomicBool::new(false));
+    let ended = Arc::clone(&has_ended);
+    let serve = move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        // One byte, the kind of a welcome.
+        stream.write_all(&[0, 0, 0, 1, 2]).unwrap();
+        drop(std::io::copy(&mut stream, &mut std::io::sink()));
+        if !ends {
+            loop {
+                thread::park();
+            }
+        }
+        thread::park_timeout(Duration::from_millis(300));
+        ended.store(true, Ordering::Release);
+    };
+    thread::Builder::new().spawn(serve).unwrap();
+    (address, has_ended)
+}
+
+#[test]
+fn workers_that_have_begun_are_waited_for_when_another_cannot_begin() {
+    let ((slow, has_ended), (never, _), (broken, _)) = (worker(true), worker(false), worker(true));
+    let workers = vec![slow.clone(), never.clone(), broken.clone()];
+    let fleet = Fleet { workers, token: None, version: "1".to_owned() };
+    let links = link::connect(&fleet, 3).unwrap();
+    // It cannot be told its part.
+    links[2].hang_up();
+    let plan = Plan::as_java(vec!["127.0.0.1:1".to_owned()], "p".to_owned(), 3);
+    let mut said = String::new();
+    let begun = Crew::of_workers(links, &plan, &AtomicBool::new(false), |text| said += text);
+    let error = begun.unwrap_err().to_string();
+    assert!(error.contains(&format!("worker {broken}: ")), "{error}");
+    assert!(has_ended.load(Ordering::Acquire), "its part is over");
+    assert!(said.starts_with(&format!("worker {never}: not ended within 3 s")), "{said}");
+    assert!(!said.contains(&slow), "{said}");
 }
