@@ -240,14 +240,16 @@ impl Crew {
         let mut founded: Vec<Option<Vec<View>>> = vec![None; processes];
         let mut heard = clock::now();
         while founded.iter().any(Option::is_none) {
-            // All are looked at in turn, so that one that fails is heard while another is awaited.
-            let awaited = self.hands.iter().zip(&mut founded).enumerate();
-            for (number, (hand, founded)) in awaited.filter(|(_, (_, it))| it.is_none()) {
+            // All are looked at in turn, those too that live by now, so that one that fails is heard while another is
+            // awaited.
+            for (number, (hand, founded)) in self.hands.iter().zip(&mut founded).enumerate() {
                 let mut said = |text: &str| {
                     heard = clock::now();
                     progress(&format!("fleet process {} of {processes}: {text}", number + 1));
                 };
-                *founded = hand.founded(&mut said)?;
+                if let Some(views) = hand.founded(&mut said)? {
+                    *founded = Some(views);
+                }
             }
             let is_silent = clock::now().saturating_duration_since(heard) > FOUNDING;
             let is_ended = stop.load(Ordering::Acquire);
@@ -504,17 +506,21 @@ impl Hand {
         }
     }
 
-    /// The sets of a part that lives by now; `said` hears what it says until then.
+    /// The sets of a part that has begun to live; `said` hears what it says until then.
     fn founded(&self, said: &mut impl FnMut(&str)) -> Result<Option<Vec<View>>, CrewError> {
-        while let Some(event) = self.next(Duration::ZERO)? {
-            match event {
-                Event::Progress(text) => said(&text),
-                Event::Founded(views) => return Ok(Some(views)),
-                Event::Beating
-                | Event::AllTold
-                | Event::Window(..)
-                | Event::Report(_)
-                | Event::Failed(_) => {}
+        // No more can wait, so that one who talks on and on keeps nobody else from being heard.
+        for _event in 0..EVENTS_MAX {
+            match self.next(Duration::ZERO)? {
+                Some(Event::Progress(text)) => said(&text),
+                Some(Event::Founded(views)) => return Ok(Some(views)),
+                Some(
+                    Event::Beating
+                    | Event::AllTold
+                    | Event::Window(..)
+                    | Event::Report(_)
+                    | Event::Failed(_),
+                ) => {}
+                None => break,
             }
         }
         Ok(None)

@@ -39,6 +39,15 @@ fn wrong(violations: u64) -> Event {
 }
 
 #[test]
+fn a_part_that_lives_and_dies_is_heard_while_another_is_awaited() {
+    let (mut crew, mouths) = crew(2);
+    mouths[0].send(Event::Founded(Vec::new())).unwrap();
+    mouths[0].send(Event::Failed("no memory".to_owned())).unwrap();
+    let error = crew.found(&AtomicBool::new(false), &mut |_text: &str| {}).unwrap_err();
+    assert!(error.to_string().contains("no memory"), "{error}");
+}
+
+#[test]
 fn wrong_answers_that_some_have_told_stay_when_another_one_fails() {
     let (mut crew, mouths) = crew(3);
     let mut all = Report::default();
