@@ -13,7 +13,6 @@
 //! *Addresses of brokers.* If this host reaches the controllers over loopback, brokers are as `bench run` has them. Otherwise
 //! they have the address by which the controllers are reached, and a port each, from [`PORT_FIRST`] on.
 
-use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -25,13 +24,16 @@ use std::time::Duration;
 
 use super::frame::{self, FRAME_BYTES_MAX, FrameError, HELLO_BYTES_MAX, Kind, Timed};
 use super::{FORMAT, HELLO, Hello, SILENCE, TOKEN_BYTES_MAX, TOKEN_CHARS_MIN, Usage, lock};
-use crate::clock::mono_ns;
+use crate::clock::{self, mono_ns};
 use crate::generator::crew::DESCRIPTORS_MAX;
 use crate::generator::plan::{BROKERS_MAX, Command, Listening, Plan, REPLICAS, Times};
 use crate::host;
 use crate::own_cluster::{end, free_ports};
 use crate::process::Process;
 use measure::histogram::as_f64;
+use strangers::{Parting, Strangers};
+
+mod strangers;
 
 /// Coordinators that are served at once, each with a process of its own.
 pub const SESSIONS_MAX: usize = 8;
@@ -106,34 +108,6 @@ struct Shared {
     strangers: Mutex<Strangers>,
 }
 
-/// Who is not known yet, the oldest first.
-#[derive(Debug, Default)]
-struct Strangers {
-    number: u64,
-    waiting: VecDeque<(u64, TcpStream)>,
-}
-
-impl Strangers {
-    /// One more, who has a number from now on; the oldest makes room.
-    fn add(&mut self, stream: &TcpStream) -> io::Result<u64> {
-        let stream = stream.try_clone()?;
-        if self.waiting.len() >= STRANGERS_MAX {
-            // Those who say nothing must not keep others from speaking; a coordinator says its hello at once.
-            let oldest = self.waiting.pop_front();
-            drop(oldest.map(|(_, stream)| stream.shutdown(Shutdown::Both)));
-        }
-        self.number += 1;
-        self.waiting.push_back((self.number, stream));
-        assert!(self.waiting.len() <= STRANGERS_MAX, "strangers are within STRANGERS_MAX");
-        Ok(self.number)
-    }
-
-    /// He is known, or gone.
-    fn remove(&mut self, number: u64) {
-        self.waiting.retain(|(waiting, _)| *waiting != number);
-    }
-}
-
 /// One of the places; dropping it makes it free.
 #[derive(Debug)]
 struct Place {
@@ -196,6 +170,8 @@ impl Worker {
         while !self.stop.load(Ordering::Acquire) {
             // What cannot be accepted now, for want of descriptors, may be later.
             let Ok((stream, from)) = self.listener.accept() else {
+                let unsaid = lock(&self.shared.strangers).unsaid(clock::now());
+                unsaid.iter().for_each(|line| say(line));
                 thread::park_timeout(LOOK);
                 continue;
             };
@@ -204,10 +180,11 @@ impl Worker {
             let (shared, say) = (Arc::clone(&self.shared), say.clone());
             let session = move || match serve(&shared, &stream, stranger, &say, from) {
                 Ok(()) => say(&format!("{from}: done")),
-                Err(why) => {
-                    say(&format!("{from}: {why}"));
+                Err(parting) => {
+                    let line = lock(&shared.strangers).line(&parting, from, clock::now());
+                    line.iter().for_each(|line| say(line));
                     // It may be gone, or not one of ours.
-                    drop(frame::write(&stream, Kind::Refused, why.as_bytes()));
+                    drop(frame::write(&stream, Kind::Refused, parting.why().as_bytes()));
                     drop(stream.shutdown(Shutdown::Both));
                 }
             };
@@ -229,14 +206,17 @@ impl Shared {
     }
 
     /// Hears who this is.
-    fn greet(&self, stream: &TcpStream) -> Result<(), String> {
-        prepare(stream).map_err(|error| error.to_string())?;
+    fn greet(&self, stream: &TcpStream) -> Result<(), Parting> {
+        prepare(stream).map_err(|error| Parting::Left(error.to_string()))?;
         let hello = frame::read(Timed::new(stream, HELLO), HELLO_BYTES_MAX);
-        let (kind, hello) = hello.map_err(|error| error.to_string())?;
+        let (kind, hello) = hello.map_err(|error| match error {
+            FrameError::Closed | FrameError::Io(_) => Parting::Left(error.to_string()),
+            FrameError::Length { .. } | FrameError::Kind(_) => Parting::Refused(error.to_string()),
+        })?;
         if kind != Kind::Hello {
-            return Err(format!("a {kind:?} in the place of a hello"));
+            return Err(Parting::Refused(format!("a {kind:?} in the place of a hello")));
         }
-        self.judge(&hello)
+        self.judge(&hello).map_err(Parting::Refused)
     }
 
     /// Whether this is one of our coordinators.
@@ -273,11 +253,21 @@ fn serve(
     stranger: u64,
     say: &impl Fn(&str),
     from: SocketAddr,
+) -> Result<(), Parting> {
+    let greeted = shared.greet(stream);
+    lock(&shared.strangers).remove(stranger);
+    greeted?;
+    play(shared, stream, say, from).map_err(Parting::Failed)
+}
+
+/// The part of somebody who is known.
+fn play(
+    shared: &Arc<Shared>,
+    stream: &TcpStream,
+    say: &impl Fn(&str),
+    from: SocketAddr,
 ) -> Result<(), String> {
     let text = |error: FrameError| error.to_string();
-    let judged = shared.greet(stream);
-    lock(&shared.strangers).remove(stranger);
-    judged?;
     // Only for those who are known: whoever is not takes nobody's place.
     let _place = shared.take_place().ok_or_else(|| {
         format!("{SESSIONS_MAX} coordinators are served already (SESSIONS_MAX): come later")

@@ -280,13 +280,10 @@ impl Crew {
         patience: Duration,
     ) -> Result<bool, CrewError> {
         let told = self.strike(at_ns, sets)?;
+        let began = clock::now();
         for (hand, _) in self.hands.iter().zip(told).filter(|(_, was_told)| *was_told) {
-            loop {
-                match hand.next(patience)? {
-                    Some(Event::AllTold) => break,
-                    Some(_) => {}
-                    None => return Ok(false),
-                }
+            if !hand.says(|event| matches!(event, Event::AllTold), began, patience)? {
+                return Ok(false);
             }
         }
         Ok(true)

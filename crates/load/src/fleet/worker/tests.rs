@@ -183,6 +183,20 @@ fn strangers_who_say_nothing_take_nobodys_place() {
 }
 
 #[test]
+fn a_crowd_of_strangers_does_not_fill_the_log() {
+    let scene = Scene::new();
+    let crowd: Vec<_> =
+        (0..5 * STRANGERS_MAX).map(|_one| TcpStream::connect(scene.address).unwrap()).collect();
+    assert!(scene.connect(Some(TOKEN), "1").is_ok());
+    drop(crowd);
+    assert!(scene.connect(Some(TOKEN), "1").is_ok());
+    // A line for each second, however many seconds this takes: far fewer than the strangers who made room.
+    let said = scene.said.lock().unwrap().clone();
+    let closed = said.iter().filter(|line| line.contains("closed")).count();
+    assert!(closed < 2 * STRANGERS_MAX, "{closed} lines: {said:?}");
+}
+
+#[test]
 fn what_a_worker_says_to_refuse_is_short_and_escaped() {
     let refused = |text: &[u8]| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

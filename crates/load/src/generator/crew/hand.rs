@@ -124,19 +124,27 @@ impl Hand {
 
     /// Whether a worker that was told so ends within [`GOODBYE`] of a moment; a process of this host ends when it is dropped.
     pub(super) fn ends(&self, began: Instant) -> bool {
-        if matches!(self.voice, Voice::Own { .. }) {
-            return true;
-        }
+        // A failure is what each worker ends with.
+        matches!(self.voice, Voice::Own { .. })
+            || self.says(|_event| false, began, GOODBYE).is_err()
+    }
+
+    /// Whether such an event comes within `patience` of a moment, whatever else comes before it. What waits already is heard
+    /// also when the time is over.
+    pub(super) fn says(
+        &self,
+        is_it: impl Fn(&Event) -> bool,
+        began: Instant,
+        patience: Duration,
+    ) -> Result<bool, CrewError> {
         let mut late = 0;
         loop {
-            let left = GOODBYE.saturating_sub(clock::now().saturating_duration_since(began));
+            let left = patience.saturating_sub(clock::now().saturating_duration_since(began));
             late += usize::from(left.is_zero());
-            match self.next(left) {
-                // A failure is what each of them ends with.
-                Err(_) => return true,
-                // What waits already is heard also when the time is over.
-                Ok(Some(_)) if late <= EVENTS_MAX => {}
-                Ok(_) => return false,
+            match self.next(left)? {
+                Some(event) if is_it(&event) => return Ok(true),
+                Some(_) if late <= EVENTS_MAX => {}
+                Some(_) | None => return Ok(false),
             }
         }
     }

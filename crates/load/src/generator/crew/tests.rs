@@ -82,6 +82,18 @@ fn windows_of_all_are_whole_though_one_process_is_gone_by_now() {
 }
 
 #[test]
+fn patience_is_for_the_whole_wait_whatever_is_said_meanwhile() {
+    let (mut crew, mut mouths) = crew(1);
+    let mouth = mouths.remove(0);
+    let talk = move || while mouth.send(Event::Window(0, Box::default())).is_ok() {};
+    let talking = thread::Builder::new().spawn(talk).unwrap();
+    let are_told = crew.kill(0, &[0], Duration::from_millis(50)).unwrap();
+    assert!(!are_told);
+    drop(crew);
+    talking.join().unwrap();
+}
+
+#[test]
 fn who_has_told_all_is_asked_again_for_what_comes_next() {
     let (mut crew, mouths) = crew(2);
     for violations in [1, 2] {
