@@ -32,6 +32,7 @@
 pub(crate) mod clocks;
 mod frame;
 pub(crate) mod link;
+mod shown;
 pub mod worker;
 
 use std::net::Ipv6Addr;

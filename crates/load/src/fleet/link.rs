@@ -18,15 +18,13 @@ use std::time::Duration;
 
 use super::clocks::{Offset, Samples};
 use super::frame::{self, FRAME_BYTES_MAX, HELLO_BYTES_MAX, Kind, Timed};
+use super::shown::{escape, escaped};
 use super::{FORMAT, Fleet, HELLO, Hello, PING_EVERY, SILENCE, Usage, lock};
 use crate::clock::mono_ns;
 use crate::generator::plan::{Command, Event, Plan};
 
 /// Events of a worker that may wait to be looked at.
 const EVENTS_MAX: usize = 64;
-
-/// Characters of a worker's text that are shown.
-const SHOWN_CHARS: usize = 1_000;
 
 /// Pings that are sent together to know a clock well, and the pause between them.
 const BURST: usize = 40;
@@ -201,22 +199,6 @@ impl Drop for Link {
     }
 }
 
-/// A worker's text as it may be shown on a terminal: no more of it than [`SHOWN_CHARS`], and nothing that would steer it.
-fn escaped(text: &str) -> String {
-    let mut shown = String::new();
-    for char in text.chars().take(SHOWN_CHARS) {
-        if char.is_control() {
-            shown.extend(char.escape_default());
-        } else {
-            shown.push(char);
-        }
-    }
-    if text.chars().nth(SHOWN_CHARS).is_some() {
-        shown.push_str("...");
-    }
-    shown
-}
-
 fn dial(address: &str) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "no such address");
     for found in address.to_socket_addrs()? {
@@ -274,10 +256,18 @@ fn next(shared: &Shared) -> Result<Option<Event>, String> {
             let event = serde_json::from_slice(&payload).map_err(|error| error.to_string())?;
             let behind_ns = shared.ahead_ns.load(Ordering::Acquire).saturating_neg();
             Ok(Some(match event {
-                Event::Report(report) => Event::Report(Box::new(report.by_clock(behind_ns))),
+                Event::Report(mut report) => {
+                    report.contradictions.iter_mut().for_each(escape);
+                    report.slowest.iter_mut().for_each(|slow| escape(&mut slow.outcome));
+                    Event::Report(Box::new(report.by_clock(behind_ns)))
+                }
                 Event::Progress(text) => Event::Progress(escaped(&text)),
                 Event::Failed(why) => Event::Failed(escaped(&why)),
-                other => other,
+                // Numbers.
+                other @ (Event::Beating
+                | Event::Founded(_)
+                | Event::AllTold
+                | Event::Window(..)) => other,
             }))
         }
         Kind::Refused => Err(escaped(&String::from_utf8_lossy(&payload))),

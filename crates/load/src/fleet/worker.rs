@@ -23,6 +23,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::frame::{self, FRAME_BYTES_MAX, FrameError, HELLO_BYTES_MAX, Kind, Timed};
+use super::shown::escaped;
 use super::{FORMAT, HELLO, Hello, SILENCE, TOKEN_BYTES_MAX, TOKEN_CHARS_MIN, Usage, lock};
 use crate::clock::{self, mono_ns};
 use crate::generator::crew::DESCRIPTORS_MAX;
@@ -167,6 +168,8 @@ impl Worker {
 
     /// Serves coordinators until it is told to stop; `say` hears who came, and how it ended.
     pub fn run(&self, say: impl Fn(&str) + Clone + Send + 'static) {
+        // Versions, names and addresses in it are what somebody else has sent.
+        let say = move |text: &str| say(&escaped(text));
         while !self.stop.load(Ordering::Acquire) {
             // What cannot be accepted now, for want of descriptors, may be later.
             let Ok((stream, from)) = self.listener.accept() else {

@@ -15,7 +15,7 @@ use super::{
 use crate::fleet::frame::{self, FRAME_BYTES_MAX, Kind};
 use crate::fleet::link::{self, Link};
 use crate::fleet::{FORMAT, Fleet, Hello};
-use crate::generator::plan::{BROKERS_MAX, Plan, REPLICAS};
+use crate::generator::plan::{BROKERS_MAX, Event, Plan, REPLICAS, Report, Slow};
 
 const TOKEN: &str = "a token of tests";
 
@@ -219,6 +219,56 @@ fn what_a_worker_says_to_refuse_is_short_and_escaped() {
     assert!(error.contains("\\u{1b}[2Jgone") && error.contains("\\nnext"), "{error}");
     let error = refused(&vec![b'x'; 100_000]);
     assert!(error.len() < 500 && error.contains("a frame of 100001 bytes; 1 to 4096"), "{error}");
+}
+
+#[test]
+fn what_a_coordinator_says_of_itself_and_its_plan_is_logged_escaped() {
+    let scene = Scene::new();
+    assert!(scene.connect(Some(TOKEN), "\u{1b}[2J\u{202e}").is_err());
+    let mut link = scene.connect(Some(TOKEN), "1").unwrap().remove(0);
+    let plan = Plan::as_java(vec!["127.0.0.1:9".to_owned()], "\u{1b}[31mp".to_owned(), 1);
+    let events = link.begin(&plan).unwrap();
+    // Its end: there is no program that would play it.
+    assert!(events.recv().is_ok());
+    let said = scene.said.lock().unwrap().join("|");
+    assert!(!said.contains(['\u{1b}', '\u{202e}']), "{said:?}");
+    assert!(said.contains("the coordinator is \\u{1b}[2J\\u{202e}"), "{said}");
+    assert!(said.contains("broker sets of \\u{1b}[31mp"), "{said}");
+}
+
+#[test]
+fn what_a_worker_reports_is_escaped() {
+    let outcome = "ok\u{1b}[2J".to_owned();
+    let slow = Slow {
+        kind: crate::generator::measures::Kind::Get,
+        due_ns: 0,
+        latency_ns: 0,
+        service_ns: 0,
+        lag_ns: 0,
+        outcome,
+    };
+    let contradictions = vec!["p-1: \u{202e}\u{7}".to_owned()];
+    let report = Report { contradictions, slowest: vec![slow], ..Report::default() };
+    let report = serde_json::to_vec(&Event::Report(Box::new(report))).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let workers = vec![listener.local_addr().unwrap().to_string()];
+    let serve = move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(&framed(Kind::Welcome, b"")).unwrap();
+        stream.write_all(&framed(Kind::Event, &report)).unwrap();
+        // Until it hangs up.
+        drop(std::io::copy(&mut stream, &mut std::io::sink()));
+    };
+    let serving = thread::Builder::new().spawn(serve).unwrap();
+    let fleet = Fleet { workers, token: None, version: "1".to_owned() };
+    let mut link = link::connect(&fleet, 1).unwrap().remove(0);
+    let plan = Plan::as_java(vec!["127.0.0.1:9".to_owned()], "p".to_owned(), 1);
+    let told = link.begin(&plan).unwrap().recv().unwrap();
+    let Event::Report(report) = told else { panic!("it is the same event: {told:?}") };
+    assert_eq!(report.contradictions, ["p-1: \\u{202e}\\u{7}"]);
+    assert_eq!(report.slowest[0].outcome, "ok\\u{1b}[2J");
+    drop(link);
+    serving.join().unwrap();
 }
 
 #[test]
