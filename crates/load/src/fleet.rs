@@ -42,7 +42,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// What a hello begins with; raised whenever plans, commands, events or frames change their form.
-const FORMAT: &str = "pitchover.fleet/1";
+const FORMAT: &str = "pitchover.fleet/2";
 
 /// Port of a worker unless told otherwise.
 pub const PORT: u16 = 9700;
@@ -141,9 +141,9 @@ mod tests {
         let known = "brokers_per_connection controllers first_set heartbeat_every host \
             is_synchronized listening phases port prefix reads seed sets slowest sources timeout \
             two_way_every window wire acknowledged closings connections_lost contradictions \
-            reported slowest told violations windows lag latency lost offered ok refused service \
-            skipped timed_out wrong";
+            reported slowest told violations windows abandoned lag latency lost offered ok refused \
+            service skipped timed_out wrong";
         // Whoever changes what travels raises FORMAT with it: workers of before must be refused.
-        assert_eq!((FORMAT, travels.join(" ").as_str()), ("pitchover.fleet/1", known));
+        assert_eq!((FORMAT, travels.join(" ").as_str()), ("pitchover.fleet/2", known));
     }
 }

@@ -100,6 +100,10 @@ fn masters_that_die_are_told_of_and_reads_go_on() {
     assert_eq!(reported, ["told", "reported"]);
     assert_eq!(failover.milestones[1].samples_us.len(), 2, "both new masters reported");
     assert_eq!((found.broker_sets.len(), found.run.seed), (2, 9));
+    for it in &found.run.operations {
+        let ended = it.ok + it.errors.values().sum::<u64>() + it.timeouts + it.skipped;
+        assert_eq!(it.offered, ended + it.abandoned, "every request ends once: {it:?}");
+    }
     assert!(found.events.iter().any(|event| event.kind == "fault"), "{:?}", found.events);
 }
 

@@ -116,6 +116,7 @@ pub(crate) struct Op {
     pub(crate) errors: BTreeMap<String, u64>,
     pub(crate) timeouts: u64,
     pub(crate) skipped: u64,
+    pub(crate) abandoned: u64,
     /// All measured windows of all runs, merged.
     pub(crate) latency: Cells,
     /// What the runs say of themselves, if it was one: also known without windows.
@@ -334,6 +335,7 @@ fn add_run(op: &mut Op, found: &Found) {
         op.ok += total.ok;
         op.timeouts += total.timeouts;
         op.skipped += total.skipped;
+        op.abandoned += total.abandoned;
         for (code, count) in &total.errors {
             *op.errors.entry(code.clone()).or_default() += count;
         }

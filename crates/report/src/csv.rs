@@ -53,6 +53,9 @@ fn rows(arm: &ArmFigures) -> Vec<Row<'_>> {
         {
             rows.push(plain(&op.op, metric, "", Some(count as f64)));
         }
+        if op.abandoned > 0 {
+            rows.push(plain(&op.op, "abandoned", "", Some(op.abandoned as f64)));
+        }
         for (code, count) in &op.errors {
             rows.push(plain(&op.op, &format!("error {code}"), "", Some(*count as f64)));
         }

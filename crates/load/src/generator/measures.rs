@@ -8,7 +8,8 @@
 //!
 //! A request that was not answered with success is recorded as having taken its time-out at least:
 //! leaving it out, or counting a quick refusal as quick, would make the tail of a failing server look
-//! better than it is. What was skipped has no times; it makes a run invalid.
+//! better than it is. What was skipped has no times; it makes a run invalid. What was abandoned was sent, so it has a lag,
+//! and no latency: nobody waited to the end.
 //!
 //! Requests belong to the window in which they were due, so a stall is seen where it happened.
 
@@ -57,6 +58,8 @@ pub(crate) enum Ending {
     Lost,
     /// Not sent, since too many were waiting: the plan was not kept.
     Skipped,
+    /// Whoever asked is dead, and nobody waits for the answer.
+    Abandoned,
 }
 
 /// When a request was due, sent and over, in nanoseconds; one that was never sent was sent when it
@@ -91,6 +94,7 @@ pub(crate) struct Measures {
     pub(crate) timed_out: u64,
     pub(crate) lost: u64,
     pub(crate) skipped: u64,
+    pub(crate) abandoned: u64,
     /// Requests that were answered with another value than they must.
     pub(crate) wrong: u64,
     pub(crate) latency: Histogram,
@@ -117,6 +121,11 @@ impl Measures {
                 self.skipped += 1;
                 return;
             }
+            Ending::Abandoned => {
+                self.abandoned += 1;
+                self.sent(moments.due_ns, moments.sent_ns);
+                return;
+            }
         }
         self.sent(moments.due_ns, moments.sent_ns);
         let (latency, service) = moments.times(ending);
@@ -131,6 +140,7 @@ impl Measures {
         self.timed_out += other.timed_out;
         self.lost += other.lost;
         self.skipped += other.skipped;
+        self.abandoned += other.abandoned;
         self.wrong += other.wrong;
         for (&code, count) in &other.refused {
             *self.refused.entry(code).or_default() += count;
@@ -234,6 +244,16 @@ mod tests {
         assert!(near(measures.latency.max_ms(), 3_100.0), "{}", measures.latency.max_ms());
         assert!(near(measures.latency.quantile_ms(0.98), 3_000.0), "a refusal is not quick");
         assert_eq!(measures.latency.count(), 100, "what was skipped has no time");
+    }
+
+    #[test]
+    fn what_is_abandoned_was_offered_and_has_no_latency() {
+        let mut one = Measures::default();
+        one.ended(Ending::Abandoned, &moments(10, 12, 900));
+        let mut all = one.clone();
+        all.add(&one);
+        assert_eq!((all.offered, all.abandoned, all.failed(), all.timed_out), (2, 2, 0, 0));
+        assert_eq!((all.latency.count(), all.service.count(), all.lag.count()), (0, 0, 2));
     }
 
     #[test]

@@ -78,6 +78,10 @@ impl fmt::Display for Summary<'_> {
                 [as_f64(it.offered) / seconds, as_f64(it.ok) / seconds, failed, as_f64(it.skipped)];
             row(f, &it.op, counts, &it.latency_us)?;
         }
+        let abandoned: u64 = run.operations.iter().map(|it| it.abandoned).sum();
+        if abandoned > 0 {
+            writeln!(f, "{abandoned} requests were abandoned: who had asked was killed")?;
+        }
         self.costs(f)?;
         if let Some(failover) = &run.failover {
             for it in &failover.milestones {

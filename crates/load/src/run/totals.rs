@@ -117,6 +117,7 @@ pub(super) fn window(at_ms: i64, tally: &Tally, sample: Sample) -> Window {
         errors: it.errors(),
         timeouts: it.timed_out,
         skipped: it.skipped,
+        abandoned: it.abandoned,
         latency: it.latency.encode(),
         lag: it.lag.encode(),
     };
@@ -137,6 +138,7 @@ fn operation(kind: Kind, it: &Measures) -> Operation {
         errors,
         timeouts: it.timed_out,
         skipped: it.skipped,
+        abandoned: it.abandoned,
         latency_us: it.latency.quantiles(),
         service_us: it.service.quantiles(),
         lag_us: it.lag.quantiles(),

@@ -34,6 +34,8 @@ pub struct WindowOperation {
     pub timeouts: u64,
     /// Requests that were due and not sent.
     pub skipped: u64,
+    /// Requests whose asker was killed before the answer: they have no latency.
+    pub abandoned: u64,
     /// From due to done.
     pub latency: Encoded,
     /// From due to sent.

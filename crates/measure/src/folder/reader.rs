@@ -98,6 +98,7 @@ impl Found {
                 total.ok += it.ok;
                 total.timeouts += it.timeouts;
                 total.skipped += it.skipped;
+                total.abandoned += it.abandoned;
                 *total.errors.entry("all".to_owned()).or_default() += it.errors;
                 it.lag.decode().iter().for_each(|one| lag.add(one));
             }

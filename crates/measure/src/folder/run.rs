@@ -200,6 +200,8 @@ pub struct Operation {
     pub timeouts: u64,
     /// Requests that were due and not sent.
     pub skipped: u64,
+    /// Requests whose asker was killed before the answer: they have no latency.
+    pub abandoned: u64,
     /// From when a request was due to its answer: what every objective means.
     pub latency_us: Quantiles,
     /// From when it was sent to its answer: what a closed loop would have seen.

@@ -283,7 +283,8 @@ fn figures(it: &measure::folder::WindowOperation) -> serde_json::Value {
     let latency_us = it.latency.decode().unwrap_or_default().quantiles();
     serde_json::json!({
         "op": it.op, "offered": it.offered, "ok": it.ok, "errors": it.errors,
-        "timeouts": it.timeouts, "skipped": it.skipped, "latency_us": latency_us,
+        "timeouts": it.timeouts, "skipped": it.skipped, "abandoned": it.abandoned,
+        "latency_us": latency_us,
     })
 }
 

@@ -62,6 +62,9 @@ fn answers(op: &OpFigures) -> String {
         numbers::count(op.timeouts),
         numbers::count(op.skipped)
     ));
+    if op.abandoned > 0 {
+        parts.push(format!("{} abandoned", numbers::count(op.abandoned)));
+    }
     let tail = |name: &str, quantiles: &measure::Quantiles| {
         quantiles.p99.map(|p99| format!("{name} p99 {}", numbers::latency(p99)))
     };

@@ -109,6 +109,7 @@ impl Reader {
             Ending::TimedOut => "timeout".to_owned(),
             Ending::Lost => "lost".to_owned(),
             Ending::Skipped => "skipped".to_owned(),
+            Ending::Abandoned => "abandoned".to_owned(),
         };
         let (kind, lag_ns) = (source.plan.kind, sent_ns.saturating_sub(due_ns));
         let at = slowest.partition_point(|it| it.latency_ns >= latency_ns);

@@ -40,10 +40,11 @@ fn window(at_ms: i64, micros: u64) -> Window {
     times.record_n(micros * 1_000, 1_000);
     let operation = WindowOperation {
         op: "read it".to_owned(),
-        offered: 1_001,
+        offered: 1_003,
         ok: 999,
         errors: 1,
         timeouts: 1,
+        abandoned: 2,
         latency: times.encode(),
         lag: times.encode(),
         ..WindowOperation::default()
@@ -68,8 +69,8 @@ fn near(value: Option<f64>, micros: f64) -> bool {
 
 fn check_totals(found: &Found) {
     let total = &found.run.operations[0];
-    assert_eq!((total.op.as_str(), total.offered, total.ok), ("read it", 2_002, 1_998));
-    assert_eq!((total.timeouts, total.errors["all"]), (2, 2));
+    assert_eq!((total.op.as_str(), total.offered, total.ok), ("read it", 2_006, 1_998));
+    assert_eq!((total.timeouts, total.errors["all"], total.abandoned), (2, 2, 4));
     assert!(near(total.latency_us.p50, 100.0), "without the warm-up: {total:?}");
     assert!(near(total.latency_us.p99, 300.0) && near(total.lag_us.max, 300.0), "{total:?}");
 }
