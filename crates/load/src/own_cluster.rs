@@ -101,6 +101,12 @@ impl OwnCluster {
         Ok(cluster)
     }
 
+    /// How controllers are started here: whether they have sessions of their own.
+    #[must_use]
+    pub fn how_started() -> &'static str {
+        starting::how()
+    }
+
     /// The nodes' addresses.
     #[must_use]
     pub fn addresses(&self) -> &[String] {

@@ -31,6 +31,7 @@ use crate::generator::crew::{Crew, CrewError};
 use crate::generator::measures::{Kind, Tally};
 use crate::generator::plan::{self, CONTRADICTIONS_MAX, Command, Plan, Times};
 use crate::ground::GroundError;
+use crate::own_cluster::OwnCluster;
 use crate::subject::Subject;
 use crate::workload::{FaultKind, Workload};
 
@@ -175,6 +176,11 @@ pub fn run_with(
     let mut run = describe(workload, &setup, &stage);
     let links = setup.fleet.as_ref().map(|fleet| workers::connect(fleet, &plan)).transpose()?;
     let mut writer = Writer::create(&setup.folder, &run)?;
+    if stage.own.is_some() {
+        let at_ms = -i64::try_from(run.time.warmup_ms).unwrap_or_default();
+        let text = OwnCluster::how_started().to_owned();
+        writer.event(&Happening { at_ms, kind: "note".to_owned(), text })?;
+    }
     let order = Order { workload, setup: &setup, plan: &plan, links };
     let made = make(order, &mut stage, &mut writer, &mut run, &mut progress);
     // Whatever became of it: controllers that others use keep nothing of it.

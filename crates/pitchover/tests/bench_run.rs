@@ -79,6 +79,8 @@ fn a_run_leaves_a_folder_that_says_what_was_offered() {
     assert_eq!(at, [-500, 0, 500, 1_000, 1_500], "each window once, warm-up first");
     assert_eq!(found.latency("get_replica_info").count(), 224);
     assert!(found.events.iter().any(|event| event.kind == "leader"), "{:?}", found.events);
+    let how = found.events.iter().find(|event| event.text.contains("sessions of their own"));
+    assert_eq!(how.map(|event| (event.at_ms, event.kind.as_str())), Some((-500, "note")));
     assert_eq!((found.slowest.len(), found.server_metrics.len()), (50, 3));
     assert!(run.cost.syncs_per_op.is_some_and(|syncs| syncs > 0.0), "{:?}", run.cost);
 }

@@ -41,6 +41,16 @@ pub(super) fn is_apart() -> bool {
     })
 }
 
+/// How controllers are started here, for whoever compares figures.
+pub(super) fn how() -> &'static str {
+    if is_apart() {
+        "controllers have sessions of their own (setsid, setpriv)"
+    } else {
+        "controllers share the generator's session, and each competes as one of its threads: there are no setsid and \
+         setpriv of util-linux here"
+    }
+}
+
 /// The program, started apart if this host can do that.
 pub(super) fn command(program: &Path) -> Command {
     if !is_apart() {
