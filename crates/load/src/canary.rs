@@ -38,6 +38,7 @@ use asking::Asker;
 use record::Record;
 pub use record::{Ending, Kind, Line, PromiseLine, promise_verdict};
 use set::REPLICAS;
+pub(crate) use set::is_absent;
 pub use set::{SET_PREFIX, SetError, set_name};
 pub use turns::{Judgement, Judging, TurnsError, Verdict, judge};
 

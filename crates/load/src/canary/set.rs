@@ -302,7 +302,7 @@ impl OwnSet {
 }
 
 /// Whether a refusal says that there is no such set.
-fn is_absent(remark: &str) -> bool {
+pub(crate) fn is_absent(remark: &str) -> bool {
     let remark = remark.to_ascii_lowercase();
     ["not exist", "not found", "no such", "unknown"].iter().any(|part| remark.contains(part))
 }

@@ -19,6 +19,7 @@ use super::broker::{Identity, clean, poll};
 use super::line::read_answers;
 use super::plan::{By, Plan, REPLICAS, View};
 use super::wire::{self, append_set};
+use crate::canary::is_absent;
 use crate::workload::Wire;
 
 /// Sets that are founded or looked at at once.
@@ -206,17 +207,23 @@ impl Asking {
     async fn call(&self, request: &Request) -> Result<Response, String> {
         let answer = self.cluster.call(request, Deadline::after(CALL)).await;
         let answer = answer.map_err(|error: CallError| error.to_string())?;
-        let is_gone = matches!(request, Request::CleanBrokerData(_))
-            && answer.code == response_code::CONTROLLER_INVALID_CLEAN_BROKER_METADATA;
-        if answer.code == response_code::SUCCESS || is_gone {
+        let remark = answer.remark.as_deref().unwrap_or_default();
+        if answer.code == response_code::SUCCESS || is_gone(request, answer.code, remark) {
             return Ok(answer);
         }
-        Err(format!("code {}: {}", answer.code, answer.remark.as_deref().unwrap_or_default()))
+        Err(format!("code {}: {remark}", answer.code))
     }
 
     fn failed(&self, step: &'static str, why: String) -> FoundingError {
         FoundingError { step, set: self.set.clone(), why }
     }
+}
+
+/// Whether a removal is refused since there is nothing to remove: the code alone stands for living brokers, too.
+fn is_gone(request: &Request, code: i32, remark: &str) -> bool {
+    matches!(request, Request::CleanBrokerData(_))
+        && code == response_code::CONTROLLER_INVALID_CLEAN_BROKER_METADATA
+        && is_absent(remark)
 }
 
 /// Does `work` for every set of the plan, some at once; the results in the order of the sets.
@@ -247,4 +254,19 @@ where
     }
     done.sort_by_key(|(set, _)| *set);
     Ok(done.into_iter().map(|(_, result)| result).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{clean, is_gone, poll};
+
+    #[test]
+    fn what_is_refused_for_another_reason_is_not_gone() {
+        let absent = "Broker p-1 is not existed,clean broker data failure.";
+        let alive = "Broker id 1 is still alive, clean up failure";
+        assert!(is_gone(&clean("p-1"), 2009, absent));
+        assert!(!is_gone(&clean("p-1"), 2009, alive));
+        assert!(!is_gone(&clean("p-1"), 1, absent));
+        assert!(!is_gone(&poll("p-1"), 2009, absent));
+    }
 }

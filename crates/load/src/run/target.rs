@@ -205,7 +205,7 @@ impl Stage {
         let (seconds, sets) = (REMOVAL.as_secs(), plan.sets);
         let late = |_elapsed| {
             format!(
-                "{sets} sets named {}-... were not removed within {seconds} s (REMOVAL): does the target have a leader?",
+                "not all of {sets} sets named {}-... were removed within {seconds} s (REMOVAL): does the target have a leader?",
                 plan.prefix
             )
         };
