@@ -24,17 +24,17 @@ use std::time::Duration;
 
 use super::frame::{self, FRAME_BYTES_MAX, FrameError, HELLO_BYTES_MAX, Kind, Timed};
 use super::shown::escaped;
-use super::{FORMAT, HELLO, Hello, SILENCE, TOKEN_BYTES_MAX, TOKEN_CHARS_MIN, Usage, lock};
+use super::{FORMAT, HELLO, Hello, SILENCE, TOKEN_BYTES_MAX, TOKEN_CHARS_MIN, lock};
 use crate::clock::{self, mono_ns};
 use crate::generator::crew::DESCRIPTORS_MAX;
-use crate::generator::plan::{BROKERS_MAX, Command, Listening, Plan, REPLICAS, Times};
-use crate::host;
+use crate::generator::plan::{BROKERS_MAX, Command, Listening, Plan, REPLICAS};
 use crate::own_cluster::{end, free_ports};
 use crate::process::Process;
-use measure::histogram::as_f64;
 use strangers::{Parting, Strangers};
+use watch::Watch;
 
 mod strangers;
+mod watch;
 
 /// Coordinators that are served at once, each with a process of its own.
 pub const SESSIONS_MAX: usize = 8;
@@ -474,65 +474,6 @@ fn pass_on(stdout: ChildStdout, to: &Writer) {
         }
         if read.is_err() || line.is_empty() || to.write(Kind::Event, &line).is_err() {
             return;
-        }
-    }
-}
-
-/// How busy the process and its host are while the load is measured.
-struct Watch {
-    process: Process,
-    times: Option<Times>,
-    beginning: Option<Counters>,
-    usage: Option<Usage>,
-}
-
-/// What has been used up to a moment.
-struct Counters {
-    at_ns: u64,
-    threads: std::collections::BTreeMap<u32, Duration>,
-    psi_us: Option<u64>,
-}
-
-impl Watch {
-    fn of(process: Process) -> Self {
-        Self { process, times: None, beginning: None, usage: None }
-    }
-
-    fn measure(&mut self, times: Times) {
-        (self.times, self.beginning, self.usage) = (Some(times), None, None);
-    }
-
-    /// Looked at with every frame, which is every [`super::PING_EVERY`] at least.
-    fn look(&mut self, now_ns: u64) {
-        let Some(times) = self.times else { return };
-        if self.beginning.is_none() && now_ns >= times.measure_from_ns {
-            self.beginning = Some(Counters {
-                at_ns: now_ns,
-                threads: self.process.cpu_of_threads(),
-                psi_us: host::psi_cpu_some_us(),
-            });
-        }
-        if self.usage.is_none() && now_ns >= times.measure_to_ns {
-            self.usage = Some(self.since_beginning(now_ns));
-        }
-    }
-
-    fn usage(&mut self, now_ns: u64) -> Usage {
-        self.usage.unwrap_or_else(|| self.since_beginning(now_ns))
-    }
-
-    fn since_beginning(&self, now_ns: u64) -> Usage {
-        let Some(beginning) = &self.beginning else { return Usage::default() };
-        let elapsed_us = as_f64((now_ns.saturating_sub(beginning.at_ns) / 1_000).max(1));
-        let part = |us: u64| as_f64(us) / elapsed_us;
-        let spent = self.process.cpu_of_threads().into_iter().map(|(thread, cpu)| {
-            cpu.saturating_sub(beginning.threads.get(&thread).copied().unwrap_or_default())
-        });
-        let busiest = spent.max().and_then(|cpu| u64::try_from(cpu.as_micros()).ok());
-        let psi = host::psi_cpu_some_us().zip(beginning.psi_us);
-        Usage {
-            busiest_thread: busiest.map(part),
-            psi_cpu_some_pct: psi.map(|(now, before)| part(now.saturating_sub(before)) * 100.0),
         }
     }
 }
