@@ -4,7 +4,8 @@ use std::net::ToSocketAddrs;
 
 use measure::folder::{Happening, Writer};
 
-use super::{Progress, Ran, RunError};
+use super::course::Ran;
+use super::{Progress, RunError};
 use crate::fleet::Fleet;
 use crate::fleet::link::{self, Link};
 use crate::fleet::worker::{BROKERS_PER_SESSION, SESSIONS_MAX};
