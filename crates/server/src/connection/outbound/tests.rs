@@ -132,6 +132,16 @@ fn what_was_written_gives_its_room_back() {
     }
 }
 
+/// What was written and has not given its memory back yet is held, too.
+#[test]
+fn what_counts_is_the_memory() {
+    let mut unread = Unread::default();
+    unread.end().extend_from_slice(&[b'x'; 10_000]);
+    unread.advance(5_000);
+    assert_eq!(unread.rest().len(), 5_000);
+    assert!(unread.held_bytes() >= 10_000, "{} bytes are held", unread.held_bytes());
+}
+
 /// What comes while something waits is appended, whether or not the buffer has moved meanwhile.
 #[test]
 fn answers_are_appended_to_what_waits() {
