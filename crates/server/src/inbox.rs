@@ -1,15 +1,19 @@
-//! What waits for the core, in three lanes, and what is turned away when there is too much.
+//! What waits for the core, in four lanes, and what is turned away when there is too much.
 //!
 //! | Lane | Holds | Taken each turn | When it is full |
 //! |---|---|---|---|
 //! | urgent | messages of peers, persisted numbers, closed connections, probes | all | nothing is read from any connection |
 //! | heartbeats | 904 | all | 904 is refused as busy: more wait than there may be brokers |
-//! | requests | everything else | [`TURN_EVENTS_MAX`] | see below |
+//! | writes | what changes something or registers a broker | [`TURN_WRITES_MAX`] | refused as busy |
+//! | polls | what only asks: 1004, 1005, 1006, and the questions of tools | the rest of [`TURN_EVENTS_MAX`] | refused as busy |
 //!
-//! Under overload a broker must not seem dead because somebody asks too much, so heartbeats pass by what waits.
-//! Of the rest, what only asks goes first: polls (1004, 1005, 1006, and the questions of tools) are refused as soon as
-//! half of the lane is taken, what changes something or registers a broker only when all of it is. A broker polls
-//! again in 5 s; a refused write costs an answer to a producer.
+//! Under overload a broker must not seem dead because somebody asks too much, so heartbeats pass by what waits. A refused
+//! or late write costs an answer to a producer, a broker polls again in 5 s: so writes go before polls, and have a limit of
+//! their own, up to which no poll keeps a write out. [`TURN_POLLS_MIN`] go on whatever is written.
+//!
+//! A lane keeps its order, and one does not wait for another. Nobody was promised more: requests of one connection that do not
+//! wait for each other's answers are taken by several threads upstream, and may be answered in any order. Who wants
+//! to read what he wrote asks after his answer.
 //!
 //! A slow disk is another matter: it fills no lane, since the core never waits for it (`orders.rs`).
 
@@ -18,8 +22,11 @@ use protocol::code;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
-/// Requests that may wait for the core.
-pub(crate) const INBOX_EVENTS_MAX: usize = 65_536;
+/// Writes that may wait for the core.
+pub(crate) const INBOX_WRITES_MAX: usize = 65_536;
+
+/// Polls that may wait for the core: half as many.
+pub(crate) const INBOX_POLLS_MAX: usize = INBOX_WRITES_MAX / 2;
 
 /// Heartbeats that may wait for the core: one of each broker that there may be, and some more.
 pub(crate) const HEARTBEATS_WAITING_MAX: usize = 131_072;
@@ -30,6 +37,12 @@ pub(crate) const URGENT_EVENTS_MAX: usize = 65_536;
 
 /// Requests of one turn, beside everything urgent and all heartbeats; the rest waits for the next (rule D1).
 pub(crate) const TURN_EVENTS_MAX: usize = 4_096;
+
+/// Polls of one turn for which writes leave room.
+pub(crate) const TURN_POLLS_MIN: usize = 512;
+
+/// Writes of one turn.
+pub(crate) const TURN_WRITES_MAX: usize = TURN_EVENTS_MAX - TURN_POLLS_MIN;
 
 /// What a request is worth under overload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,24 +72,62 @@ impl Worth {
     }
 }
 
-/// The three lanes. Consensus never waits behind requests (rule D1).
+/// Requests that wait.
+#[derive(Debug)]
+struct Lane {
+    events: RefCell<VecDeque<Event>>,
+    events_max: usize,
+    /// The name of that.
+    limit: &'static str,
+}
+
+impl Lane {
+    fn new(events_max: usize, limit: &'static str) -> Self {
+        Self { events: RefCell::default(), events_max, limit }
+    }
+
+    fn ask(&self, event: Event) -> Result<(), &'static str> {
+        let mut events = self.events.borrow_mut();
+        if events.len() >= self.events_max {
+            return Err(self.limit);
+        }
+        events.push_back(event);
+        Ok(())
+    }
+
+    /// Moves up to `most` into a turn; how many.
+    fn take(&self, most: usize, turn: &mut Vec<Event>) -> usize {
+        let mut events = self.events.borrow_mut();
+        let count = events.len().min(most);
+        turn.extend(events.drain(..count));
+        count
+    }
+
+    fn is_empty(&self) -> bool {
+        self.events.borrow().is_empty()
+    }
+}
+
+/// The four lanes. Consensus never waits behind requests (rule D1).
 #[derive(Debug)]
 pub(crate) struct Inbox {
     urgent: RefCell<Vec<Event>>,
     heartbeats: RefCell<Vec<Event>>,
-    requests: RefCell<VecDeque<Event>>,
-    requests_max: usize,
+    writes: Lane,
+    polls: Lane,
 }
 
 impl Inbox {
-    /// `configured` is the limit of requests that the operator wants; ours counts if it is lower.
+    /// `configured` is the limit of writes that the operator wants, that of polls is half of it; ours count if they are
+    /// lower.
     pub(crate) fn new(configured: u64) -> Self {
         let configured = usize::try_from(configured).unwrap_or(usize::MAX);
+        let polls_max = INBOX_POLLS_MAX.min(configured.div_ceil(2));
         Self {
             urgent: RefCell::default(),
             heartbeats: RefCell::default(),
-            requests: RefCell::default(),
-            requests_max: INBOX_EVENTS_MAX.min(configured),
+            writes: Lane::new(INBOX_WRITES_MAX.min(configured), "INBOX_WRITES_MAX"),
+            polls: Lane::new(polls_max, "INBOX_POLLS_MAX"),
         }
     }
 
@@ -95,41 +146,35 @@ impl Inbox {
     /// # Errors
     /// The name of the limit.
     pub(crate) fn ask(&self, worth: Worth, event: Event) -> Result<(), &'static str> {
-        if worth == Worth::Heartbeat {
-            let mut heartbeats = self.heartbeats.borrow_mut();
-            if heartbeats.len() >= HEARTBEATS_WAITING_MAX {
-                return Err("HEARTBEATS_WAITING_MAX");
+        match worth {
+            Worth::Heartbeat => {
+                let mut heartbeats = self.heartbeats.borrow_mut();
+                if heartbeats.len() >= HEARTBEATS_WAITING_MAX {
+                    return Err("HEARTBEATS_WAITING_MAX");
+                }
+                heartbeats.push(event);
+                Ok(())
             }
-            heartbeats.push(event);
-            return Ok(());
+            Worth::Write => self.writes.ask(event),
+            Worth::Poll => self.polls.ask(event),
         }
-        let mut requests = self.requests.borrow_mut();
-        let room = match worth {
-            Worth::Heartbeat | Worth::Write => self.requests_max,
-            Worth::Poll => self.requests_max.div_ceil(2),
-        };
-        if requests.len() >= room {
-            return Err("INBOX_EVENTS_MAX");
-        }
-        requests.push_back(event);
-        Ok(())
     }
 
     /// Hands the core its next turn. Whether requests wait for the one after.
     pub(crate) fn take(&self, events: &mut Vec<Event>) -> bool {
         events.append(&mut self.urgent.borrow_mut());
         events.append(&mut self.heartbeats.borrow_mut());
-        let mut requests = self.requests.borrow_mut();
-        let count = requests.len().min(TURN_EVENTS_MAX);
-        events.extend(requests.drain(..count));
-        !requests.is_empty()
+        let writes = self.writes.take(TURN_WRITES_MAX, events);
+        self.polls.take(TURN_EVENTS_MAX - writes, events);
+        !(self.writes.is_empty() && self.polls.is_empty())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        Event, HEARTBEATS_WAITING_MAX, INBOX_EVENTS_MAX, Inbox, TURN_EVENTS_MAX, Worth, code,
+        Event, HEARTBEATS_WAITING_MAX, INBOX_POLLS_MAX, INBOX_WRITES_MAX, Inbox, TURN_EVENTS_MAX,
+        TURN_POLLS_MIN, TURN_WRITES_MAX, Worth, code,
     };
     use controller::AttemptId;
     use controller::NoticeResult;
@@ -163,25 +208,47 @@ mod tests {
         }
     }
 
-    #[test]
-    fn polls_are_refused_first_then_writes_and_heartbeats_last() {
-        for (configured, whole) in [(100, 100), (u64::MAX, INBOX_EVENTS_MAX as u64)] {
-            let inbox = Inbox::new(configured);
-            for at in 0..whole {
-                let expected = if at < whole / 2 { Ok(()) } else { Err("INBOX_EVENTS_MAX") };
-                if expected.is_err() {
-                    assert_eq!(inbox.ask(Worth::Poll, event(0)), expected, "{at}");
-                }
-                let worth = if expected.is_ok() { Worth::Poll } else { Worth::Write };
-                assert_eq!(inbox.ask(worth, event(0)), Ok(()), "{at}");
+    /// Asks until a lane is full; how many were taken, and the limit that kept the next one out.
+    fn fill(inbox: &Inbox, worth: Worth) -> (usize, &'static str) {
+        let mut count = 0;
+        loop {
+            match inbox.ask(worth, event(0)) {
+                Ok(()) => count += 1,
+                Err(limit) => return (count, limit),
             }
-            assert_eq!(inbox.ask(Worth::Write, event(0)), Err("INBOX_EVENTS_MAX"));
-            for _ in 0..HEARTBEATS_WAITING_MAX {
-                assert_eq!(inbox.ask(Worth::Heartbeat, event(1)), Ok(()));
-            }
-            let full = Err("HEARTBEATS_WAITING_MAX");
-            assert_eq!(inbox.ask(Worth::Heartbeat, event(1)), full);
         }
+    }
+
+    #[test]
+    fn polls_are_refused_first_and_keep_nobody_else_out() {
+        let whole = [(101, 51, 101), (u64::MAX, INBOX_POLLS_MAX, INBOX_WRITES_MAX)];
+        for (configured, polls, writes) in whole {
+            let inbox = Inbox::new(configured);
+            assert_eq!(fill(&inbox, Worth::Poll), (polls, "INBOX_POLLS_MAX"));
+            assert_eq!(fill(&inbox, Worth::Write), (writes, "INBOX_WRITES_MAX"));
+            let beats = (HEARTBEATS_WAITING_MAX, "HEARTBEATS_WAITING_MAX");
+            assert_eq!(fill(&inbox, Worth::Heartbeat), beats);
+        }
+    }
+
+    /// What came first waits longest: writes go by all polls, and do not stop them.
+    #[test]
+    fn writes_pass_by_polls() {
+        let inbox = Inbox::new(50_000);
+        for _ in 0..2 * TURN_EVENTS_MAX {
+            assert_eq!(inbox.ask(Worth::Poll, event(1)), Ok(()));
+        }
+        assert_eq!(inbox.ask(Worth::Write, event(2)), Ok(()));
+        let mut taken = Vec::new();
+        assert!(inbox.take(&mut taken));
+        assert_eq!((number(&taken[0]), taken.len()), (2, TURN_EVENTS_MAX));
+        for _ in 0..2 * TURN_EVENTS_MAX {
+            assert_eq!(inbox.ask(Worth::Write, event(2)), Ok(()));
+        }
+        taken.clear();
+        assert!(inbox.take(&mut taken));
+        let writes = taken.iter().take_while(|event| number(event) == 2).count();
+        assert_eq!((writes, taken.len()), (TURN_WRITES_MAX, TURN_WRITES_MAX + TURN_POLLS_MIN));
     }
 
     /// Ten times as much as a turn takes, turn after turn: no heartbeat waits for a second turn.

@@ -63,7 +63,7 @@ fn of_page(page: &str) -> Seen {
     let answers = sum("pitchover_requests_total{");
     Seen {
         answers: page.contains("pitchover_requests_total").then_some(answers),
-        busy: sum("pitchover_refused_total{limit=\"INBOX_EVENTS_MAX\"}"),
+        busy: sum("pitchover_refused_total{limit=\"INBOX_"),
         // For what they held, or for how long.
         unread: sum("pitchover_refused_total{limit=\"outbound"),
         ..Seen::default()
@@ -107,7 +107,8 @@ mod tests {
         let page = "# TYPE pitchover_requests_total counter\n\
             pitchover_requests_total{type=\"a\",code=\"0\"} 40\n\
             pitchover_requests_total{type=\"b\",code=\"2\"} 2\n\
-            pitchover_refused_total{limit=\"INBOX_EVENTS_MAX\"} 7\n\
+            pitchover_refused_total{limit=\"INBOX_POLLS_MAX\"} 4\n\
+            pitchover_refused_total{limit=\"INBOX_WRITES_MAX\"} 3\n\
             pitchover_refused_total{limit=\"outboundBytesMax\"} 1\n\
             pitchover_refused_total{limit=\"outboundStallMs\"} 2\n\
             pitchover_refused_total{limit=\"unknown code\"} 9\n";

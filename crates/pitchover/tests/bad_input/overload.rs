@@ -90,7 +90,7 @@ fn an_overload_of_polls_expires_no_broker() {
     // Otherwise it was no overload.
     let busy = busy.into_inner();
     assert!(busy > 1_000, "{busy} polls were refused");
-    assert_eq!(ground.refused(node, "INBOX_EVENTS_MAX"), u64::try_from(busy).unwrap());
+    assert_eq!(ground.refused(node, "INBOX_POLLS_MAX"), u64::try_from(busy).unwrap());
     assert_eq!(ground.refused(node, "HEARTBEATS_WAITING_MAX"), 0);
     ground.check("U35");
 }
