@@ -39,7 +39,7 @@ mod watch;
 /// Coordinators that are served at once, each with a process of its own.
 pub const SESSIONS_MAX: usize = 8;
 
-/// Connections that have not yet shown that they are coordinators'. Each has [`HELLO`] for that; one more ends the oldest.
+/// Connections that have not yet shown that they are coordinators'. Each has `HELLO` for that; one more ends the oldest.
 pub const STRANGERS_MAX: usize = 64;
 
 /// First port of brokers that have this host's address, and how many each session has. All lie below the ports that
