@@ -289,6 +289,14 @@ impl Config {
         assert!(field::LIMIT_NAMES.contains(&name), "name is in LIMIT_NAMES: {name}");
         self.settings.limits().get(name).copied()
     }
+
+    /// The same for what memory may hold, in bytes; `ours` if it is not set.
+    ///
+    /// # Panics
+    /// As [`Self::limit`].
+    pub(crate) fn limit_bytes(&self, name: &str, ours: usize) -> usize {
+        self.limit(name).map_or(ours, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
+    }
 }
 
 /// FNV-1a, 64 bits, over the group's name and the sorted peers. Stable for ever: it is on disk.

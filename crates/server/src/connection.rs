@@ -101,10 +101,8 @@ pub(crate) struct InboundLimits {
 
 impl InboundLimits {
     pub(crate) fn of(config: &Config) -> Self {
-        let bytes_max = config.limit("inboundBytesMax");
         Self {
-            bytes_max: bytes_max
-                .map_or(INBOUND_BYTES_MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+            bytes_max: config.limit_bytes("inboundBytesMax", INBOUND_BYTES_MAX),
             header_ms: config.limit("headerDeadlineMs").unwrap_or(HEADER_DEADLINE_MS),
             frame_ms: config.limit("frameDeadlineMs").unwrap_or(FRAME_DEADLINE_MS),
         }

@@ -112,7 +112,7 @@ impl Lane {
 #[derive(Debug)]
 pub(crate) struct Inbox {
     urgent: RefCell<Vec<Event>>,
-    heartbeats: RefCell<Vec<Event>>,
+    heartbeats: Lane,
     writes: Lane,
     polls: Lane,
 }
@@ -125,7 +125,7 @@ impl Inbox {
         let polls_max = INBOX_POLLS_MAX.min(configured.div_ceil(2));
         Self {
             urgent: RefCell::default(),
-            heartbeats: RefCell::default(),
+            heartbeats: Lane::new(HEARTBEATS_WAITING_MAX, "HEARTBEATS_WAITING_MAX"),
             writes: Lane::new(INBOX_WRITES_MAX.min(configured), "INBOX_WRITES_MAX"),
             polls: Lane::new(polls_max, "INBOX_POLLS_MAX"),
         }
@@ -146,24 +146,18 @@ impl Inbox {
     /// # Errors
     /// The name of the limit.
     pub(crate) fn ask(&self, worth: Worth, event: Event) -> Result<(), &'static str> {
-        match worth {
-            Worth::Heartbeat => {
-                let mut heartbeats = self.heartbeats.borrow_mut();
-                if heartbeats.len() >= HEARTBEATS_WAITING_MAX {
-                    return Err("HEARTBEATS_WAITING_MAX");
-                }
-                heartbeats.push(event);
-                Ok(())
-            }
-            Worth::Write => self.writes.ask(event),
-            Worth::Poll => self.polls.ask(event),
-        }
+        let lane = match worth {
+            Worth::Heartbeat => &self.heartbeats,
+            Worth::Write => &self.writes,
+            Worth::Poll => &self.polls,
+        };
+        lane.ask(event)
     }
 
     /// Hands the core its next turn. Whether requests wait for the one after.
     pub(crate) fn take(&self, events: &mut Vec<Event>) -> bool {
         events.append(&mut self.urgent.borrow_mut());
-        events.append(&mut self.heartbeats.borrow_mut());
+        self.heartbeats.take(HEARTBEATS_WAITING_MAX, events);
         let writes = self.writes.take(TURN_WRITES_MAX, events);
         self.polls.take(TURN_EVENTS_MAX - writes, events);
         !(self.writes.is_empty() && self.polls.is_empty())

@@ -66,22 +66,28 @@ pub(super) fn heading(target: Target, mapping: Mapping) -> String {
 
 /// One run.
 pub(super) fn line(shown: &Shown, verdict: &Verdict) -> String {
-    let counts = shown.counts;
     let (word, why) = words(verdict);
     let why = if why.is_empty() { String::new() } else { format!("\n         {why}") };
+    let [puts, acknowledged, lost, own, second, outage, rto, seen] = figures(shown);
     format!(
-        "{word:<8} {:<26} {:>6} {:>6} {:>5} {:>10} {:>13} {:>9} {:>10}  {} of {}{why}",
-        shown.fault,
-        counts.puts,
-        counts.acknowledged,
-        lost(shown),
-        shown.violations,
-        shown.second.word(),
-        shown.outage_ms,
-        times(&shown.rto_ms),
-        shown.confirmed,
-        shown.injections
+        "{word:<8} {:<26} {puts:>6} {acknowledged:>6} {lost:>5} {own:>10} {second:>13} {outage:>9} {rto:>10}  {seen}{why}",
+        shown.fault
     )
+}
+
+/// What one run showed, in the order of the columns.
+fn figures(shown: &Shown) -> [String; 8] {
+    let counts = shown.counts;
+    [
+        counts.puts.to_string(),
+        counts.acknowledged.to_string(),
+        lost(shown),
+        shown.violations.to_string(),
+        shown.second.word().to_owned(),
+        shown.outage_ms.to_string(),
+        times(&shown.rto_ms),
+        format!("{} of {}", shown.confirmed, shown.injections),
+    ]
 }
 
 fn words(verdict: &Verdict) -> (&'static str, &str) {
@@ -186,23 +192,10 @@ fn cells(row: &Row, run: &str) -> String {
             return none(fault, "BROKEN OFF", &why.replace(['\n', '|'], " "));
         }
     };
-    let counts = one.counts;
     let (word, why) = words(verdict);
     let colon = if why.is_empty() { "" } else { ": " };
-    format!(
-        "| `{}` | {} | {} | {} | {} | {} | {} | {} | {} | {} of {} | {word}{colon}{why} | {run} |",
-        one.fault,
-        one.nodes,
-        counts.puts,
-        counts.acknowledged,
-        lost(one),
-        one.violations,
-        one.second.word(),
-        one.outage_ms,
-        times(&one.rto_ms),
-        one.confirmed,
-        one.injections
-    )
+    let figures = figures(one).join(" | ");
+    format!("| `{}` | {} | {figures} | {word}{colon}{why} | {run} |", one.fault, one.nodes)
 }
 
 /// What a run's figures come from, as far as it matters and no further.

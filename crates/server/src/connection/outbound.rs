@@ -96,11 +96,9 @@ pub(crate) struct Outbound {
 
 impl Outbound {
     pub(crate) fn new(config: &Config, clock: Clock, metrics: Metrics) -> Self {
-        let bytes_max = config.limit("outboundBytesMax");
         Self {
             bytes: Cell::new(0),
-            bytes_max: bytes_max
-                .map_or(OUTBOUND_BYTES_MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+            bytes_max: config.limit_bytes("outboundBytesMax", OUTBOUND_BYTES_MAX),
             stall_ms: config.limit("outboundStallMs").unwrap_or(OUTBOUND_STALL_MS),
             holders: RefCell::default(),
             clock,
