@@ -1,7 +1,7 @@
 //! `cargo xtask exam --on processes`: the same planted bugs in the real program, under `pitchover chaos run`.
 //!
 //! ```text
-//! cargo xtask exam --on processes [P01 ...] [--seconds N] [--seed N] [--write]
+//! cargo xtask exam --on processes [P01 ...] [--seconds N] [--seed N] [--jobs J] [--write]
 //! ```
 //!
 //! | Word | Means |
@@ -9,6 +9,7 @@
 //! | `P01 ...` | these bugs; all that are planted without |
 //! | `--seconds N` | faults are injected for so long (75) |
 //! | `--seed N` | draws whom they hit and when (1) |
+//! | `--jobs J` | so many bugs at a time (1), each with a tree and a build of its own |
 //! | `--write` | puts the rows of these bugs into their own table in `docs/RELIABILITY.md` |
 //!
 //! Needs root and what `pitchover chaos probe` asks for. The sound program is the harness and breaks the one with the
@@ -24,15 +25,17 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::Mutex;
 
 pub(super) const USAGE: &str =
-    "usage: cargo xtask exam --on processes [P01 ...] [--seconds N] [--seed N] [--write]";
+    "usage: cargo xtask exam --on processes [P01 ...] [--seconds N] [--seed N] \
+     [--jobs J] [--write]";
 
-/// Where the scratch copy, its build and the folders of the runs are.
+/// Where the scratch copies, their builds and the folders of the runs are.
 const FOLDER: &str = "target/exam-processes";
 
-/// As if so many worked: a build takes its part of the processors, and leaves the rest to others.
-const WORKERS: u64 = 2;
+/// A build takes its part of the processors as if so many worked at least, and leaves the rest to others.
+const WORKERS_MIN: u64 = 2;
 
 const BEGIN: &str =
     "<!-- exam on processes: written by `cargo xtask exam --on processes --write` -->";
@@ -69,6 +72,7 @@ struct Arguments {
     numbers: Vec<u32>,
     seconds: u64,
     seed: u64,
+    jobs: u64,
     writes: bool,
 }
 
@@ -99,7 +103,7 @@ pub(super) fn run(words: &[String]) -> ExitCode {
 
 impl Arguments {
     fn parse(words: &[String]) -> Result<Self, String> {
-        let mut arguments = Self { numbers: Vec::new(), seconds: 75, seed: 1, writes: false };
+        let mut arguments = Self { numbers: Vec::new(), seconds: 75, seed: 1, jobs: 1, writes: false };
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let mut number = || {
@@ -109,6 +113,7 @@ impl Arguments {
             match word.as_str() {
                 "--seconds" => arguments.seconds = number()?,
                 "--seed" => arguments.seed = number()?,
+                "--jobs" => arguments.jobs = number()?,
                 "--write" => arguments.writes = true,
                 other => {
                     let bug = other.strip_prefix('P').and_then(|digits| digits.parse().ok());
@@ -128,31 +133,69 @@ fn examine(bugs: &[Bug], arguments: &Arguments) -> Result<bool, String> {
     }
     let is_asked = |bug: &&Bug| numbers.is_empty() || numbers.contains(&bug.number);
     let asked: Vec<&Bug> = bugs.iter().filter(is_asked).filter(|bug| bug.is_planted()).collect();
-    let scratch = Scratch::prepare(FOLDER, WORKERS)?;
-    println!("{}: building without a bug", scratch.commit());
-    let sound = scratch.keep_program(&scratch.program()?)?;
-    succeed(Command::new(&sound).args(["chaos", "probe"]))?;
-    let mut stage = Stage { arguments, sound, sound_said: BTreeMap::new() };
-    let mut found = 0;
-    for bug in &asked {
-        let faults = faults_for(bug.number);
-        let said = scratch.with(bug, |scratch| {
-            let program = scratch.program()?;
-            stage.judge(&program, faults, &bug.name())
-        });
-        let (said, injected) = said.unwrap_or_else(|problem| {
-            let error = problem.lines().find(|line| line.contains("error")).unwrap_or(&problem);
-            (Said::Nothing(format!("not built: {}", error.trim())), Vec::new())
-        });
-        let line = row(bug, &said, &injected, arguments, &scratch.commit());
-        println!("{line}");
-        if arguments.writes {
-            table::put((BEGIN, END), |page| text(page, &line, bugs))?;
-        }
-        found += usize::from(matches!(said, Said::Found(_)));
-    }
+    let list = &List {
+        arguments,
+        bugs,
+        waiting: Mutex::new(asked.iter()),
+        sound_said: Mutex::default(),
+        page: Mutex::new(()),
+    };
+    let found: Result<usize, String> = std::thread::scope(|scope| {
+        let workers: Vec<_> =
+            (0..arguments.jobs).map(|number| scope.spawn(move || list.work_off(number))).collect();
+        let panicked = |_| Err("a worker panicked".to_owned());
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(panicked)).sum()
+    });
+    let found = found?;
     println!("{found} of {} planted bugs found on real processes", asked.len());
     Ok(found == asked.len())
+}
+
+/// The bugs that nobody examines yet, and what all workers know.
+struct List<'a> {
+    arguments: &'a Arguments,
+    /// All that there are.
+    bugs: &'a [Bug],
+    waiting: Mutex<std::slice::Iter<'a, &'a Bug>>,
+    /// What the sound program made of each list of faults; who comes second waits for it.
+    sound_said: Mutex<BTreeMap<&'static str, Said>>,
+    page: Mutex<()>,
+}
+
+impl<'a> List<'a> {
+    /// Examines one bug after the other until none is left. Returns how many were found.
+    fn work_off(&self, worker: u64) -> Result<usize, String> {
+        let workers = self.arguments.jobs.max(WORKERS_MIN);
+        let scratch = Scratch::prepare(&format!("{FOLDER}/{worker}"), workers)?;
+        println!("{}: building without a bug", scratch.commit());
+        let sound = scratch.keep_program(&scratch.program()?)?;
+        succeed(Command::new(&sound).args(["chaos", "probe"]))?;
+        let stage = Stage { list: self, sound, worker };
+        let mut found = 0;
+        while let Some(bug) = self.next() {
+            let said = scratch.with(bug, |scratch| {
+                let program = scratch.program()?;
+                stage.judge(&program, faults_for(bug.number), &bug.name())
+            });
+            let (said, injected) = said.unwrap_or_else(|problem| {
+                let error = problem.lines().find(|line| line.contains("error")).unwrap_or(&problem);
+                (Said::Nothing(format!("not built: {}", error.trim())), Vec::new())
+            });
+            let line = row(bug, &said, &injected, self.arguments, &scratch.commit());
+            println!("{line}");
+            if self.arguments.writes {
+                // One at a time, and each at once: a run of all takes hours.
+                let _page = self.page.lock();
+                table::put((BEGIN, END), |page| text(page, &line, self.bugs))?;
+            }
+            found += usize::from(matches!(said, Said::Found(_)));
+        }
+        Ok(found)
+    }
+
+    fn next(&self) -> Option<&'a Bug> {
+        self.waiting.lock().ok()?.next().copied()
+    }
 }
 
 fn faults_for(bug: u32) -> &'static str {
@@ -160,33 +203,39 @@ fn faults_for(bug: u32) -> &'static str {
 }
 
 struct Stage<'a> {
-    arguments: &'a Arguments,
+    list: &'a List<'a>,
     sound: PathBuf,
-    /// What the sound program made of each list of faults.
-    sound_said: BTreeMap<&'static str, Said>,
+    worker: u64,
 }
 
 impl Stage<'_> {
     /// Breaks `program`; and, once for each list of faults, the sound one.
     fn judge(
-        &mut self,
+        &self,
         program: &Path,
         faults: &'static str,
         name: &str,
     ) -> Result<(Said, Vec<String>), String> {
-        if !self.sound_said.contains_key(faults) {
-            let folder = if faults == CORE { "sound-core" } else { "sound-durable" };
-            let (said, _) = self.chaos(&self.sound, faults, folder)?;
-            println!("without a bug: {said:?}");
-            self.sound_said.insert(faults, said);
-        }
-        let sound_failed = self.sound_said.get(faults).is_some_and(|said| *said != Said::Passed);
+        let sound_failed = self.sound_failed(faults)?;
         let (said, injected) = self.chaos(program, faults, name)?;
         if sound_failed && said != Said::Passed {
             let text = "the program without the bug does not pass these faults either";
             return Ok((Said::Nothing(text.to_owned()), injected));
         }
         Ok((said, injected))
+    }
+
+    fn sound_failed(&self, faults: &'static str) -> Result<bool, String> {
+        let mut sound_said = self.list.sound_said.lock().map_err(|error| error.to_string())?;
+        if let Some(said) = sound_said.get(faults) {
+            return Ok(*said != Said::Passed);
+        }
+        let folder = if faults == CORE { "sound-core" } else { "sound-durable" };
+        let (said, _) = self.chaos(&self.sound, faults, folder)?;
+        println!("without a bug: {said:?}");
+        let failed = said != Said::Passed;
+        sound_said.insert(faults, said);
+        Ok(failed)
     }
 
     /// One run; its folder stays until the next of this name.
@@ -196,12 +245,12 @@ impl Stage<'_> {
         faults: &str,
         name: &str,
     ) -> Result<(Said, Vec<String>), String> {
-        let folder = crate::tree::root().join(FOLDER).join("runs").join(name);
+        let folder = crate::tree::root().join(format!("{FOLDER}/{}/runs/{name}", self.worker));
         if folder.exists() {
             fs::remove_dir_all(&folder).map_err(|it| format!("{}: {it}", folder.display()))?;
         }
         fs::create_dir_all(&folder).map_err(|it| format!("{}: {it}", folder.display()))?;
-        let Arguments { seconds, seed, .. } = self.arguments;
+        let Arguments { seconds, seed, .. } = self.list.arguments;
         let mut command = Command::new(&self.sound);
         command.args(["chaos", "run", "--faults", faults, "--for", &format!("{seconds}s")]);
         command.args(["--seed", &seed.to_string(), "--out"]).arg(&folder);
@@ -321,8 +370,9 @@ mod tests {
             let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
             Arguments::parse(&words)
         };
-        let arguments = parse("P07 --seconds 9 P31 --seed 3 --write").unwrap();
-        let expected = Arguments { numbers: vec![7, 31], seconds: 9, seed: 3, writes: true };
+        let arguments = parse("P07 --seconds 9 P31 --seed 3 --jobs 2 --write").unwrap();
+        let numbers = vec![7, 31];
+        let expected = Arguments { numbers, seconds: 9, seed: 3, jobs: 2, writes: true };
         assert_eq!(arguments, expected);
         for wrong in ["--seconds", "--seed 0", "Q1", "--seeds 3"] {
             assert!(parse(wrong).is_err(), "{wrong}");
