@@ -44,7 +44,7 @@ use std::process::{Command, ExitCode};
 use std::sync::atomic::Ordering;
 
 const USAGE: &str = "\
-usage: cargo xtask versus-java [--quick] [--arms LIST] [--workloads LIST] [--out DIR] [--keep]
+usage: cargo xtask versus-java [--quick] [--arms LIST] [--workloads LIST] [--out DIR] [--add] [--keep]
                                [--java-log LEVEL] [--first-port N] [--pitchover FILE] [--report-only]
 
   --quick            all arms in about a quarter of an hour: short windows, small fleets; otherwise hours
@@ -53,6 +53,8 @@ usage: cargo xtask versus-java [--quick] [--arms LIST] [--workloads LIST] [--out
                      failover-10, failover-200, failover-1000, leader
   --out DIR          results and report; without it results go to target/versus/, and the report of a
                      whole run to docs/report/, too
+  --add              keep what the folder of results holds of other workloads, measure those of --workloads
+                     (again) on all arms, and report both
   --keep             keep the controllers' data
   --java-log LEVEL   of Java's controllers: WARN (the default, kinder to Java) or INFO (upstream's)
   --first-port N     the 45 ports from there on are used (30100)
@@ -78,6 +80,7 @@ struct Options {
     first_port: u16,
     pitchover: Option<PathBuf>,
     is_report_only: bool,
+    is_added: bool,
 }
 
 impl Options {
@@ -91,13 +94,6 @@ impl Options {
             Size::Full => "full",
         };
         self.out.clone().unwrap_or_else(|| base.join(name))
-    }
-
-    /// Whether the report is one that the repository keeps: all arms, and all that a quick run has or more.
-    fn is_whole(&self) -> bool {
-        let chosen = self.workloads();
-        let has_all = Workload::of_size(Size::Quick).iter().all(|it| chosen.contains(it));
-        self.out.is_none() && self.arms == Arm::ALL && has_all
     }
 }
 
@@ -144,7 +140,10 @@ fn compare(options: &Options, root: &Path, base: &Path) -> Outcome<bool> {
     check_ports(&options.arms, options.first_port)?;
     let folder = options.folder(base);
     let folder = std::path::absolute(&folder).map_err(Failure::while_doing(folder.display()))?;
-    clear(&folder)?;
+    let earlier = if options.is_added { Some(earlier(options, &folder)?) } else { None };
+    if earlier.is_none() {
+        clear(&folder)?;
+    }
     let pitchover = program(options, root, base)?;
     let has_java = options.arms.iter().any(|arm| arm.is_java());
     let class_path = if has_java {
@@ -156,7 +155,15 @@ fn compare(options: &Options, root: &Path, base: &Path) -> Outcome<bool> {
     let commit = commit(root);
     let setting = setting(options, &commit);
     setting.iter().for_each(|(name, value)| println!("{name}: {value}"));
-    let mut record = Record::begin(&folder, &[&folder, root], &options.arms, &setting)?;
+    let hidden = [folder.as_path(), root];
+    let mut record = match earlier {
+        Some(mut earlier) => {
+            earlier.hide(&hidden);
+            earlier.go_on(&options.workloads(), &added(options, &commit))?;
+            earlier
+        }
+        None => Record::begin(&folder, &hidden, &options.arms, &setting)?,
+    };
     record.set("java_log", options.java_log.as_str().into())?;
     let grounds = Grounds {
         pitchover: pitchover.clone(),
@@ -185,9 +192,36 @@ fn compare(options: &Options, root: &Path, base: &Path) -> Outcome<bool> {
     let mut record = course.record;
     if is_stopped || ran.is_err() {
         record.set("interrupted", true.into())?;
+    } else {
+        record.add_workloads(&options.workloads())?;
     }
     let published = publish(options, root, &folder, &pitchover, &record);
     ran.and(published)
+}
+
+/// The record to which this run adds, without what it measures again.
+fn earlier(options: &Options, folder: &Path) -> Outcome<Record> {
+    let record = Record::read(folder)?;
+    if record.arms() != options.arms || record.java_log() != options.java_log {
+        let why = "holds results of other arms, or of another log level: --add needs the same";
+        return Err(Failure(format!("{} {why}", folder.display())));
+    }
+    for arm in &options.arms {
+        let runs = folder.join("runs").join(arm.name());
+        let entries = std::fs::read_dir(&runs).into_iter().flatten().flatten();
+        let is_again = |name: &str| options.workloads().iter().any(|it| it.has_run(name));
+        let again = entries.filter(|entry| entry.file_name().to_str().is_some_and(is_again));
+        for path in again.map(|entry| entry.path()) {
+            std::fs::remove_dir_all(&path).map_err(Failure::while_doing(path.display()))?;
+        }
+    }
+    Ok(record)
+}
+
+/// What a report says of workloads that were measured later than the others.
+fn added(options: &Options, commit: &str) -> String {
+    let names: Vec<String> = options.workloads().iter().map(|it| it.name()).collect();
+    format!("{}; all arms, ours of commit {commit}", names.join(", "))
 }
 
 /// Everything that earlier runs left in the folder, and the folders of this one.
@@ -229,7 +263,7 @@ fn publish(
 ) -> Outcome<bool> {
     let [reached, missed, open] = publish::write(pitchover, folder, record)?;
     println!("\ngoals: {reached} reached, {missed} missed, {open} not measured");
-    let is_whole = options.is_whole() && !record.is_interrupted();
+    let is_whole = options.out.is_none() && record.is_whole();
     let docs = root.join("docs").join("report");
     if is_whole {
         prepare(&docs)?;
@@ -507,12 +541,14 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
         first_port: FIRST_PORT,
         pitchover: None,
         is_report_only: false,
+        is_added: false,
     };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
         match word.as_str() {
             "--quick" => options.size = Size::Quick,
             "--keep" => options.keeps_data = true,
+            "--add" => options.is_added = true,
             "--report-only" => options.is_report_only = true,
             "--arms" => options.arms = Arm::list(&value()?)?,
             "--workloads" => options.workloads = Some(Workload::list(&value()?)?),

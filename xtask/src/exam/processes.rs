@@ -27,8 +27,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 
-pub(super) const USAGE: &str =
-    "usage: cargo xtask exam --on processes [P01 ...] [--seconds N] [--seed N] \
+pub(super) const USAGE: &str = "usage: cargo xtask exam --on processes [P01 ...] [--seconds N] [--seed N] \
      [--jobs J] [--write]";
 
 /// Where the scratch copies, their builds and the folders of the runs are.
@@ -103,7 +102,8 @@ pub(super) fn run(words: &[String]) -> ExitCode {
 
 impl Arguments {
     fn parse(words: &[String]) -> Result<Self, String> {
-        let mut arguments = Self { numbers: Vec::new(), seconds: 75, seed: 1, jobs: 1, writes: false };
+        let mut arguments =
+            Self { numbers: Vec::new(), seconds: 75, seed: 1, jobs: 1, writes: false };
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let mut number = || {

@@ -54,6 +54,16 @@ impl Workload {
         }
     }
 
+    /// Whether a run of this name is part of it.
+    pub(super) fn has_run(self, name: &str) -> bool {
+        match self {
+            Self::Capacity => name.ends_with("-saturated"),
+            Self::Tails => name == "common-rate" || name.ends_with("-share"),
+            Self::Leader => name.starts_with("leader-"),
+            Self::Heartbeats | Self::Fleet(_) | Self::Failover(_) => name == self.name(),
+        }
+    }
+
     fn is_quick(self) -> bool {
         match self {
             Self::Fleet(brokers) => brokers <= 1_000,
@@ -232,6 +242,19 @@ mod tests {
         let legs = legs(Size::Full, &all, &Arm::ALL[..2]);
         assert_eq!(legs.len(), Workload::ALL.len());
         assert!(legs.iter().all(|leg| leg.workloads.len() == 1 && leg.arms.len() == 2));
+    }
+
+    #[test]
+    fn a_run_belongs_to_one_workload() {
+        let names = ["writes-saturated", "common-rate", "heartbeats", "fleet-300", "leader-lost"];
+        for name in names {
+            assert_eq!(
+                Workload::ALL.into_iter().filter(|it| it.has_run(name)).count(),
+                1,
+                "{name}"
+            );
+        }
+        assert!(!Workload::Fleet(1_000).has_run("fleet-10000"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use super::arms::Arm;
 use super::cluster::Cluster;
+use super::plan::{Size, Workload};
 use super::tables::Facts;
 use crate::interop::report::{Failure, Outcome};
 use serde_json::{Value, json};
@@ -34,15 +35,14 @@ impl Record {
         setting: &[(&str, String)],
     ) -> Outcome<Self> {
         let names: Vec<&str> = arms.iter().map(|arm| arm.name()).collect();
-        let hidden: Vec<String> =
-            hidden.iter().map(|path| format!("{}/", path.display())).collect();
+        let hidden = self::hidden(hidden);
         let setting: Vec<[String; 2]> = setting
             .iter()
             .map(|(name, value)| [(*name).to_owned(), without(&hidden, value)])
             .collect();
         let value = json!({
             "arms": names, "setting": setting, "gaps": [], "refusals": [], "warm_ups": [],
-            "rates": [], "interrupted": false, "java_log": "",
+            "rates": [], "workloads": [], "interrupted": false, "java_log": "",
         });
         let record = Self { path: folder.join(FILE), hidden, value };
         record.save()?;
@@ -61,6 +61,45 @@ impl Record {
         let names: Vec<&str> =
             self.value["arms"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         Arm::ALL.into_iter().filter(|arm| names.contains(&arm.name())).collect()
+    }
+
+    pub(super) fn java_log(&self) -> &str {
+        self.value["java_log"].as_str().unwrap_or_default()
+    }
+
+    /// Texts of this process may hold these paths.
+    pub(super) fn hide(&mut self, paths: &[&Path]) {
+        self.hidden = hidden(paths);
+    }
+
+    /// A later run measures these workloads, again or for the first time: what failed of them before is forgotten.
+    pub(super) fn go_on(&mut self, workloads: &[Workload], said: &str) -> Outcome<()> {
+        let is_again = |gap: &Value| {
+            let name = gap[1].as_str().unwrap_or_default();
+            workloads.iter().any(|it| it.name() == name || it.has_run(name))
+        };
+        if let Some(gaps) = self.value["gaps"].as_array_mut() {
+            gaps.retain(|gap| !is_again(gap));
+        }
+        self.add("setting", json!(["measured later than the rest", said]))
+    }
+
+    /// These workloads were measured to their end.
+    pub(super) fn add_workloads(&mut self, workloads: &[Workload]) -> Outcome<()> {
+        for workload in workloads {
+            let name = json!(workload.name());
+            if self.value["workloads"].as_array().is_some_and(|all| !all.contains(&name)) {
+                self.add("workloads", name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the report is one that the repository keeps: all arms, and all that a quick run has or more.
+    pub(super) fn is_whole(&self) -> bool {
+        let mut wanted = Workload::of_size(Size::Quick).into_iter().map(|it| json!(it.name()));
+        let has = |name| self.value["workloads"].as_array().is_some_and(|all| all.contains(&name));
+        self.arms() == Arm::ALL && wanted.all(has) && !self.is_interrupted()
     }
 
     pub(super) fn is_interrupted(&self) -> bool {
@@ -124,7 +163,7 @@ impl Record {
             let what = "not all of it was run".to_owned();
             setting.push(("INTERRUPTED".to_owned(), what));
         }
-        let java_log = self.value["java_log"].as_str().unwrap_or_default();
+        let java_log = self.java_log();
         let arm = |arm: Arm| {
             let command = Cluster::command_shown(arm, java_log);
             [arm.name(), arm.durability(), arm.reads(), &command].map(str::to_owned)
@@ -138,15 +177,43 @@ impl Record {
     }
 }
 
+fn hidden(paths: &[&Path]) -> Vec<String> {
+    paths.iter().map(|path| format!("{}/", path.display())).collect()
+}
+
 fn without(hidden: &[String], text: &str) -> String {
     hidden.iter().fold(text.to_owned(), |text, path| text.replace(path, ""))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Record;
+    use super::{Record, Size, Workload};
     use crate::versus::arms::Arm;
     use std::path::Path;
+
+    #[test]
+    fn a_whole_run_is_all_arms_and_workloads_and_may_be_made_in_parts() {
+        let folder = std::env::temp_dir().join(format!("versus-whole-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("it can be made");
+        let mut record = Record::begin(&folder, &[], &Arm::ALL, &[]).expect("it can be written");
+        let quick = Workload::of_size(Size::Quick);
+        record.add_workloads(&quick[1..]).expect("it can be written");
+        record.gap(Arm::JavaJraft, "reads-saturated", "too slow").expect("it can be written");
+        record.gap(Arm::JavaJraft, "leader-lost", "too slow").expect("it can be written");
+        assert!(!record.is_whole());
+        record.go_on(&quick[..1], "capacity").expect("it can be written");
+        record.add_workloads(&quick[..1]).expect("it can be written");
+        assert!(record.is_whole());
+        let facts = record.facts();
+        assert_eq!(facts.gaps, [["java-jraft", "leader-lost", "too slow"].map(str::to_owned)]);
+        assert!(facts.setting.iter().any(|(_, said)| said == "capacity"));
+        record.set("interrupted", true.into()).expect("it can be written");
+        assert!(!record.is_whole());
+        let mut part = Record::begin(&folder, &[], &Arm::ALL[1..], &[]).expect("it can be written");
+        part.add_workloads(&quick).expect("it can be written");
+        assert!(!part.is_whole());
+        std::fs::remove_dir_all(&folder).expect("it was made");
+    }
 
     #[test]
     fn what_is_recorded_can_be_read_again() {

@@ -2,7 +2,8 @@
 
 use super::arms::Arm;
 use super::plan::{Size, Workload};
-use super::{Options, clear, parse, refusals_in, requests_in};
+use super::record::Record;
+use super::{Options, clear, earlier, parse, refusals_in, requests_in};
 use std::path::Path;
 
 fn check(line: &str) -> Result<Options, String> {
@@ -10,17 +11,39 @@ fn check(line: &str) -> Result<Options, String> {
 }
 
 #[test]
-fn a_whole_run_is_all_arms_and_workloads() {
+fn sizes_and_parts_are_chosen() {
     let whole = check("--quick").expect("it is right");
-    assert!(whole.is_whole() && whole.size == Size::Quick);
+    assert!(whole.size == Size::Quick && !whole.is_added);
     assert_eq!(whole.folder(Path::new("/t")), Path::new("/t/quick"));
-    let part = check("--arms ours-fsync --workloads leader --java-log INFO").expect("it is right");
-    assert!(!part.is_whole());
+    let line = "--add --arms ours-fsync --workloads leader --java-log INFO";
+    let part = check(line).expect("it is right");
+    assert!(part.is_added);
     assert_eq!(
         (part.arms.as_slice(), part.workloads()),
         (&[Arm::OursFsync][..], vec![Workload::Leader])
     );
-    assert!(!check("--out x").expect("it is right").is_whole());
+}
+
+#[test]
+fn what_is_measured_again_is_removed_and_the_rest_stays() {
+    let folder = std::env::temp_dir().join(format!("versus-add-{}", std::process::id()));
+    for run in ["ours-fsync/fleet-300", "ours-fsync/leader-lost"] {
+        std::fs::create_dir_all(folder.join("runs").join(run)).expect("it can be made");
+    }
+    let error = |line| {
+        let options = check(line).expect("it is right");
+        earlier(&options, &folder).map(drop).expect_err("nothing fits").to_string()
+    };
+    let words = "--add --arms ours-fsync --workloads leader";
+    assert!(error(words).contains("versus.json"), "no record");
+    let mut record =
+        Record::begin(&folder, &[], &[Arm::OursFsync], &[]).expect("it can be written");
+    record.set("java_log", "WARN".into()).expect("it can be written");
+    assert!(error("--add --arms ours-async").contains("other arms"));
+    earlier(&check(words).expect("it is right"), &folder).expect("it fits");
+    let has = |run: &str| folder.join("runs/ours-fsync").join(run).exists();
+    assert!(has("fleet-300") && !has("leader-lost"));
+    std::fs::remove_dir_all(&folder).expect("it was made");
 }
 
 #[test]
