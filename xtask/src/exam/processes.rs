@@ -202,13 +202,13 @@ fn faults_for(bug: u32) -> &'static str {
     if OF_DURABLE.contains(&bug) { DURABLE } else { CORE }
 }
 
-struct Stage<'a> {
-    list: &'a List<'a>,
+struct Stage<'l, 'a> {
+    list: &'l List<'a>,
     sound: PathBuf,
     worker: u64,
 }
 
-impl Stage<'_> {
+impl Stage<'_, '_> {
     /// Breaks `program`; and, once for each list of faults, the sound one.
     fn judge(
         &self,
