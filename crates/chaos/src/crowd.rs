@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | overload | `ASKERS` connections send polls and heartbeats as fast as they are taken | answers that the controller counts: ten times as many a second as before, and `OVERLOAD_MIN` at least |
 //! | storm | `STORMERS` connect and close in turn, and `SILENT` connect and say nothing | connections that the kernel counts in the controller's namespace |
-//! | slow readers | `SLOW` connections with a small window ask on and on and read nothing | sockets of the controller whose bytes nobody takes; connections that it closed for it |
+//! | slow readers | `SLOW` connections with a small window ask on and on, half of them for listings of settings, and read nothing | sockets of the controller whose bytes nobody takes; connections that it closed for it |
 //!
 //! Each crowd is a thread in the network namespace of its controller, beside the fabric: through the fabric, its one
 //! thread would be what is asked too much, and everybody's packets would wait. For the same reason the thread yields

@@ -37,8 +37,8 @@ pub(crate) fn go_away() -> Response {
 }
 
 /// 1010: the settings of this process.
-pub(crate) fn config_listing(listing: String) -> Response {
-    Response { body: Bytes::from(listing), ..Response::new(code::SUCCESS) }
+pub(crate) fn config_listing(listing: Bytes) -> Response {
+    Response { body: listing, ..Response::new(code::SUCCESS) }
 }
 
 /// 1009: what came of a change of settings. Source: upstream

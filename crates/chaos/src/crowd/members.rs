@@ -47,7 +47,7 @@ pub(super) fn enter(manner: Manner) -> JoinSet<()> {
     let mut members = JoinSet::new();
     match manner {
         Manner::Overload => (0..ASKERS).for_each(|_| drop(members.spawn(ask_on()))),
-        Manner::SlowReaders => (0..SLOW).for_each(|_| drop(members.spawn(ask_and_not_read()))),
+        Manner::SlowReaders => (0..SLOW).for_each(|at| drop(members.spawn(ask_and_not_read(at)))),
         Manner::Storm => {
             (0..STORMERS).for_each(|number| drop(members.spawn(come_and_go(number))));
             (0..SILENT).for_each(|_| drop(members.spawn(say_nothing())));
@@ -72,6 +72,15 @@ fn requests() -> BytesMut {
         let request = if opaque % HEARTBEATS_EVERY == 0 { &beat } else { &poll };
         request.encode(opaque, 0, HeaderEncoding::Json, &mut bytes);
     }
+    bytes
+}
+
+/// As many, for what a controller answers where it reads: the listing of its settings, some KiB.
+fn listings() -> BytesMut {
+    let mut bytes = BytesMut::new();
+    let ask =
+        |opaque| Request::GetControllerConfig.encode(opaque, 0, HeaderEncoding::Json, &mut bytes);
+    (0..REQUESTS).for_each(ask);
     bytes
 }
 
@@ -124,9 +133,9 @@ fn is_end(read: io::Result<usize>) -> io::Result<bool> {
     }
 }
 
-/// Asks as much as is taken, and reads nothing.
-async fn ask_and_not_read() {
-    let requests = requests();
+/// Asks as much as is taken, and reads nothing. Every second one asks for listings.
+async fn ask_and_not_read(number: usize) {
+    let requests = if number % 2 == 0 { requests() } else { listings() };
     loop {
         if let Ok(mut stream) = connect(Some(WINDOW_BYTES), None).await {
             while stream.write_all(&requests).await.is_ok() {}
@@ -164,20 +173,25 @@ async fn say_nothing() {
 
 #[cfg(test)]
 mod tests {
-    use super::{HEARTBEATS_EVERY, REQUESTS, requests};
+    use super::{BytesMut, HEARTBEATS_EVERY, REQUESTS, listings, requests};
     use protocol::{Frame, code, split};
+
+    fn codes(mut bytes: BytesMut) -> Vec<i32> {
+        let frames = std::iter::from_fn(|| split(&mut bytes).expect("whole frames"));
+        frames.map(|frame| Frame::decode(frame).expect("a frame").header.code).collect()
+    }
 
     #[test]
     fn requests_are_polls_and_heartbeats() {
-        let (mut bytes, mut polls, mut beats) = (requests(), 0, 0);
-        while let Some(frame) = split(&mut bytes).unwrap() {
-            match Frame::decode(frame).unwrap().header.code {
-                code::CONTROLLER_GET_REPLICA_INFO => polls += 1,
-                code::BROKER_HEARTBEAT => beats += 1,
-                other => panic!("{other}"),
-            }
-        }
+        let codes = codes(requests());
+        let count = |code| codes.iter().filter(|it| **it == code).count() as i32;
+        let (polls, beats) =
+            (count(code::CONTROLLER_GET_REPLICA_INFO), count(code::BROKER_HEARTBEAT));
         assert_eq!((polls + beats, beats), (REQUESTS, REQUESTS / HEARTBEATS_EVERY));
-        assert!(bytes.is_empty());
+    }
+
+    #[test]
+    fn listings_are_what_a_controller_answers_at_once() {
+        assert_eq!(codes(listings()), vec![code::GET_CONTROLLER_CONFIG; REQUESTS as usize]);
     }
 }

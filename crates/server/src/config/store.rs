@@ -20,6 +20,8 @@
 //! Source: upstream `Configuration#update`, `#getAllConfigsFormatString`, `#persist`,
 //! `ControllerRequestProcessor#handleUpdateControllerConfig`, `MixAll#string2File`.
 
+use bytes::Bytes;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -120,6 +122,8 @@ impl StoredFile {
 pub struct ConfigStore {
     settings: Settings,
     black_list: Vec<String>,
+    /// What [`Self::listing`] answered since the last change: anybody may ask, as often as he likes.
+    listing: OnceCell<Bytes>,
 }
 
 impl ConfigStore {
@@ -130,7 +134,7 @@ impl ConfigStore {
         let configured = settings.text("configBlackList").split(';');
         let fixed = BLACK_LIST_FIXED.into_iter().chain(BLACK_LIST_IDENTITY);
         let black_list = fixed.chain(configured).map(ToOwned::to_owned).collect();
-        Self { settings, black_list }
+        Self { settings, black_list, listing: OnceCell::new() }
     }
 
     /// The current settings.
@@ -141,15 +145,12 @@ impl ConfigStore {
 
     /// The body of 1010: one `key=value` a line, ascending, values not escaped.
     #[must_use]
-    pub fn listing(&self) -> String {
-        let mut out = String::new();
-        for (key, value) in self.view(Secrets::Hidden) {
-            out.push_str(&key);
-            out.push('=');
-            out.push_str(&value);
-            out.push('\n');
-        }
-        out
+    pub fn listing(&self) -> Bytes {
+        let listing = self.listing.get_or_init(|| {
+            let lines = self.view(Secrets::Hidden).into_iter();
+            lines.map(|(key, value)| format!("{key}={value}\n")).collect::<String>().into()
+        });
+        listing.clone()
     }
 
     /// Applies the body of 1009, which is a property file. The answer holds what is to be stored.
@@ -176,6 +177,7 @@ impl ConfigStore {
             answer.outcome = UpdateOutcome::TooManyKeys;
             return answer;
         }
+        self.listing.take();
         let before = Live::of(&self.settings);
         for pair in &pairs {
             let oddity = self.apply(&pair.key, &pair.value);

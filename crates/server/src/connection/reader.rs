@@ -17,6 +17,10 @@ use tokio::sync::mpsc::Receiver;
 /// Least room for one read, in bytes.
 const READ_BYTES: usize = 16 * 1_024;
 
+/// Frames of one connection that are taken at once; whole ones behind them wait until the core and the other connections
+/// had their turn. Some are answered here, in front of the core, and may cost it a page of settings each.
+const VISIT_FRAMES_MAX: usize = 64;
+
 /// Bytes that are read to before a new buffer is made: some hundred heartbeats, whose turn may not have come yet.
 const SCRATCH_BYTES: usize = 64 * 1_024;
 
@@ -27,7 +31,8 @@ pub(crate) fn open(shared: &Rc<Shared>, stream: TcpStream) {
     let (connection, reading) = Connection::new(id, stream, shared.clock.now(), &shared.outbound);
     let connection = Rc::new(connection);
     shared.connections.borrow_mut().insert(id, Rc::clone(&connection));
-    let reader = Reader { connection, reading, partial: BytesMut::new(), is_peer: false };
+    let partial = BytesMut::new();
+    let reader = Reader { connection, reading, partial, has_more: false, is_peer: false };
     tokio::task::spawn_local(reader.serve(Rc::clone(shared)));
 }
 
@@ -38,6 +43,8 @@ pub(crate) struct Reader {
     reading: OwnedReadHalf,
     /// The beginning of a frame that is not complete.
     partial: BytesMut,
+    /// Whole frames may stand before it.
+    has_more: bool,
     /// It is read among the peers already.
     is_peer: bool,
 }
@@ -75,8 +82,11 @@ impl Reader {
     }
 
     async fn read_all(&mut self, shared: &Rc<Shared>) -> Result<Stop, Close> {
-        let Self { connection, reading, partial, is_peer } = self;
+        let Self { connection, reading, partial, has_more, is_peer } = self;
         loop {
+            if *has_more {
+                tokio::task::yield_now().await;
+            }
             while !connection.has_room() && !connection.is_closed.get() {
                 connection.room.notified().await;
             }
@@ -87,10 +97,16 @@ impl Reader {
             while shared.inbox.has_urgent_backlog() {
                 tokio::task::yield_now().await;
             }
-            let read = poll_fn(|context| poll_read(shared, connection, reading, partial, context));
-            if read.await? == Read::End {
+            let is_new = !*has_more;
+            let read = poll_fn(|context| {
+                let reading = is_new.then_some(&mut *reading);
+                poll_read(shared, connection, reading, partial, context)
+            })
+            .await?;
+            if read == Read::End {
                 return Ok(Stop::Ended);
             }
+            *has_more = read == Read::More;
             if !*is_peer && connection.kind.get() != Kind::Client {
                 return Ok(Stop::PeerNow);
             }
@@ -115,11 +131,14 @@ enum Stop {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Read {
-    Some,
+    /// What was read is taken.
+    All,
+    /// Of what was read there may be whole frames left.
+    More,
     End,
 }
 
-/// One read and the frames in it.
+/// One read and the frames in it, or without `reading` more frames of the last one.
 ///
 /// The runtime's own `read_buf` knows that a read which did not fill the buffer emptied the socket; a hand-made loop
 /// of `readable` and `try_read` would ask the kernel once more for every request. The future is made anew at each
@@ -127,7 +146,7 @@ enum Read {
 fn poll_read(
     shared: &Rc<Shared>,
     connection: &Rc<Connection>,
-    reading: &mut OwnedReadHalf,
+    reading: Option<&mut OwnedReadHalf>,
     partial: &mut BytesMut,
     context: &mut Context<'_>,
 ) -> Poll<Result<Read, Close>> {
@@ -136,29 +155,32 @@ fn poll_read(
         true => (&mut *scratch, SCRATCH_BYTES),
         false => (&mut *partial, READ_BYTES),
     };
-    if buffer.capacity() - buffer.len() < READ_BYTES {
-        buffer.reserve(room);
-    }
-    match pin!(reading.read_buf(buffer)).poll(context) {
-        Poll::Pending => return Poll::Pending,
-        Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Ok(Read::End)),
-        Poll::Ready(Ok(_some)) => {}
+    if let Some(reading) = reading {
+        if buffer.capacity() - buffer.len() < READ_BYTES {
+            buffer.reserve(room);
+        }
+        match pin!(reading.read_buf(buffer)).poll(context) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Ok(Read::End)),
+            Poll::Ready(Ok(_some)) => {}
+        }
     }
     let now = shared.clock.now();
     connection.last_active.set(now);
-    let mut result = Ok(());
-    let mut has_frame = false;
+    let mut frames = 0;
+    let mut result = Ok(Read::All);
     // It may be closed for one of its answers.
-    while result.is_ok() && !connection.is_closed.get() {
-        match protocol::split(buffer) {
+    while result == Ok(Read::All) && !connection.is_closed.get() {
+        result = match protocol::split(buffer) {
             Ok(Some(frame)) => {
-                has_frame = true;
-                result = take_frame(shared, connection, now, frame);
+                frames += 1;
+                take_frame(shared, connection, now, frame).map(|()| after(frames, buffer))
             }
             Ok(None) => break,
-            Err(_malformed) => result = Err(Close("malformed frame")),
-        }
+            Err(_malformed) => Err(Close("malformed frame")),
+        };
     }
+    let has_frame = frames > 0;
     if partial.is_empty() && !scratch.is_empty() {
         // The beginning of a frame moves to a buffer of the connection's own.
         *partial = BytesMut::from(&scratch[..]);
@@ -184,5 +206,22 @@ fn poll_read(
     if is_client && held_bytes > 0 && inbound_bytes > shared.inbound_limits.bytes_max {
         result = result.and(Err(Close("inboundBytesMax")));
     }
-    Poll::Ready(result.map(|()| Read::Some))
+    Poll::Ready(result)
+}
+
+/// Whether a visit goes on after so many frames, by what is left to cut.
+fn after(frames: usize, rest: &[u8]) -> Read {
+    if frames < VISIT_FRAMES_MAX || rest.is_empty() { Read::All } else { Read::More }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Read, VISIT_FRAMES_MAX, after};
+
+    #[test]
+    fn a_visit_ends_when_frames_are_left_after_so_many() {
+        assert_eq!(after(VISIT_FRAMES_MAX - 1, b"more"), Read::All);
+        assert_eq!(after(VISIT_FRAMES_MAX, b"more"), Read::More);
+        assert_eq!(after(VISIT_FRAMES_MAX, b""), Read::All);
+    }
 }
