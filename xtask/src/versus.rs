@@ -79,8 +79,18 @@ struct Options {
     java_log: String,
     first_port: u16,
     pitchover: Option<PathBuf>,
-    is_report_only: bool,
-    is_added: bool,
+    manner: Manner,
+}
+
+/// What becomes of the folder of results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// It is emptied first.
+    New,
+    /// What it holds of other workloads stays.
+    Added,
+    /// Nothing is measured.
+    ReportOnly,
 }
 
 impl Options {
@@ -105,14 +115,15 @@ pub(crate) fn run(words: impl Iterator<Item = String>) -> ExitCode {
     };
     let root = crate::tree::root();
     let base = root.join("target").join("versus");
-    let has_java = options.arms.iter().any(|arm| arm.is_java()) && !options.is_report_only;
+    let has_java =
+        options.arms.iter().any(|arm| arm.is_java()) && options.manner != Manner::ReportOnly;
     let ready =
         prepare(&base).and_then(|()| if has_java { maven::check_tools(&base) } else { Ok(()) });
     if let Err(failure) = ready {
         eprintln!("versus-java: {failure}");
         return ExitCode::from(EXIT_UNAVAILABLE);
     }
-    let made = if options.is_report_only {
+    let made = if options.manner == Manner::ReportOnly {
         Record::read(&options.folder(&base)).and_then(|record| {
             let pitchover = program(&options, root, &base)?;
             publish(&options, root, &options.folder(&base), &pitchover, &record)
@@ -140,10 +151,12 @@ fn compare(options: &Options, root: &Path, base: &Path) -> Outcome<bool> {
     check_ports(&options.arms, options.first_port)?;
     let folder = options.folder(base);
     let folder = std::path::absolute(&folder).map_err(Failure::while_doing(folder.display()))?;
-    let earlier = if options.is_added { Some(earlier(options, &folder)?) } else { None };
-    if earlier.is_none() {
+    let earlier = if options.manner == Manner::Added {
+        Some(earlier(options, &folder)?)
+    } else {
         clear(&folder)?;
-    }
+        None
+    };
     let pitchover = program(options, root, base)?;
     let has_java = options.arms.iter().any(|arm| arm.is_java());
     let class_path = if has_java {
@@ -540,16 +553,15 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
         java_log: "WARN".to_owned(),
         first_port: FIRST_PORT,
         pitchover: None,
-        is_report_only: false,
-        is_added: false,
+        manner: Manner::New,
     };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
         match word.as_str() {
             "--quick" => options.size = Size::Quick,
             "--keep" => options.keeps_data = true,
-            "--add" => options.is_added = true,
-            "--report-only" => options.is_report_only = true,
+            "--add" => options.manner = Manner::Added,
+            "--report-only" => options.manner = Manner::ReportOnly,
             "--arms" => options.arms = Arm::list(&value()?)?,
             "--workloads" => options.workloads = Some(Workload::list(&value()?)?),
             "--out" => options.out = Some(absolute(value()?)?),

@@ -3,7 +3,7 @@
 use super::arms::Arm;
 use super::plan::{Size, Workload};
 use super::record::Record;
-use super::{Options, clear, earlier, parse, refusals_in, requests_in};
+use super::{Manner, Options, clear, earlier, parse, refusals_in, requests_in};
 use std::path::Path;
 
 fn check(line: &str) -> Result<Options, String> {
@@ -13,11 +13,11 @@ fn check(line: &str) -> Result<Options, String> {
 #[test]
 fn sizes_and_parts_are_chosen() {
     let whole = check("--quick").expect("it is right");
-    assert!(whole.size == Size::Quick && !whole.is_added);
+    assert!(whole.size == Size::Quick && whole.manner == Manner::New);
     assert_eq!(whole.folder(Path::new("/t")), Path::new("/t/quick"));
     let line = "--add --arms ours-fsync --workloads leader --java-log INFO";
     let part = check(line).expect("it is right");
-    assert!(part.is_added);
+    assert_eq!(part.manner, Manner::Added);
     assert_eq!(
         (part.arms.as_slice(), part.workloads()),
         (&[Arm::OursFsync][..], vec![Workload::Leader])

@@ -135,7 +135,7 @@ fn is_end(read: io::Result<usize>) -> io::Result<bool> {
 
 /// Asks as much as is taken, and reads nothing. Every second one asks for listings.
 async fn ask_and_not_read(number: usize) {
-    let requests = if number % 2 == 0 { requests() } else { listings() };
+    let requests = if number.is_multiple_of(2) { requests() } else { listings() };
     loop {
         if let Ok(mut stream) = connect(Some(WINDOW_BYTES), None).await {
             while stream.write_all(&requests).await.is_ok() {}
