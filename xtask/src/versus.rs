@@ -36,6 +36,7 @@ use self::workloads::{Asked, Capacity, Rates, SHARE, Task, tasks, warm_up};
 use crate::interop::clock::Stopwatch;
 use crate::interop::report::{Failure, Outcome};
 use crate::interop::{absolute, build, maven, prepare};
+use crate::program;
 use crate::words::{EXIT_UNAVAILABLE, understood};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -165,7 +166,7 @@ fn compare(options: &Options, root: &Path, base: &Path) -> Outcome<bool> {
     } else {
         String::new()
     };
-    let commit = commit(root);
+    let commit = program::name(root, options.pitchover.as_deref());
     let setting = setting(options, &commit);
     setting.iter().for_each(|(name, value)| println!("{name}: {value}"));
     let hidden = [folder.as_path(), root];
@@ -219,6 +220,8 @@ fn earlier(options: &Options, folder: &Path) -> Outcome<Record> {
         let why = "holds results of other arms, or of another log level: --add needs the same";
         return Err(Failure(format!("{} {why}", folder.display())));
     }
+    // Controllers would begin with what others left there.
+    empty(&folder.join("data"))?;
     for arm in &options.arms {
         let runs = folder.join("runs").join(arm.name());
         let entries = std::fs::read_dir(&runs).into_iter().flatten().flatten();
@@ -234,7 +237,7 @@ fn earlier(options: &Options, folder: &Path) -> Outcome<Record> {
 /// What a report says of workloads that were measured later than the others.
 fn added(options: &Options, commit: &str) -> String {
     let names: Vec<String> = options.workloads().iter().map(|it| it.name()).collect();
-    format!("{}; all arms, ours of commit {commit}", names.join(", "))
+    format!("{}; all arms, ours of {commit}", names.join(", "))
 }
 
 /// Everything that earlier runs left in the folder, and the folders of this one.
@@ -247,13 +250,17 @@ fn clear(folder: &Path) -> Outcome<()> {
         return Err(Failure(format!("{} {why}", folder.display())));
     }
     for name in ["runs", "logs", "workloads", "data"] {
-        let own = folder.join(name);
-        if own.exists() {
-            std::fs::remove_dir_all(&own).map_err(Failure::while_doing(own.display()))?;
-        }
-        prepare(&own)?;
+        empty(&folder.join(name))?;
     }
     Ok(())
+}
+
+/// An empty folder, whatever was in it.
+fn empty(folder: &Path) -> Outcome<()> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).map_err(Failure::while_doing(folder.display()))?;
+    }
+    prepare(folder)
 }
 
 fn program(options: &Options, root: &Path, base: &Path) -> Outcome<PathBuf> {
@@ -299,11 +306,15 @@ fn setting(options: &Options, commit: &str) -> Vec<(&'static str, String)> {
         Size::Quick => "quick: short windows, one kill, one freeze; a full run takes hours",
         Size::Full => "full",
     };
+    let ours = match options.pitchover {
+        Some(_) => format!("program {commit}, named by --pitchover"),
+        None => format!("commit {commit}, release profile"),
+    };
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     vec![
         ("command", format!("cargo xtask {}", arguments.join(" "))),
         ("size", minutes.to_owned()),
-        ("ours", format!("commit {commit}, release profile")),
+        ("ours", ours),
         ("Java", first_line("java", &["-version"])),
         ("RocketMQ", format!("{JAVA_VERSION}, unmodified, from Maven")),
         ("heap policy and collector of all Java arms", JVM_FLAGS.join(" ")),
@@ -326,17 +337,6 @@ fn first_line(program: &str, arguments: &[&str]) -> String {
     let said = output.map(|it| [it.stdout, it.stderr].concat()).unwrap_or_default();
     let said = String::from_utf8_lossy(&said).replace('"', "");
     said.lines().next().unwrap_or("not found").to_owned()
-}
-
-/// The commit that is built, with a mark if files differ from it.
-fn commit(root: &Path) -> String {
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git").current_dir(root).args(arguments).output();
-        output.map(|it| String::from_utf8_lossy(&it.stdout).trim().to_owned()).unwrap_or_default()
-    };
-    let id = git(&["rev-parse", "--short=12", "HEAD"]);
-    let changed = git(&["status", "--porcelain", "--untracked-files=no", "--", "crates"]);
-    if changed.is_empty() { id } else { format!("{id}-changed") }
 }
 
 /// A run of all legs.

@@ -60,8 +60,8 @@ const KINDS: [&str; 5] = [
     "accidents",
 ];
 
-/// How a violation ends that only says that nobody answered.
-const SILENCE: &str = "had no answer at the end";
+/// Violations that only say that nobody answered, or late.
+const SILENCE: [&str; 2] = ["had no answer at the end", "did not heal within"];
 
 /// Most characters of a violation in the table.
 const SHOWN_MAX: usize = 110;
@@ -262,8 +262,7 @@ impl Stage<'_, '_> {
         let verdict = fs::read_to_string(folder.join("verdict.json")).ok();
         let Some(verdict) = verdict.and_then(|text| serde_json::from_str(&text).ok()) else {
             let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            // The sound program starts under the same faults, so this is the bug.
-            return Ok((Said::Found(shortened(&why)), Vec::new()));
+            return Ok((Said::Nothing(format!("no verdict: {}", shortened(&why))), Vec::new()));
         };
         Ok((said(&verdict), injected(&verdict)))
     }
@@ -279,7 +278,9 @@ fn said(verdict: &Value) -> Said {
     let kinds: Vec<String> = kinds.collect();
     let first = |list: &str| shortened(verdict[list][0].as_str().unwrap_or_default());
     let violations = verdict["violations"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let is_silence = |text: &Value| text.as_str().is_some_and(|text| text.ends_with(SILENCE));
+    let is_silence = |text: &Value| {
+        text.as_str().is_some_and(|text| SILENCE.iter().any(|silence| text.contains(silence)))
+    };
     match verdict["verdict"].as_str() {
         Some("PASSED") => Said::Passed,
         // A machine that is too busy does that, too.
@@ -390,9 +391,14 @@ mod tests {
         let words = "answers that no order explains (2), acknowledged changes lost (1): set a / b";
         assert_eq!(said(&failed), Said::Found(words.to_owned()));
         assert_eq!(injected(&failed), ["kill-all"]);
-        let silent = "3 questions about broker sets had no answer at the end";
-        let silence = json!({ "verdict": "FAILED", "counts": [0, 0, 1], "violations": [silent] });
-        assert_eq!(said(&silence), Said::Nothing(silent.to_owned()));
+        for silent in [
+            "3 questions about broker sets had no answer at the end",
+            "kill-all did not heal within 60 s",
+        ] {
+            let silence =
+                json!({ "verdict": "FAILED", "counts": [0, 0, 1], "violations": [silent] });
+            assert_eq!(said(&silence), Said::Nothing(silent.to_owned()));
+        }
         let invalid = json!({ "verdict": "INVALID", "counts": [0], "doubts": ["n0 did not end"] });
         assert_eq!(said(&invalid), Said::Nothing("n0 did not end".to_owned()));
     }

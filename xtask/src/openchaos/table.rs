@@ -9,6 +9,7 @@ use super::play::seconds;
 use super::result::{Shown, Verdict};
 use super::{Mapping, ORIGIN, Options, ROCKETMQ, Target};
 use crate::interop::report::{Failure, Outcome};
+use crate::program;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -158,7 +159,7 @@ Written by `cargo xtask openchaos --write`, which replaces the rows of the fault
 | Outage | longest time without an acknowledged put of any client, over the whole run |
 | RTO | OpenChaos' own, from the first failed request after an injection to the next success; none: no request failed |
 | Seen to work | injections whose trace was seen from outside, of those that OpenChaos recorded |
-| Run | date, commit of our program or release of RocketMQ, length, load of the machine at the end |
+| Run | date, commit of our program (or digest of a file that was named) or release of RocketMQ, length, load of the machine at the end |
 
 One run each, on a virtual machine with two cores that did other work at the same time: times are upper bounds, counts are what happened in that run.
 ";
@@ -202,7 +203,7 @@ fn cells(row: &Row, run: &str) -> String {
 fn about_run(options: &Options) -> Outcome<String> {
     let date = tool(&["date", "-u", "+%Y-%m-%d"])?;
     let what = match options.target {
-        Target::Pitchover => tool(&["git", "rev-parse", "--short=7", "HEAD"])?,
+        Target::Pitchover => program::name(crate::tree::root(), options.pitchover.as_deref()),
         Target::JavaDledger | Target::JavaJraft => ROCKETMQ.to_owned(),
     };
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();

@@ -81,6 +81,8 @@ impl Record {
         if let Some(gaps) = self.value["gaps"].as_array_mut() {
             gaps.retain(|gap| !is_again(gap));
         }
+        // What was not measured to its end is not among the workloads that are recorded.
+        self.value["interrupted"] = false.into();
         self.add("setting", json!(["measured later than the rest", said]))
     }
 
@@ -209,6 +211,8 @@ mod tests {
         assert!(facts.setting.iter().any(|(_, said)| said == "capacity"));
         record.set("interrupted", true.into()).expect("it can be written");
         assert!(!record.is_whole());
+        record.go_on(&quick[1..2], "the rest").expect("it can be written");
+        assert!(record.is_whole());
         let mut part = Record::begin(&folder, &[], &Arm::ALL[1..], &[]).expect("it can be written");
         part.add_workloads(&quick).expect("it can be written");
         assert!(!part.is_whole());

@@ -40,7 +40,9 @@ fn what_is_measured_again_is_removed_and_the_rest_stays() {
         Record::begin(&folder, &[], &[Arm::OursFsync], &[]).expect("it can be written");
     record.set("java_log", "WARN".into()).expect("it can be written");
     assert!(error("--add --arms ours-async").contains("other arms"));
+    std::fs::create_dir_all(folder.join("data/0-ours-fsync")).expect("it can be made");
     earlier(&check(words).expect("it is right"), &folder).expect("it fits");
+    assert!(!folder.join("data/0-ours-fsync").exists());
     let has = |run: &str| folder.join("runs/ours-fsync").join(run).exists();
     assert!(has("fleet-300") && !has("leader-lost"));
     std::fs::remove_dir_all(&folder).expect("it was made");
