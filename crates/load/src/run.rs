@@ -28,7 +28,7 @@ use crate::fleet::Fleet;
 use crate::fleet::link::Link;
 use crate::generator::crew::{Crew, CrewError};
 use crate::generator::measures::Kind;
-use crate::generator::plan::{self, CONTRADICTIONS_MAX, Plan};
+use crate::generator::plan::{self, Plan};
 use crate::ground::GroundError;
 use crate::own_cluster::OwnCluster;
 use crate::subject::Subject;
@@ -237,10 +237,8 @@ fn make(
     writer.slowest(slowest.get(..workload.record.trace_slowest).unwrap_or(&slowest))?;
     run.time.measure_ms = ran.measured_ms();
     ran.course.totals.finish(run, workload, &ran.watched, seen);
-    if let Some(lost) = lost {
-        run.correctness.lost_writes = Some(lost.writes);
-        run.correctness.violations += lost.writes;
-        run.correctness.details.extend(lost.details.into_iter().take(CONTRADICTIONS_MAX));
+    if let Some(asked) = lost {
+        lost::note(asked, run);
     }
     if let Some((failover, sets)) = faults::outcome(seen, plan, ran.course.times.measure_from_ns) {
         writer.broker_sets(&sets)?;
@@ -258,22 +256,16 @@ fn make(
     Ok(())
 }
 
-/// What was acknowledged and is not there in the end; nothing if no change was made, or nobody answers.
+/// What was acknowledged and is not there in the end, or why nobody says so; nothing if no change was made.
 fn lost_writes(
     stage: &Stage,
     plan: &Plan,
     seen: &plan::Report,
     progress: &mut impl FnMut(Progress<'_>),
-) -> Option<lost::Lost> {
+) -> Option<Result<lost::Lost, String>> {
     plan.sources.iter().find(|source| source.kind == Kind::AlterSyncStateSet)?;
     progress(Progress::Doing("asking for what was acknowledged last".to_owned()));
-    match stage.views(plan) {
-        Ok(views) => Some(lost::lost(plan, &seen.acknowledged, &views)),
-        Err(error) => {
-            progress(Progress::Doing(format!("nobody says what was acknowledged: {error}")));
-            None
-        }
-    }
+    Some(stage.last_views(plan).map(|views| lost::lost(plan, &seen.acknowledged, &views)))
 }
 
 /// What is known before the first request.

@@ -130,6 +130,23 @@ fn a_trace_is_replayed_while_all_brokers_reconnect() {
 }
 
 #[test]
+fn a_run_whose_controllers_are_dead_in_the_end_is_invalid() {
+    let scene = scene(&format!(
+        "{HEAD}time = {{ warmup = \"200ms\", measure = \"2s\", drain_timeout = \"1s\" }}\n\
+         load = [{{ op = \"alter_sync_state_set\", rate = 20, conns = 1 }}]\n\
+         fault = [{{ at = \"1500ms\", kind = \"controller-kill\", select = \"node:0\" }},\n\
+           {{ at = \"1500ms\", kind = \"controller-kill\", select = \"node:1\" }}]\n\
+         [fleet]\nbroker_sets = 2\n"
+    ));
+    let (code, said) = said(&bench(&scene, &["--spawn", "3"]));
+    assert_eq!(code, Some(3), "two of three are dead: {said}");
+    let run = read(&scene.folder().join("run")).unwrap_or_else(|error| panic!("{error}")).run;
+    let reasons = run.validity.reasons.join("; ");
+    assert!(reasons.contains("whether acknowledged writes were lost is unknown"), "{reasons}");
+    assert_eq!(run.correctness.lost_writes, None);
+}
+
+#[test]
 fn a_run_of_the_same_folder_and_wrong_words_are_refused() {
     let workload = format!("{HEAD}time = {{ measure = \"1s\" }}\n[fleet]\nbroker_sets = 1\n");
     let scene = scene(&format!("{workload}speed = 3\n"));

@@ -132,12 +132,14 @@ pub fn soak(objectives: &Objectives, found: &Found, options: &SoakOptions<'_>) -
     let slices = slices::cut(found, slice_ms, options);
     let correctness = &found.run.correctness;
     let count = |what, count| Count { what, count };
+    // Lost writes are among the violations, and have a line of their own here.
+    let wrong = correctness.violations.saturating_sub(correctness.lost_writes.unwrap_or_default());
     let mut soak = Soak {
         gates_clock: options.gates_clock,
         measured_ms,
         slice_ms,
         counts: vec![
-            count("wrong answers", Some(correctness.violations).filter(|_| correctness.checked)),
+            count("wrong answers", Some(wrong).filter(|_| correctness.checked)),
             count("acknowledged writes that were lost", correctness.lost_writes),
             count("living brokers taken for dead", correctness.wrongly_dead),
         ],

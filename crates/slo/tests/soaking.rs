@@ -189,6 +189,17 @@ fn what_must_not_be_fails_also_an_invalid_run() {
 }
 
 #[test]
+fn a_lost_write_is_told_once_though_it_is_a_violation_too() {
+    let mut lost = found(&QUIET);
+    (lost.run.correctness.lost_writes, lost.run.correctness.violations) = (Some(2), 2);
+    let lost_only = judged_with(&lost, true);
+    assert_eq!(lost_only.reasons, ["2 acknowledged writes that were lost"]);
+    lost.run.correctness.violations = 3;
+    let both = judged_with(&lost, true);
+    assert_eq!(both.reasons, ["1 wrong answers", "2 acknowledged writes that were lost"]);
+}
+
+#[test]
 fn a_run_that_is_too_short_is_undecided() {
     let mut short = found(&QUIET);
     short.windows.truncate(4);

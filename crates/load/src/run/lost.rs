@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::generator::plan::{Plan, View};
+use measure::folder::Run;
+
+use crate::generator::plan::{CONTRADICTIONS_MAX, Plan, View};
 use crate::generator::shared::epochs;
 
 /// What is missing.
@@ -37,6 +39,23 @@ pub(super) fn lost(plan: &Plan, acknowledged: &BTreeMap<usize, u64>, views: &[Vi
     all
 }
 
+/// Writes into the run what is missing, or why nobody knows: a run whose last acknowledged changes nobody repeats says
+/// nothing about them, so it is invalid.
+pub(super) fn note(asked: Result<Lost, String>, run: &mut Run) {
+    match asked {
+        Ok(lost) => {
+            run.correctness.lost_writes = Some(lost.writes);
+            run.correctness.violations += lost.writes;
+            run.correctness.details.extend(lost.details.into_iter().take(CONTRADICTIONS_MAX));
+        }
+        Err(why) => {
+            run.validity.valid = false;
+            let reason = format!("whether acknowledged writes were lost is unknown: {why}");
+            run.validity.reasons.push(reason);
+        }
+    }
+}
+
 /// Set epoch and master epoch.
 fn halves(epochs: u64) -> (u64, u64) {
     (epochs & u64::from(u32::MAX), epochs >> 32)
@@ -44,7 +63,9 @@ fn halves(epochs: u64) -> (u64, u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Lost, lost};
+    use measure::folder::{Run, Validity};
+
+    use super::{Lost, lost, note};
     use crate::generator::plan::{Plan, View};
 
     #[test]
@@ -61,5 +82,21 @@ mod tests {
             found.details[0].starts_with("p-0: master epoch 1 and set epoch 7 were"),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn who_is_not_answered_in_the_end_has_an_invalid_run() {
+        let begun =
+            || Run { validity: Validity { valid: true, ..Validity::default() }, ..Run::default() };
+        let mut known = begun();
+        note(Ok(Lost { writes: 2, details: vec!["p-0".to_owned()] }), &mut known);
+        let correctness = &known.correctness;
+        assert_eq!((correctness.lost_writes, correctness.violations), (Some(2), 2));
+        assert!(known.validity.valid && correctness.details == ["p-0"], "{known:?}");
+        let mut unknown = begun();
+        note(Err("no leader".to_owned()), &mut unknown);
+        assert_eq!((unknown.correctness.lost_writes, unknown.correctness.violations), (None, 0));
+        let reason = "whether acknowledged writes were lost is unknown: no leader";
+        assert!(!unknown.validity.valid && unknown.validity.reasons == [reason], "{unknown:?}");
     }
 }

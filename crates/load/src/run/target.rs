@@ -15,10 +15,10 @@ use protocol::Request;
 
 use super::{Progress, RunError, Setup, kills_controllers};
 use crate::generator::broker::Stencil;
+use crate::generator::founding;
 use crate::generator::plan::{Plan, View};
 use crate::generator::slot::OPAQUE_FIRST;
 use crate::generator::wire::{answer_bytes, append_get};
-use crate::generator::{FoundingError, founding};
 use crate::ground::{self, LEADER};
 use crate::inspect::{self, Status};
 use crate::own_cluster::{self, OwnCluster};
@@ -31,6 +31,9 @@ const ANSWER: Duration = Duration::from_secs(3);
 
 /// How long all removals at the end of a run may take.
 const REMOVAL: Duration = Duration::from_secs(60);
+
+/// How long the sets may take to be looked at when the load is over; longer than a group takes to replace its leader.
+const LAST_LOOK: Duration = Duration::from_secs(20);
 
 /// How much of an answer is read, and how much of it is repeated.
 const ANSWER_BYTES: usize = 4_096;
@@ -188,9 +191,22 @@ impl Stage {
         })
     }
 
-    /// What all sets of a plan are now, by the leader.
-    pub(super) fn views(&self, plan: &Plan) -> Result<Vec<View>, FoundingError> {
-        self.runtime.block_on(founding::views(plan, &cluster(&self.addresses)))
+    /// What all sets of a plan are when the load is over, by the leader. It takes [`LAST_LOOK`] at most.
+    ///
+    /// # Errors
+    /// A text that says who was asked for what, and what came instead.
+    pub(super) fn last_views(&self, plan: &Plan) -> Result<Vec<View>, String> {
+        let cluster = cluster(&self.addresses);
+        let looking = founding::views(plan, &cluster);
+        let looked =
+            self.runtime.block_on(async { tokio::time::timeout(LAST_LOOK, looking).await });
+        let (seconds, sets) = (LAST_LOOK.as_secs(), plan.sets);
+        let late = |_elapsed| {
+            format!(
+                "the target did not say within {seconds} s (LAST_LOOK) what all {sets} broker sets are: has it a leader?"
+            )
+        };
+        looked.map_err(late)?.map_err(|error| error.to_string())
     }
 
     /// Removes the broker sets of a plan; nobody may play them any more. It takes [`REMOVAL`] at most.

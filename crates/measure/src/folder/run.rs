@@ -242,11 +242,11 @@ pub struct Cost {
 pub struct Correctness {
     /// Whether anybody looked.
     pub checked: bool,
-    /// Wrong answers.
+    /// Wrong answers, lost writes among them.
     pub violations: u64,
     /// The first of them, in words.
     pub details: Vec<String>,
-    /// Acknowledged changes of broker sets that nobody knew any more at the end; absent if nobody looked.
+    /// Acknowledged changes of broker sets that nobody knew any more at the end; absent if nobody looked, or nobody answered.
     pub lost_writes: Option<u64>,
     /// Living brokers that controllers took for dead; absent if nobody counted.
     pub wrongly_dead: Option<u64>,
