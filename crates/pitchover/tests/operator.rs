@@ -6,6 +6,7 @@
 //! | ports, folders and journals that are somebody else's, or damaged (B44, B48) | `operator/refusals.rs` |
 //! | `elect`: who is chosen, why, with which exit code | `operator/elect.rs` |
 //! | `chaos`: what cannot begin | `operator/chaos.rs` |
+//! | `chaos`: what is left of a run that is interrupted, killed or not allowed | `operator/chaos_left.rs` |
 //! | stop, kill and start again, links called `mqcontroller`, `status` and `describe` | `operator/life.rs` |
 //!
 //! Every exit code is one that Java's start script gives in the same case (DROP-IN, section 2), and what refuses to
@@ -15,6 +16,8 @@
 mod broker_set;
 #[path = "operator/chaos.rs"]
 mod chaos;
+#[path = "operator/chaos_left.rs"]
+mod chaos_left;
 #[path = "processes/checksum.rs"]
 mod checksum;
 #[path = "processes/cluster.rs"]

@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn requests_are_polls_and_heartbeats() {
         let codes = codes(requests());
-        let count = |code| codes.iter().filter(|it| **it == code).count() as i32;
+        let count = |code| i32::try_from(codes.iter().filter(|it| **it == code).count()).unwrap();
         let (polls, beats) =
             (count(code::CONTROLLER_GET_REPLICA_INFO), count(code::BROKER_HEARTBEAT));
         assert_eq!((polls + beats, beats), (REQUESTS, REQUESTS / HEARTBEATS_EVERY));

@@ -385,7 +385,7 @@ impl Injection {
             Done::Quota(node, quota) => {
                 let times = quota.throttled();
                 self.evidence.push(format!("n{node} was throttled {times} times"));
-                quota.lift(pid(stand, node).ok()).map_err(text)?;
+                quota.lift().map_err(text)?;
                 if times > 0 { Ok(()) } else { Err(format!("n{node} was never throttled")) }
             }
             Done::Full(node, ballast) => {

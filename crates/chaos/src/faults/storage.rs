@@ -366,7 +366,7 @@ impl Injection {
             Some(status) if is_killed(status) && killed > 0 => Ok(Done::Down(node)),
             Some(status) => Err(format!("n{node} ended otherwise: {status}")),
             None => {
-                limit.lift(Some(pid)).map_err(text)?;
+                limit.lift().map_err(text)?;
                 Err(format!("n{node} was not killed"))
             }
         }

@@ -7,8 +7,9 @@
 use super::namespace::name;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::time::Duration;
 
 /// Microseconds over which a quota counts.
 const PERIOD_US: u64 = 100_000;
@@ -18,6 +19,13 @@ const MEMORY: &str = "67108864";
 
 /// Whom the kernel kills first, in every group. Source: `proc(5)`, `oom_score_adj`.
 const FIRST_TO_GO: &str = "1000";
+
+/// Looks at a group that should be empty; a process that was killed is in its group until the kernel has taken its
+/// memory back.
+const LOOKS_MAX: usize = 40;
+
+/// Between two of them.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// What a group limits, by the kernel's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,13 +85,15 @@ impl Tree {
     }
 }
 
-/// A group with one process and its bad neighbour in it; dropping it ends the neighbour and removes the group, once it
-/// is empty.
+/// A group with one process and its bad neighbour in it; dropping it lets the process go, ends the neighbour and
+/// removes the group. So nothing is left of a fault that is broken off while the process lives.
 #[derive(Debug)]
 pub(crate) struct Limit {
     tree: Tree,
     folder: PathBuf,
     neighbour: Child,
+    /// The process that was put in, once it is.
+    inside: Option<i32>,
 }
 
 impl Limit {
@@ -125,12 +135,13 @@ impl Limit {
         let mut neighbour = Command::new("setpriv");
         neighbour.args(["--pdeathsig", "KILL", "sh", "-c", does]);
         neighbour.stdin(std::process::Stdio::piped());
-        Ok(Self { tree, folder, neighbour: neighbour.spawn()? })
+        Ok(Self { tree, folder, neighbour: neighbour.spawn()?, inside: None })
     }
 
-    fn share(self, pid: i32) -> io::Result<Self> {
-        self.write("cgroup.procs", &self.neighbour.id().to_string())?;
-        self.write("cgroup.procs", &pid.to_string())?;
+    fn share(mut self, pid: i32) -> io::Result<Self> {
+        self.write(MEMBERS, &self.neighbour.id().to_string())?;
+        self.write(MEMBERS, &pid.to_string())?;
+        self.inside = Some(pid);
         Ok(self)
     }
 
@@ -155,9 +166,16 @@ impl Limit {
     }
 
     /// Lets the process go its own way again, if it lives.
-    pub(crate) fn lift(self, pid: Option<i32>) -> io::Result<()> {
-        match pid {
-            Some(pid) => fs::write(self.tree.root().join("cgroup.procs"), pid.to_string()),
+    pub(crate) fn lift(mut self) -> io::Result<()> {
+        self.let_go()
+    }
+
+    fn let_go(&mut self) -> io::Result<()> {
+        let inside = self.inside.take();
+        // Asked, because an id may have gone to another process since.
+        let is_here = |pid: &i32| members(&self.folder).contains(pid);
+        match inside.filter(is_here) {
+            Some(pid) => fs::write(self.tree.root().join(MEMBERS), pid.to_string()),
             None => Ok(()),
         }
     }
@@ -171,10 +189,85 @@ impl Limit {
 
 impl Drop for Limit {
     fn drop(&mut self) {
+        // It is ending if this fails, or has ended.
+        drop(self.let_go());
         // It has ended already if these fail.
         drop(self.neighbour.kill());
         drop(self.neighbour.wait());
-        // Fails while a process is in it; the next start removes it then.
-        drop(fs::remove_dir(&self.folder));
+        // Of the second version another limit may share it, and removes it then; else the next start does.
+        drop(remove(&self.folder));
+    }
+}
+
+/// Where the kernel lists who is in a group, and is told who shall be.
+const MEMBERS: &str = "cgroup.procs";
+
+fn members(group: &Path) -> Vec<i32> {
+    let text = fs::read_to_string(group.join(MEMBERS)).unwrap_or_default();
+    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// Removes a group in which nobody is, or only who is ending.
+///
+/// # Errors
+/// Somebody is in it still after [`LOOKS_MAX`] looks.
+pub(super) fn remove(group: &Path) -> io::Result<()> {
+    let mut looks = 1;
+    loop {
+        match fs::remove_dir(group) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && looks < LOOKS_MAX => {
+                looks += 1;
+                std::thread::park_timeout(LOOK);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => {
+                let inside = members(group);
+                let text = format!("{}, with {inside:?} in it: {error}", group.display());
+                return Err(io::Error::other(text));
+            }
+            Ok(()) => return Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Command, Limit, Resource, Tree};
+    use std::io::Write as _;
+
+    #[test]
+    fn a_limit_that_is_broken_off_goes_while_its_process_lives() {
+        let is_root = rustix::process::geteuid().is_root();
+        for resource in Resource::ALL {
+            if !is_root || Tree::find(resource).is_none() {
+                let why = "not root, or no cgroup for it";
+                let text = format!("SKIPPED: no limit of {} was made: {why}\n", resource.name());
+                std::io::stderr().write_all(text.as_bytes()).unwrap();
+                continue;
+            }
+            let mut sleeper = Command::new("sleep").arg("600").spawn().unwrap();
+            let pid = i32::try_from(sleeper.id()).unwrap();
+            let run = std::process::id();
+            let limit = match resource {
+                Resource::Processor => Limit::processor(run, "dropped", pid, 50),
+                // Its neighbour is told nothing: a process that lives on is wanted here.
+                Resource::Memory => {
+                    Limit::begin(resource, (run, "dropped"), "read -r begin").unwrap().share(pid)
+                }
+            };
+            let limit = limit.unwrap();
+            let folder = limit.folder.clone();
+            let was_inside = super::members(&folder).contains(&pid);
+            drop(limit);
+            let lives = sleeper.try_wait().unwrap().is_none();
+            sleeper.kill().unwrap();
+            sleeper.wait().unwrap();
+            let is_gone = !folder.exists();
+            if !is_gone {
+                super::remove(&folder).unwrap();
+            }
+            assert!(was_inside && lives, "{}", folder.display());
+            assert!(is_gone, "{} was left", folder.display());
+        }
     }
 }

@@ -34,6 +34,9 @@ const SERVES: &str = "boot success";
 /// How often we look.
 const LOOK: Duration = Duration::from_millis(5);
 
+/// Looks at a killed controller at the end of a run, until it is left to the kernel: two seconds.
+const GOES_LOOKS_MAX: usize = 400;
+
 /// What is fixed about one controller.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -208,6 +211,13 @@ impl Drop for Controller {
         if let Some(running) = &mut self.running {
             // It has ended already if these fail; a stopped process ends by KILL too.
             kill_process(running.pid, Signal::KILL).ok();
+            // The chain ends behind it. Killed at once, it would leave a process that still gives its memory back.
+            for _ in 0..GOES_LOOKS_MAX {
+                if !matches!(running.chain.try_wait(), Ok(None)) {
+                    break;
+                }
+                std::thread::park_timeout(LOOK);
+            }
             drop(running.chain.kill());
             drop(running.chain.wait());
         }

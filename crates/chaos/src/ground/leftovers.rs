@@ -3,7 +3,7 @@
 //! A name carries the process id of its run. A run whose process still lives is somebody else's and is
 //! left alone; two runs on one machine share nothing but its processors.
 
-use super::cgroup::Tree;
+use super::cgroup::{self, Tree};
 use super::{PREFIX, namespace, tool};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
@@ -68,7 +68,7 @@ impl Left {
             failed.extend(tool(&["umount", "--lazy", place]).err());
         }
         for folder in &self.groups {
-            failed.extend(fs::remove_dir(folder).err());
+            failed.extend(cgroup::remove(Path::new(folder)).err());
         }
         let (namespaces, mounts) = (self.namespaces.len(), self.mounts.len());
         let mut line = format!(
