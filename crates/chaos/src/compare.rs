@@ -156,7 +156,7 @@ fn outages(sides: &[Side]) -> Table {
 const ABOUT: &str = "The same faults, actors, histories and judges for every target. A verdict of upstream's controllers is a \
                      finding about them, by our rules. Times are of one machine that also ran the harness: upper bounds.";
 
-const OUTAGE: &str = "Longest time in which some writer had no success, from the confirmed injection, in ms: p50 / max (injections). \
+const OUTAGE: &str = "Longest time in which some writer had no success, from the first deed on, in ms: p50 / max (injections). \
                       A writer asks every controller at once.";
 
 /// The comparison as Markdown; `origin` says where, when, and by which commands.

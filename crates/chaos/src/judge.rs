@@ -218,7 +218,7 @@ fn needless(course: &Course, records: &Records) -> Vec<String> {
         let Some(address) = course.addresses.get(&(one.set.clone(), old)) else { continue };
         let touches = |event: &&crate::run::Event| {
             let until = event.recovered.unwrap_or(u64::MAX);
-            event.brokers.contains(address) && event.began <= one.at && until + window >= one.at
+            event.brokers.contains(address) && event.struck <= one.at && until + window >= one.at
         };
         let is_healthy = !course.events.iter().any(|event| touches(&event))
             && beat_on(records.beats.get(address), one.at.saturating_sub(window), one.at);
@@ -245,7 +245,8 @@ fn beat_on(beats: Option<&Vec<u64>>, from: u64, to: u64) -> bool {
 pub(crate) fn to_json(verdict: &Verdict, options: &Options, course: &Course) -> Value {
     let events = course.events.iter().map(|event| {
         json!({
-            "fault": event.name, "began": event.began, "healed": event.healed, "recovered": event.recovered,
+            "fault": event.name, "struck": event.struck, "began": event.began, "healed": event.healed,
+            "recovered": event.recovered,
             "evidence": event.evidence, "doubts": event.doubts,
         })
     });

@@ -26,7 +26,8 @@ fn masters(rows: &[(u64, i32, i64)]) -> Records {
 fn course(touched: Ipv4Addr) -> Course {
     let event = Event {
         name: "some".into(),
-        began: 10 * SECOND,
+        struck: 10 * SECOND,
+        began: 11 * SECOND,
         healed: 12 * SECOND,
         recovered: Some(13 * SECOND),
         brokers: vec![touched],
@@ -42,6 +43,7 @@ fn a_master_that_nothing_touched_must_stay() {
     let count = |course, rows: &[_]| needless(&course, &masters(rows)).len();
     assert_eq!(count(course(MASTER), &[(1, 1, 1), (11, 2, 2)]), 0, "it was touched");
     assert_eq!(count(course(other), &[(1, 1, 1), (11, 2, 2)]), 1, "another was touched");
+    assert_eq!(count(course(MASTER), &[(1, 1, 1), (10, 2, 2)]), 0, "it ended before all was done");
     assert_eq!(count(course(MASTER), &[(1, 1, 1), (60, 2, 2)]), 1, "it was touched long before");
     assert_eq!(count(course(MASTER), &[(1, 1, 1), (9, 2, 2)]), 1, "it was touched only afterwards");
     assert_eq!(count(course(other), &[(1, 1, 1), (40, 2, 1)]), 0, "it is master again");

@@ -1,8 +1,8 @@
 //! How long a fault was felt.
 //!
 //! For each injection: the *outage* is the longest time in which some writer had no success, counted from the
-//! confirmed injection at the earliest; *healed* is the time from healing until every writer had succeeded
-//! again. A writer asks every controller at once, so that this is the controllers' time and not that of a
+//! first deed at the earliest, since a rolling restart or a hand-over is over before it is confirmed; *healed* is the
+//! time from healing until every writer had succeeded again. A writer asks every controller at once, so that this is the controllers' time and not that of a
 //! client which waits for a frozen one.
 //!
 //! Samples in which the host itself stood still are dropped and counted.
@@ -61,10 +61,10 @@ pub(crate) fn rows(course: &Course, samples: &[Sample]) -> Vec<Row> {
         rows.insert(name, Row { fault: name.to_owned(), ..Row::default() });
     }
     for (at, event) in course.events.iter().enumerate() {
-        let next = course.events.get(at + 1).map_or(course.ended, |next| next.began);
+        let next = course.events.get(at + 1).map_or(course.ended, |next| next.struck);
         let until = event.recovered.unwrap_or(course.ended).max(event.healed).min(next);
         let Some(row) = rows.get_mut(&*event.name) else { continue };
-        let stalled = |(from, to): &(u64, u64)| *from < until && *to > event.began;
+        let stalled = |(from, to): &(u64, u64)| *from < until && *to > event.struck;
         if course.stalls.iter().any(stalled) {
             row.dropped += 1;
             continue;
@@ -88,8 +88,8 @@ fn is_client(sample: &Sample) -> bool {
 fn felt(event: &Event, until: u64, next: u64, successes: &BTreeMap<u32, Vec<u64>>) -> (u64, u64) {
     let (mut outage, mut healed) = (0, 0);
     for of_client in successes.values() {
-        let from = of_client.partition_point(|at| *at < event.began);
-        let mut last = event.began;
+        let from = of_client.partition_point(|at| *at < event.struck);
+        let mut last = event.struck;
         let later = of_client.iter().skip(from).copied();
         // The first success behind the end closes the last gap.
         let mut ends: Vec<u64> = later.take_while(|at| *at <= until).collect();
@@ -122,7 +122,8 @@ mod tests {
         let at = |ms: u64| ms * MILLISECOND;
         let event = Event {
             name: "leader-kill".into(),
-            began: at(1_000),
+            struck: at(1_000),
+            began: at(2_600),
             healed: at(3_000),
             recovered: Some(at(3_500)),
             ..Event::default()
@@ -145,6 +146,20 @@ mod tests {
         let rows = rows(&course(Vec::new()), &samples);
         // Writer 0 from 1,300 to 3,020; after healing it needed 20 ms, writer 1 none.
         assert_eq!((&*rows[0].outages_ms, &*rows[0].healed_ms), (&[1_720][..], &[20][..]));
+    }
+
+    #[test]
+    fn what_is_over_before_it_is_confirmed_counts() {
+        let all = (900..4_000).step_by(50);
+        let gone = |gap: std::ops::Range<u64>| {
+            let samples = all.clone().filter(|ms| !gap.contains(ms));
+            let samples: Vec<Sample> = samples.map(|ms| sample(0, ms, Ended::Ok)).collect();
+            rows(&course(Vec::new()), &samples)[0].outages_ms.clone()
+        };
+        assert_eq!(gone(1_201..2_400), [1_200], "while the deeds were done");
+        assert_eq!(gone(0..1_300), [300], "from the first deed, not from before");
+        let early = vec![(1_100 * MILLISECOND, 1_400 * MILLISECOND)];
+        assert_eq!(rows(&course(early), &[])[0].dropped, 1, "a stall of that time, too");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::fs;
 use std::io;
 
 /// What the columns of [`recovery`] mean.
-const FELT: &str = "Outage: the longest time in which some writer had no success, from the confirmed injection. \
+const FELT: &str = "Outage: the longest time in which some writer had no success, from the first deed on. \
                     Healed: from healing until every writer had succeeded again. Milliseconds.";
 
 /// Lines of one list that the page shows.
@@ -152,11 +152,12 @@ fn faults(course: &Course) -> Markup {
     let table = html! {
         div.card.scroll {
             table {
-                tr { th.n { "At, s" } th { "Fault" } th.n { "Held, ms" } th.n { "Whole after, ms" } th { "Seen" } }
+                tr { th.n { "At, s" } th { "Fault" } th.n { "Done within, ms" } th.n { "Held, ms" } th.n { "Whole after, ms" } th { "Seen" } }
                 @for event in &course.events {
                     tr {
-                        td.n { (format!("{:.1}", ms(course.began, event.began) as f64 / 1e3)) }
+                        td.n { (format!("{:.1}", ms(course.began, event.struck) as f64 / 1e3)) }
                         td { (event.name) }
+                        td.n { (ms(event.struck, event.began)) }
                         td.n { (ms(event.began, event.healed)) }
                         td.n {
                             @match event.recovered {

@@ -112,6 +112,9 @@ pub enum StartError {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Event {
     pub(crate) name: String,
+    /// When the first deed was begun. Some deeds are felt long before all are in force: a broker ends at once,
+    /// a crowd needs time to gather; a rolling restart is over by then.
+    pub(crate) struck: u64,
     /// When it was confirmed to be in force, when it was healed, when all was well again.
     pub(crate) began: u64,
     pub(crate) healed: u64,
@@ -355,6 +358,7 @@ async fn inject(stand: &mut Stand, fault: &Fault, draw: &mut Draw) -> Event {
     let scene = stand.scene(fault.fixed);
     let plan = plan(fault, &scene, draw);
     let brokers = touched(&plan.deeds, &scene.brokers);
+    let struck = clock::now();
     let mut injection = Injection::begin(stand, &plan.deeds).await;
     let began = clock::now();
     if plan.deeds.is_empty() && fault.name.ends_with("noop") {
@@ -373,6 +377,7 @@ async fn inject(stand: &mut Stand, fault: &Fault, draw: &mut Draw) -> Event {
     let Injection { evidence, doubts, accidents, .. } = injection;
     Event {
         name: fault.name.clone(),
+        struck,
         began,
         healed,
         recovered,
@@ -411,7 +416,7 @@ fn touched(deeds: &[Deed], sets: &[Vec<Ipv4Addr>]) -> Vec<Ipv4Addr> {
 
 fn line(course: &Course, event: &Event) -> String {
     let ms = |from: u64, to: u64| to.saturating_sub(from) / clock::MILLISECOND;
-    let at = event.began.saturating_sub(course.began) / SECOND;
+    let at = event.struck.saturating_sub(course.began) / SECOND;
     let recovered =
         event.recovered.map_or("never".to_owned(), |at| format!("{} ms", ms(event.healed, at)));
     let (verdict, said) = match (&event.accidents, &event.doubts) {

@@ -78,11 +78,11 @@ fn faults(chart: &mut Timeline, course: &Course) {
     for (number, event) in course.events.iter().enumerate() {
         let row = number % FAULTS.len();
         let y = top + 14.0 * row as f64;
-        chart.bar((event.began, event.healed), (y, 12.0), FAULTS[row], &event.name);
+        chart.bar((event.struck, event.healed), (y, 12.0), FAULTS[row], &event.name);
         let (x, width) = (chart.x(event.healed) + 2.0, 5.5 * event.name.len() as f64);
         // A name only where it does not run into the next of its row.
         let next =
-            course.events.get(number + FAULTS.len()).map_or(f64::MAX, |next| chart.x(next.began));
+            course.events.get(number + FAULTS.len()).map_or(f64::MAX, |next| chart.x(next.struck));
         if x >= free[row] && x + width < next {
             chart.word((x, y + 10.0), "", event.name.trim_start_matches("openchaos:"));
             free[row] = x + width;
