@@ -128,6 +128,7 @@ pub(crate) fn judge(options: &Options, course: &Course, recorder: &Recorder) -> 
     if course.is_interrupted {
         doubts.push("the run was interrupted".to_owned());
     }
+    doubts.extend(course.full.clone());
     if options.is_release {
         let skipped = course.skipped.iter().filter(|(_, skip)| skip.excuse == Excuse::None);
         doubts.extend(skipped.map(|(name, skip)| format!("{name} was skipped: {}", skip.why)));

@@ -1,12 +1,14 @@
 //! Judgements over courses made by hand.
 
-use super::{lost, needless};
-use crate::actors::recorder::{Mastership, Records};
+use super::{Outcome, judge, lost, needless};
+use crate::actors::recorder::{Mastership, Recorder, Records};
 use crate::clock::SECOND;
-use crate::run::{Course, Event};
+use crate::run::{Course, Event, Options};
+use crate::target::Target;
 use serde_json::json;
 use std::net::Ipv4Addr;
-use workload::history::{Call, History, Operation, Outcome, Seen};
+use std::time::Duration;
+use workload::history::{self, Call, History, Operation, Seen};
 
 const MASTER: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 1);
 
@@ -60,7 +62,7 @@ fn acknowledged(call: Call, seen: Seen) -> Operation {
         invoked: 0,
         finished: Some(1),
         call,
-        outcome: Outcome::Ok(seen),
+        outcome: history::Outcome::Ok(seen),
     }
 }
 
@@ -81,4 +83,32 @@ fn what_was_acknowledged_is_there_at_the_end() {
     assert_eq!(end(2, 7, &[1, 2]), 1);
     assert_eq!(end(1, 9, &[]), 2);
     assert_eq!(lost(&history, &[serde_json::Value::Null]).len(), 1);
+}
+
+#[test]
+fn a_run_that_ended_because_it_was_full_proves_nothing_and_says_so() {
+    let folder = std::env::temp_dir().join(format!("pitchover-full-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let recorder = Recorder::create(&folder, 3, (true, String::new())).unwrap();
+    let options = Options {
+        nodes: 3,
+        faults: "noop".into(),
+        length: Duration::from_secs(9),
+        seed: 1,
+        folder: folder.clone(),
+        version: "0",
+        target: Target::ours(&std::env::current_exe().unwrap()).unwrap(),
+        other_program: None,
+        is_release: false,
+        java_brokers: None,
+    };
+    let verdict = |full: Option<&str>| {
+        let full = full.map(str::to_owned);
+        judge(&options, &Course { full, ..Course::default() }, &recorder)
+    };
+    let (whole, cut) = (verdict(None), verdict(Some("ended after 5 of 9 s: no room")));
+    std::fs::remove_dir_all(folder).unwrap();
+    assert_eq!((whole.outcome, whole.doubts), (Outcome::Passed, Vec::new()));
+    assert_eq!(cut.outcome, Outcome::Invalid);
+    assert_eq!(cut.doubts, ["ended after 5 of 9 s: no room"]);
 }

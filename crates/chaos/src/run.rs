@@ -144,6 +144,8 @@ pub(crate) struct Course {
     /// Where the broker with an id lives.
     pub(crate) addresses: BTreeMap<(Box<str>, i64), Ipv4Addr>,
     pub(crate) is_interrupted: bool,
+    /// What there was no more room for, if the run ended early because of it.
+    pub(crate) full: Option<String>,
     /// With Java brokers: what became of the messages.
     pub(crate) messages: Option<Messages>,
 }
@@ -323,7 +325,14 @@ async fn drive(
     let length = u64::try_from(options.length.as_nanos()).unwrap_or(u64::MAX);
     let began = clock::now();
     let mut order: Vec<&Fault> = Vec::new();
-    while clock::now() - began < length && !stand.recorder.is_full() {
+    while clock::now() - began < length {
+        if let Some(what) = stand.recorder.full() {
+            let (past, all) = ((clock::now() - began) / SECOND, length / SECOND);
+            let text = format!("ended after {past} of {all} s: {what}; part it into several runs");
+            say(&text);
+            course.full = Some(text);
+            break;
+        }
         let Some(fault) = order.pop() else {
             order = faults.iter().collect();
             draw.shuffle(&mut order);
@@ -347,11 +356,18 @@ async fn drive(
         let pause = draw.between(PAUSE_MS.0, PAUSE_MS.1);
         tokio::time::sleep(Duration::from_millis(pause)).await;
     }
-    let reached = |fault: &&Fault| !course.events.iter().any(|event| event.name == fault.name);
-    for fault in faults.iter().filter(reached) {
-        course.skipped.push((fault.name.clone(), Skip::because("the time was over")));
-    }
+    skip_unreached(course, faults);
     Ok(())
+}
+
+/// Names what the run never came to, and why.
+fn skip_unreached(course: &mut Course, faults: &[Fault]) {
+    let why = course.full.clone().unwrap_or_else(|| "the time was over".to_owned());
+    for fault in faults {
+        if !course.events.iter().any(|event| event.name == fault.name) {
+            course.skipped.push((fault.name.clone(), Skip::because(why.clone())));
+        }
+    }
 }
 
 async fn inject(stand: &mut Stand, fault: &Fault, draw: &mut Draw) -> Event {
@@ -490,10 +506,24 @@ async fn ask_finals(stand: &Stand) -> Vec<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Options, StartError, run};
+    use super::{Course, Event, Options, StartError, parse, run, skip_unreached};
     use crate::target::Target;
     use std::fs;
     use std::time::Duration;
+
+    #[test]
+    fn what_a_run_never_came_to_is_named_with_the_reason() {
+        let faults = parse("leader-kill,noop", 3).unwrap();
+        let event = Event { name: "leader-kill".into(), ..Event::default() };
+        for (full, expected) in [(None, "the time was over"), (Some("it was full"), "it was full")]
+        {
+            let full = full.map(str::to_owned);
+            let mut course = Course { events: vec![event.clone()], full, ..Course::default() };
+            skip_unreached(&mut course, &faults);
+            let skipped = course.skipped.iter().map(|(name, skip)| (&**name, &*skip.why));
+            assert_eq!(skipped.collect::<Vec<_>>(), [("noop", expected)]);
+        }
+    }
 
     #[test]
     fn the_folder_of_another_run_is_refused_before_anything_is_started() {

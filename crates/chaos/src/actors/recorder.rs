@@ -1,6 +1,10 @@
-//! Everything that was asked and seen, with one clock: the history, a sample for every attempt, who was
+//! Everything that was asked and seen, with one clock: the history, a sample for every attempt of a client, who was
 //! master when, and what the controllers said of themselves.
+//!
+//! All of it is in memory, for the judges; each list has its limit in [`LIMITS`]. They are looked at between two faults, so
+//! that a list may outgrow its limit by what one fault brings. `states.jsonl` holds every state; in memory is what changed.
 
+use super::crew::BROKERS_FROM;
 use crate::clock;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,8 +14,31 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use workload::history::{History, NOBODY, Operation, Outcome};
 
-/// Operations that one run may record; then it ends early and says so.
-pub(crate) const OPERATIONS_MAX: usize = 20_000_000;
+/// How much one run may record; then it ends early, and its verdict says so.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Requests of everybody, of some 250 bytes. A busy run has 320 a second: this is 17 hours, longer than one run should be.
+    operations: usize,
+    /// Attempts of clients, of 24 bytes. One may be at no operation, if nobody could be reached.
+    samples: usize,
+    /// Changes of a controller's role, of 32 bytes; each is looked at ten times a second.
+    roles: usize,
+    /// Heartbeats, of 8 bytes; 9 brokers send one a second to each controller.
+    beats: usize,
+    /// Epochs of all broker sets.
+    masterships: usize,
+}
+
+const LIMITS: Limits = Limits {
+    operations: 20_000_000,
+    samples: 20_000_000,
+    roles: 2_000_000,
+    beats: 10_000_000,
+    masterships: 1_000_000,
+};
+
+/// Epochs with two masters that are told; one is enough to fail.
+const SPLIT_MAX: usize = 1_000;
 
 /// What came of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,11 +91,37 @@ pub(crate) struct View {
     pub(crate) hash: String,
 }
 
+/// What a controller is, as far as the page shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It says nothing.
+    Silent,
+    Leader {
+        term: u64,
+    },
+    Follower {
+        term: u64,
+    },
+    Unready {
+        term: u64,
+    },
+}
+
+/// Since when a controller has a role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Turn {
+    pub(crate) at: u64,
+    pub(crate) node: usize,
+    pub(crate) role: Role,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     pub(crate) history: History,
+    /// Of clients; nobody asks how long brokers waited.
     pub(crate) samples: Vec<Sample>,
-    pub(crate) states: Vec<State>,
+    /// In the order of their sight; two of one controller in a row differ.
+    pub(crate) turns: Vec<Turn>,
     /// In the order of their sight.
     pub(crate) masterships: Vec<Mastership>,
     /// When each broker's heartbeats left, by its address, whichever controller they went to.
@@ -79,6 +132,8 @@ pub(crate) struct Records {
     /// The newest sync-state set that anybody saw, by set, with its epoch.
     members: BTreeMap<Box<str>, (i32, Vec<i64>)>,
     latest: Vec<Option<View>>,
+    /// The role of each controller, once it was looked at.
+    roles: Vec<Option<Role>>,
 }
 
 /// The recorder of a run, shared by all actors.
@@ -102,7 +157,8 @@ impl Recorder {
         let mut file = open("history.jsonl")?;
         writeln!(file, "{}", history.heading())?;
         let latest = vec![None; nodes];
-        let records = Records { history, latest, ..Records::default() };
+        let roles = vec![None; nodes];
+        let records = Records { history, latest, roles, ..Records::default() };
         let states = Mutex::new(open("states.jsonl")?);
         Ok(Self { records: Mutex::new(records), history: Mutex::new(file), states })
     }
@@ -111,7 +167,9 @@ impl Recorder {
     pub(crate) fn tell(&self, sample: Sample, operations: Vec<Operation>) {
         let mut lines = String::new();
         let mut records = self.lock();
-        records.samples.push(sample);
+        if sample.client < BROKERS_FROM {
+            records.samples.push(sample);
+        }
         for operation in operations {
             lines.push_str(&operation.to_line());
             lines.push('\n');
@@ -149,10 +207,7 @@ impl Recorder {
             None => format!("{{\"at\":{},\"node\":{},\"role\":null}}", state.at, state.node),
         };
         let mut records = self.lock();
-        if let Some(latest) = records.latest.get_mut(state.node) {
-            latest.clone_from(&state.view);
-        }
-        records.states.push(state);
+        records.show(&state);
         drop(records);
         let mut file = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         // As above.
@@ -176,8 +231,9 @@ impl Recorder {
         self.lock().members.get(set).map(|(_, members)| members.clone()).unwrap_or_default()
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.lock().history.operations.len() >= OPERATIONS_MAX
+    /// What there is no more room for, in words.
+    pub(crate) fn full(&self) -> Option<String> {
+        self.lock().full(&LIMITS)
     }
 
     /// Writes out what is buffered.
@@ -192,6 +248,36 @@ impl Recorder {
 }
 
 impl Records {
+    fn full(&self, limits: &Limits) -> Option<String> {
+        let beats = self.beats.values().map(Vec::len).sum();
+        let lists = [
+            ("operations", self.history.operations.len(), limits.operations),
+            ("attempts of clients", self.samples.len(), limits.samples),
+            ("changes of a role", self.turns.len(), limits.roles),
+            ("heartbeats", beats, limits.beats),
+            ("epochs", self.masterships.len(), limits.masterships),
+        ];
+        let over = lists.into_iter().find(|(_, count, most)| count >= most);
+        over.map(|(what, _, most)| format!("{most} {what} are recorded, and no run records more"))
+    }
+
+    fn show(&mut self, state: &State) {
+        let State { at, node, view } = state;
+        if let Some(latest) = self.latest.get_mut(*node) {
+            latest.clone_from(view);
+        }
+        let role = match view {
+            None => Role::Silent,
+            Some(view) if view.is_leader => Role::Leader { term: view.term },
+            Some(view) if view.is_ready => Role::Follower { term: view.term },
+            Some(view) => Role::Unready { term: view.term },
+        };
+        let before = self.roles.get_mut(*node).and_then(|known| known.replace(role));
+        if before != Some(role) {
+            self.turns.push(Turn { at: *at, node: *node, role });
+        }
+    }
+
     fn look(&mut self, operation: &Operation, at: u64) {
         let Some(seen) = operation.outcome.seen() else { return };
         if let (Some(epoch), Some(master)) = (seen.master_epoch, seen.master) {
@@ -212,8 +298,11 @@ impl Records {
         }
         match self.known.get(&(Box::from(set), epoch)) {
             Some(known) if *known != master => {
-                self.split
-                    .push(format!("set {set} has masters {known} and {master} in epoch {epoch}"));
+                let text = format!("set {set} has masters {known} and {master} in epoch {epoch}");
+                // Every answer of that epoch shows it again.
+                if self.split.len() < SPLIT_MAX && !self.split.contains(&text) {
+                    self.split.push(text);
+                }
             }
             Some(_) => {}
             None => {
@@ -236,7 +325,10 @@ pub(crate) fn result_of(outcomes: &[&Outcome]) -> Result {
 
 #[cfg(test)]
 mod tests {
-    use super::Records;
+    use super::{BROKERS_FROM, LIMITS, Limits, Mastership, Records, Result as Ended, Role};
+    use super::{Recorder, Sample, State, Turn, View};
+    use std::net::Ipv4Addr;
+    use workload::history::{Call, Operation, Outcome};
 
     #[test]
     fn two_masters_in_one_epoch_are_noticed_and_repeats_are_not() {
@@ -246,7 +338,126 @@ mod tests {
         }
         assert_eq!((records.masterships.len(), records.split.len()), (2, 0));
         records.sight("b", 2, 1, 0);
-        records.sight("a", 2, 1, 0);
+        for _ in 0..3 {
+            records.sight("a", 2, 1, 0);
+        }
         assert_eq!(records.split, ["set a has masters 3 and 1 in epoch 2"]);
+    }
+
+    #[test]
+    fn of_what_controllers_say_the_changes_of_their_role_are_kept() {
+        let mut records =
+            Records { latest: vec![None; 2], roles: vec![None; 2], ..Records::default() };
+        let view = |is_leader, term, applied| {
+            Some(View { is_leader, is_ready: true, term, applied, ..View::default() })
+        };
+        let mut said = vec![(0, None), (0, None), (1, view(true, 1, 0))];
+        said.extend((0..1_000).map(|applied| (1, view(true, 1, applied))));
+        said.extend([(1, view(true, 2, 1_000)), (0, view(false, 2, 1_000)), (1, None)]);
+        for (at, (node, view)) in said.into_iter().enumerate() {
+            records.show(&State { at: at as u64, node, view });
+        }
+        let turn = |at, node, role| Turn { at, node, role };
+        let turns = [
+            turn(0, 0, Role::Silent),
+            turn(2, 1, Role::Leader { term: 1 }),
+            turn(1_003, 1, Role::Leader { term: 2 }),
+            turn(1_004, 0, Role::Follower { term: 2 }),
+            turn(1_005, 1, Role::Silent),
+        ];
+        assert_eq!(records.turns, turns);
+        assert_eq!(records.latest[0].as_ref().map(|view| view.applied), Some(1_000));
+        assert_eq!(records.latest[1], None);
+    }
+
+    #[test]
+    fn attempts_of_brokers_are_operations_and_no_samples() {
+        let folder =
+            std::env::temp_dir().join(format!("pitchover-recorder-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let recorder = Recorder::create(&folder, 3, (true, String::new())).unwrap();
+        for client in [0, BROKERS_FROM] {
+            let (invoked, ended, result) = (1, 2, Ended::Unknown);
+            recorder.tell(
+                Sample { client, invoked, ended, result, is_write: true },
+                vec![operation(client)],
+            );
+        }
+        let records = recorder.lock();
+        assert_eq!((records.history.operations.len(), records.samples.len()), (2, 1));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    fn operation(client: u32) -> Operation {
+        Operation {
+            client,
+            peer: None,
+            set: "a".into(),
+            invoked: 1,
+            finished: None,
+            call: Call::Read,
+            outcome: Outcome::Unknown,
+        }
+    }
+
+    /// Adds one thing to one list.
+    type Add = fn(&mut Records);
+
+    #[test]
+    fn each_list_that_is_full_is_named() {
+        const FEW: Limits =
+            Limits { operations: 2, samples: 2, roles: 2, beats: 2, masterships: 2 };
+        let rows: [(Add, &str); 5] = [
+            (|all| all.history.operations.push(operation(1)), "2 operations"),
+            (
+                |all| {
+                    let result = Ended::Unreached;
+                    all.samples.push(Sample {
+                        client: 1,
+                        invoked: 0,
+                        ended: 0,
+                        result,
+                        is_write: true,
+                    });
+                },
+                "2 attempts of clients",
+            ),
+            (
+                |all| all.turns.push(Turn { at: 0, node: 0, role: Role::Silent }),
+                "2 changes of a role",
+            ),
+            (
+                |all| {
+                    // Of two brokers: what counts is all of them together.
+                    let [first, second] = [1, 2].map(|last| Ipv4Addr::new(10, 77, 1, last));
+                    let from = if all.beats.is_empty() { first } else { second };
+                    all.beats.entry(from).or_default().push(0);
+                },
+                "2 heartbeats",
+            ),
+            (
+                |all| {
+                    let set = "a".into();
+                    all.masterships.push(Mastership { at: 0, set, epoch: 1, master: 1 });
+                },
+                "2 epochs",
+            ),
+        ];
+        for (add, named) in rows {
+            let mut records = Records::default();
+            add(&mut records);
+            assert_eq!(records.full(&FEW), None, "{named}");
+            add(&mut records);
+            let said = records.full(&FEW).unwrap();
+            assert!(said.starts_with(named), "{said}");
+            assert_eq!(records.full(&LIMITS), None, "{named}");
+        }
+    }
+
+    #[test]
+    fn what_the_limits_are_worth_in_bytes_is_what_they_say() {
+        assert!(size_of::<Operation>() <= 256, "{}", size_of::<Operation>());
+        assert!(size_of::<Sample>() <= 24, "{}", size_of::<Sample>());
+        assert!(size_of::<Turn>() <= 32, "{}", size_of::<Turn>());
     }
 }

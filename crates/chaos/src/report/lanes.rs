@@ -1,8 +1,7 @@
 //! The time line of a run: faults, the role of every controller, the masters of every set, what came of the
 //! operations, how long they took; and behind it, shaded, when some writer had no success.
 
-use crate::actors::crew::BROKERS_FROM;
-use crate::actors::recorder::{Mastership, Records, Result as Ended, Sample, State};
+use crate::actors::recorder::{Mastership, Records, Result as Ended, Role, Sample, Turn};
 use crate::brokers::messages::Messages;
 use crate::clock::{MILLISECOND, SECOND};
 use crate::run::{Course, Options};
@@ -41,11 +40,10 @@ pub(super) fn draw(options: &Options, course: &Course, records: &Records) -> Mar
     let mut chart = Timeline::new(course.began, course.ended);
     faults(&mut chart, course);
     for node in 0..usize::from(options.nodes) {
-        roles(&mut chart, node, course, &records.states);
+        roles(&mut chart, node, course, &records.turns);
     }
     masters(&mut chart, course, records);
-    let of_clients = |sample: &&Sample| sample.client < BROKERS_FROM;
-    let samples: Vec<&Sample> = records.samples.iter().filter(of_clients).collect();
+    let samples: Vec<&Sample> = records.samples.iter().collect();
     density(&mut chart, course, ("operations", &samples));
     let sends = course.messages.as_ref().map(Messages::samples).unwrap_or_default();
     if !sends.is_empty() {
@@ -90,28 +88,19 @@ fn faults(chart: &mut Timeline, course: &Course) {
     }
 }
 
-fn roles(chart: &mut Timeline, node: usize, course: &Course, states: &[State]) {
+fn roles(chart: &mut Timeline, node: usize, course: &Course, turns: &[Turn]) {
     let top = chart.lane(&format!("n{node}"), 14.0);
-    let colour = |state: &State| match &state.view {
-        None => (SILENT, "silent".to_owned()),
-        Some(view) if view.is_leader => (LEADER, format!("leader of term {}", view.term)),
-        Some(view) if view.is_ready => (FOLLOWER, format!("follower in term {}", view.term)),
-        Some(view) => (UNREADY, format!("not ready in term {}", view.term)),
+    let look = |role: Role| match role {
+        Role::Silent => (SILENT, "silent".to_owned()),
+        Role::Leader { term } => (LEADER, format!("leader of term {term}")),
+        Role::Follower { term } => (FOLLOWER, format!("follower in term {term}")),
+        Role::Unready { term } => (UNREADY, format!("not ready in term {term}")),
     };
-    let mut open: Option<(u64, (&str, String))> = None;
-    for state in states.iter().filter(|state| state.node == node) {
-        let now = colour(state);
-        match &open {
-            Some((_, before)) if *before == now => {}
-            Some((from, (shade, title))) => {
-                chart.bar((*from, state.at), (top, 14.0), shade, title);
-                open = Some((state.at, now));
-            }
-            None => open = Some((state.at, now)),
-        }
-    }
-    if let Some((from, (shade, title))) = open {
-        chart.bar((from, course.ended), (top, 14.0), shade, &title);
+    let mut of_node = turns.iter().filter(|turn| turn.node == node).peekable();
+    while let Some(turn) = of_node.next() {
+        let (shade, title) = look(turn.role);
+        let until = of_node.peek().map_or(course.ended, |next| next.at);
+        chart.bar((turn.at, until), (top, 14.0), shade, &title);
     }
 }
 
