@@ -1,39 +1,56 @@
-//! `cargo xtask chaos-release`: the programme before a release, 24 hours of `pitchover chaos run`.
+//! `cargo xtask chaos-release`: the programme before a release, 24 hours.
 //!
 //! ```text
-//! round 1: every fault, 3 controllers │ every fault, 5 │ every two families at once, 3 │ the same, 5     round 2: …
+//! round 1: every fault, 3 controllers │ every fault, 5 │ every two families at once, 3 │ the same, 5 │ Java brokers, 3
+//! round 2: …                                                                              the last stage: OpenChaos
 //! ```
 //!
-//! Every stage is a run with a seed and a folder of its own, and after each the report is written anew, so that a programme
-//! that is cut short (`--for`, Ctrl-C, TERM) has said what it saw. What it never came to is listed, and makes it INVALID.
+//! Every stage is a process with a folder of its own: a run of `pitchover chaos run` with a seed, or `cargo xtask openchaos`.
+//! After each the report is written anew, so that a programme that is cut short (`--for`, Ctrl-C, TERM) has said what it saw.
+//! What it never came to is named, and makes it INVALID; so does a stage that this machine cannot play (no root, no Java),
+//! which is SKIPPED with its reason.
 //!
-//! Not here, each a command of its own: the original `OpenChaos` (`cargo xtask openchaos`), unmodified brokers
-//! (`cargo xtask interop`), the same faults against upstream's controllers (`pitchover chaos run --target java-dledger`).
+//! | File | Holds |
+//! |---|---|
+//! | `play.rs` | one stage as a process |
+//! | `summary.rs` | what all stages showed together, and the report |
+//! | `theirs.rs` | what `OpenChaos` said |
+//!
+//! Not here, each a command of its own: unmodified brokers without faults (`cargo xtask interop`), the same faults against
+//! upstream's controllers (`pitchover chaos run --target java-dledger`).
 
+mod play;
 mod summary;
+mod theirs;
 
+use self::play::{Ended, Programs, play};
 use self::summary::Summary;
 use crate::interop::build;
 use crate::versus::signals::stop_flag;
 use crate::words::{EXIT_UNAVAILABLE, understood};
-use rustix::process::{Pid, Signal, kill_process};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const USAGE: &str = "\
-usage: cargo xtask chaos-release [--for TIME] [--stage TIME] [--seed N] [--pitchover FILE] [--out FOLDER]
+usage: cargo xtask chaos-release [--for TIME] [--stage TIME] [--seed N] [--pitchover FILE] [--other-binary FILE]
+                                 [--jars FOLDER] [--openchaos DIR|ARCHIVE] [--out FOLDER]
 
-  --for TIME        all of it: 24h (default), 90m, 600s
-  --stage TIME      one run (default 30m)
-  --seed N          of the first run; the next ones count on from it (default 1)
-  --pitchover FILE  our program (default: built with cargo, release profile)
-  --out FOLDER      for runs and report (default target/chaos-release)
+  --for TIME               all of it: 24h (default), 90m, 600s; an eighth of it is OpenChaos'
+  --stage TIME             one run (default 30m)
+  --seed N                 of the first run; the next ones count on from it (default 1)
+  --pitchover FILE         our program (default: built with cargo, release profile)
+  --other-binary FILE      another build, of the release before, to which controllers are upgraded and back; without it
+                           rolling-upgrade is skipped, and the programme INVALID
+  --jars FOLDER            upstream's jars (default: where `cargo xtask interop --fetch` leaves them)
+  --openchaos DIR|ARCHIVE  OpenChaos' sources (default: cloned from GitHub)
+  --out FOLDER             for runs and report (default target/chaos-release)
 
-Needs root. Ctrl-C ends it early, with a report about what was seen.";
+Needs root. Ctrl-C ends it early, with a report about what was seen and what was not done.
+Exit codes: 0 passed; 1 something did not hold; 3 something was not done or is in doubt.";
 
 /// As `pitchover chaos run` says that a run proves nothing.
 const EXIT_INVALID: u8 = 3;
@@ -42,11 +59,20 @@ const LENGTH: Duration = Duration::from_secs(24 * 3_600);
 
 const STAGE: Duration = Duration::from_secs(30 * 60);
 
-/// How often a run is looked at.
-const LOOK: Duration = Duration::from_millis(200);
+/// The part of the programme that is `OpenChaos`': 3 of 24 hours are 10 minutes for each of its 18 faults.
+const OPENCHAOS_PART: u32 = 8;
 
-/// What one round is made of: the list of faults, and the number of controllers.
-const ROUND: [(&str, u8); 4] = [("all", 3), ("all", 5), ("pairs", 3), ("pairs", 5)];
+/// Where upstream's jars are if nobody says it.
+const JARS: &str = "target/interop/maven-5.5.0/jars";
+
+/// What one round is made of.
+const ROUND: [Work; 5] = [
+    Work::Chaos { faults: "all", nodes: 3 },
+    Work::Chaos { faults: "all", nodes: 5 },
+    Work::Chaos { faults: "pairs", nodes: 3 },
+    Work::Chaos { faults: "pairs", nodes: 5 },
+    Work::JavaBrokers,
+];
 
 #[derive(Debug, PartialEq, Eq)]
 struct Options {
@@ -54,28 +80,68 @@ struct Options {
     stage: Duration,
     seed: u64,
     pitchover: Option<PathBuf>,
+    other_binary: Option<PathBuf>,
+    jars: Option<PathBuf>,
+    openchaos: Option<PathBuf>,
     out: Option<PathBuf>,
 }
 
-/// One run of the programme.
+/// What a stage does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    /// Our controllers under these faults.
+    Chaos { faults: &'static str, nodes: u8 },
+    /// The same with unmodified brokers, under what may cost them a message.
+    JavaBrokers,
+    /// The original `OpenChaos`.
+    OpenChaos,
+}
+
+impl Work {
+    fn name(self) -> String {
+        match self {
+            Self::Chaos { faults, nodes } => format!("{faults}-{nodes}"),
+            Self::JavaBrokers => "java-brokers-3".to_owned(),
+            Self::OpenChaos => "openchaos".to_owned(),
+        }
+    }
+
+    const fn nodes(self) -> u8 {
+        match self {
+            Self::Chaos { nodes, .. } => nodes,
+            Self::JavaBrokers | Self::OpenChaos => 3,
+        }
+    }
+}
+
+/// One process of the programme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stage {
-    faults: &'static str,
-    nodes: u8,
+    number: usize,
+    work: Work,
     seed: u64,
     length: Duration,
 }
 
-/// The stages that fit: whole rounds of equal stages, at least one round, however short its stages are.
+impl Stage {
+    /// As its folder and the report call it.
+    fn name(&self) -> String {
+        format!("{:03}-{}", self.number, self.work.name())
+    }
+}
+
+/// The stages that fit: whole rounds of equal stages, at least one round, however short its stages are; then `OpenChaos`.
 fn stages(length: Duration, stage: Duration, seed: u64) -> Vec<Stage> {
+    let theirs = Duration::from_secs((length / OPENCHAOS_PART).as_secs().max(1));
+    let ours = length.saturating_sub(theirs);
     let per_round = u64::try_from(ROUND.len()).unwrap_or(1);
-    let rounds = (length.as_secs() / (stage.as_secs().max(1) * per_round)).max(1);
-    let each = Duration::from_secs(length.as_secs() / (rounds * per_round));
-    let one = |number: u64| {
-        let (faults, nodes) = ROUND[usize::try_from(number % per_round).unwrap_or(0)];
-        Stage { faults, nodes, seed: seed.wrapping_add(number), length: each }
-    };
-    (0..rounds * per_round).map(one).collect()
+    let rounds = (ours.as_secs() / (stage.as_secs().max(1) * per_round)).max(1);
+    let each = Duration::from_secs((ours.as_secs() / (rounds * per_round)).max(1));
+    let count = usize::try_from(rounds).unwrap_or(1) * ROUND.len();
+    let works = ROUND.into_iter().cycle().take(count).map(|work| (work, each));
+    let seeds = (0..).map(|number| seed.wrapping_add(number));
+    let works = works.chain([(Work::OpenChaos, theirs)]).zip(seeds).zip(1..);
+    works.map(|(((work, length), seed), number)| Stage { number, work, seed, length }).collect()
 }
 
 /// Runs; 0: passed, 1: failed, 3: invalid, which a programme is that was cut short.
@@ -105,60 +171,74 @@ fn programme(options: &Options) -> io::Result<Summary> {
     let folder = options.out.clone().unwrap_or_else(|| root.join("target").join("chaos-release"));
     fs::create_dir_all(&folder)?;
     let built = || build(root, &folder).map_err(|failure| io::Error::other(failure.to_string()));
-    let pitchover = options.pitchover.clone().map_or_else(built, Ok)?;
-    let stop = stop_flag();
+    let named = std::env::var_os("PITCHOVER_ROCKETMQ_JARS").map(PathBuf::from);
+    let programs = Programs {
+        pitchover: options.pitchover.clone().map_or_else(built, Ok)?,
+        xtask: std::env::current_exe()?,
+        other_binary: options.other_binary.clone(),
+        jars: options.jars.clone().or(named).unwrap_or_else(|| root.join(JARS)),
+        openchaos: options.openchaos.clone(),
+    };
     let stages = stages(options.length, options.stage, options.seed);
+    play_all(&stages, &programs, &folder, &stop_flag())
+}
+
+/// Plays one stage after the other until somebody stops it, and writes the report after each.
+fn play_all(
+    stages: &[Stage],
+    programs: &Programs,
+    folder: &Path,
+    stop: &AtomicBool,
+) -> io::Result<Summary> {
     let mut summary = Summary::default();
-    for (number, stage) in stages.iter().enumerate() {
-        let at = folder.join(format!("{:03}-{}-{}", number + 1, stage.faults, stage.nodes));
-        println!("{} of {}: {stage:?}, {}", number + 1, stages.len(), at.display());
+    let report = folder.join("report.md");
+    for (done, stage) in stages.iter().enumerate() {
+        let name = stage.name();
+        if stop.load(Ordering::Acquire) {
+            let left = &stages[done..];
+            println!("stopped: {} stages were not played", left.len());
+            summary.cut_short(left.iter().map(Stage::name).collect());
+            break;
+        }
+        let at = folder.join(&name);
+        println!(
+            "{} of {}: {name}, seed {}, {} s, {}",
+            stage.number,
+            stages.len(),
+            stage.seed,
+            stage.length.as_secs(),
+            at.display()
+        );
         if at.exists() {
             fs::remove_dir_all(&at)?;
         }
         fs::create_dir_all(&at)?;
-        let status = play(&pitchover, *stage, &at, &stop)?;
-        summary.add(stage.faults, stage.nodes, &at, &status)?;
-        fs::write(folder.join("report.md"), summary.markdown())?;
-        if stop.load(Ordering::Acquire) {
-            println!("stopped: {} stages were not played", stages.len() - number - 1);
-            summary.cut_short(stages.len() - number - 1);
-            break;
+        match (play(programs, stage, &at, stop)?, stage.work) {
+            (Ended::NotStarted(why), _) => {
+                println!("SKIPPED {name}: {why}");
+                summary.skip(&name, &why);
+            }
+            (Ended::Played(status), Work::OpenChaos) => summary.add_theirs(&name, &at, &status)?,
+            (Ended::Played(status), work) => summary.add(work.nodes(), &at, &status)?,
         }
+        fs::write(&report, summary.markdown())?;
     }
-    fs::write(folder.join("report.md"), summary.markdown())?;
-    println!("report: {}", folder.join("report.md").display());
+    fs::write(&report, summary.markdown())?;
+    println!("report: {}", report.display());
     Ok(summary)
 }
 
-/// One run, to its end; a request to stop is passed on, and it then judges what it saw.
-fn play(pitchover: &Path, stage: Stage, at: &Path, stop: &AtomicBool) -> io::Result<String> {
-    let log = File::create(at.join("run.log"))?;
-    let mut command = Command::new(pitchover);
-    command.args(["chaos", "run", "--faults", stage.faults]);
-    command.args(["--nodes", &stage.nodes.to_string(), "--seed", &stage.seed.to_string()]);
-    command.args(["--for", &format!("{}s", stage.length.as_secs()), "--out"]).arg(at);
-    let mut run = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
-    let mut is_told = false;
-    loop {
-        if let Some(status) = run.try_wait()? {
-            return Ok(status.to_string());
-        }
-        if stop.load(Ordering::Acquire) && !is_told {
-            is_told = true;
-            tell(&run)?;
-        }
-        std::thread::park_timeout(LOOK);
-    }
-}
-
-fn tell(run: &Child) -> io::Result<()> {
-    let id = i32::try_from(run.id()).ok().and_then(Pid::from_raw);
-    // It may have heard of Ctrl-C by itself, and have ended.
-    id.map_or(Ok(()), |id| Ok(kill_process(id, Signal::TERM)?))
-}
-
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options = Options { length: LENGTH, stage: STAGE, seed: 1, pitchover: None, out: None };
+    let mut options = Options {
+        length: LENGTH,
+        stage: STAGE,
+        seed: 1,
+        pitchover: None,
+        other_binary: None,
+        jars: None,
+        openchaos: None,
+        out: None,
+    };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
         match word.as_str() {
@@ -168,7 +248,10 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
                 let text = value()?;
                 options.seed = text.parse().map_err(|_wrong| format!("`{text}` is no seed"))?;
             }
-            "--pitchover" => options.pitchover = Some(absolute(&value()?)?),
+            "--pitchover" => options.pitchover = Some(there(&value()?)?),
+            "--other-binary" => options.other_binary = Some(there(&value()?)?),
+            "--jars" => options.jars = Some(there(&value()?)?),
+            "--openchaos" => options.openchaos = Some(there(&value()?)?),
             "--out" => options.out = Some(absolute(&value()?)?),
             _ => return Err(format!("unknown option `{word}`")),
         }
@@ -178,6 +261,11 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
 
 fn absolute(path: &str) -> Result<PathBuf, String> {
     std::path::absolute(path).map_err(|error| format!("{path}: {error}"))
+}
+
+/// What is missing shall be said now, not hours later.
+fn there(path: &str) -> Result<PathBuf, String> {
+    fs::canonicalize(path).map_err(|error| format!("{path}: {error}"))
 }
 
 /// `600s`, `90m`, `24h`.
@@ -195,42 +283,5 @@ fn time(text: &str) -> Result<Duration, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{LENGTH, Options, ROUND, STAGE, parse, stages, time};
-    use std::time::Duration;
-
-    #[test]
-    fn a_day_is_twelve_rounds_and_a_minute_is_one() {
-        let day = stages(LENGTH, STAGE, 7);
-        assert_eq!(day.len(), 12 * ROUND.len());
-        assert!(day.iter().all(|stage| stage.length == STAGE));
-        assert_eq!((day[0].faults, day[0].nodes, day[0].seed), ("all", 3, 7));
-        assert_eq!((day[7].faults, day[7].nodes, day[7].seed), ("pairs", 5, 14));
-        let minute = stages(Duration::from_secs(60), STAGE, 1);
-        assert_eq!(minute.len(), ROUND.len());
-        assert_eq!(minute[0].length, Duration::from_secs(15));
-    }
-
-    #[test]
-    fn options_are_read_and_mistakes_are_named() {
-        let read = |line: &str| parse(line.split_whitespace().map(str::to_owned));
-        assert_eq!(
-            read("--for 90m --stage 600s --seed 5"),
-            Ok(Options {
-                length: Duration::from_secs(5_400),
-                stage: Duration::from_secs(600),
-                seed: 5,
-                pitchover: None,
-                out: None,
-            })
-        );
-        for (line, named) in
-            [("--for", "--for"), ("--for 5d", "5d"), ("--seed x", "`x`"), ("--fast", "--fast")]
-        {
-            assert!(read(line).unwrap_err().contains(named), "{line}");
-        }
-        for wrong in ["", "h", "0m", "-1s", "99999999999999999999h"] {
-            assert!(time(wrong).is_err(), "{wrong}");
-        }
-    }
-}
+#[path = "chaos_release/tests.rs"]
+mod tests;

@@ -102,6 +102,11 @@ struct Options {
     writes_report: bool,
 }
 
+/// The names of all faults that `OpenChaos` makes.
+pub(crate) fn faults() -> impl Iterator<Item = &'static str> {
+    FAULTS.iter().map(|fault| fault.name)
+}
+
 /// Runs; the exit code says whether all passed (upstream's controllers may fail: that is what the comparison is for).
 pub(crate) fn run(words: impl Iterator<Item = String>) -> ExitCode {
     let options = match understood(parse(words), USAGE) {

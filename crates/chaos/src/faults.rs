@@ -126,13 +126,6 @@ fn one(word: &str, nodes: usize) -> Result<Fault, UnknownFault> {
     Ok(Fault { name: word.to_owned(), entries, fixed })
 }
 
-impl Fault {
-    /// Whether a part of it makes sense only where brokers are processes that store messages.
-    pub(crate) fn needs_java_brokers(&self) -> bool {
-        self.entries.iter().any(|entry| entry.kind.needs_java_brokers())
-    }
-}
-
 /// Why a fault was not injected, and whether that leaves something untested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skip {
@@ -151,6 +144,23 @@ pub enum Excuse {
     NothingToHit,
     /// It means something only with so many controllers; another run has them.
     Nodes(usize),
+    /// It means something only with Java brokers; another run has them.
+    JavaBrokers,
+}
+
+/// What a run has, so that faults can be injected.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting<'a> {
+    /// What this machine can inject.
+    pub findings: &'a [Finding],
+    /// Who the controllers are.
+    pub target: target::Kind,
+    /// How many they are.
+    pub nodes: usize,
+    /// Whether there is another build of them.
+    pub has_other_program: bool,
+    /// Whether brokers are processes that store messages.
+    pub has_java_brokers: bool,
 }
 
 impl Skip {
@@ -161,13 +171,10 @@ impl Skip {
     }
 }
 
-/// Why a fault cannot be injected here into these controllers, if it cannot.
+/// Why a fault cannot be injected in this setting, if it cannot.
 #[must_use]
-pub fn skipped(
-    fault: &Fault,
-    findings: &[Finding],
-    (target, nodes): (target::Kind, usize),
-) -> Option<Skip> {
+pub fn skipped(fault: &Fault, setting: &Setting<'_>) -> Option<Skip> {
+    let Setting { findings, target, nodes, has_other_program, has_java_brokers } = *setting;
     let excused = |why: &str, excuse| Some(Skip { why: why.to_owned(), excuse });
     fault.entries.iter().find_map(|entry| {
         if entry.is_of_our_journal() && !target.is_ours() {
@@ -180,9 +187,15 @@ pub fn skipped(
         if let Kind::Cannot(why) = entry.kind {
             return excused(why, Excuse::NothingToHit);
         }
+        if entry.kind.needs_java_brokers() && !has_java_brokers {
+            return excused("needs --brokers java", Excuse::JavaBrokers);
+        }
         if nodes < entry.nodes_min {
             let why = format!("needs {} controllers", entry.nodes_min);
             return excused(&why, Excuse::Nodes(entry.nodes_min));
+        }
+        if entry.kind == Kind::Upgrade && !has_other_program {
+            return Some(Skip::because("no other build to upgrade to; name one by --other-binary"));
         }
         let lacks = |(means, found): &Finding| {
             let why = found.as_ref().err()?;
@@ -195,7 +208,7 @@ pub fn skipped(
 #[cfg(test)]
 mod tests {
     use super::catalogue::{CATALOGUE, Origin};
-    use super::{Excuse, UnknownFault, parse, skipped};
+    use super::{Excuse, Setting, UnknownFault, parse, skipped};
     use crate::ground::probe::Means;
     use crate::target::Kind as Target;
 
@@ -248,8 +261,18 @@ mod tests {
         let found = [(Means::Quota, Err("no cgroup".to_owned()))];
         let check = |name, target, nodes, expected| {
             let fault = &parse(name, nodes).unwrap()[0];
-            let skip = skipped(fault, &found, (target, nodes));
+            let mut setting = Setting {
+                findings: &found,
+                target,
+                nodes,
+                has_other_program: false,
+                has_java_brokers: false,
+            };
+            let skip = skipped(fault, &setting);
             assert_eq!(skip.map(|skip| skip.excuse), expected, "{name}");
+            setting.has_other_program = true;
+            setting.has_java_brokers = true;
+            skipped(fault, &setting).map(|skip| skip.excuse)
         };
         check("leader-kill", Target::Pitchover, 3, None);
         check("bridge", Target::Pitchover, 5, None);
@@ -261,6 +284,15 @@ mod tests {
         check("slow-readers", Target::JavaJraft, 5, None);
         check("leader-cpu", Target::Pitchover, 5, Some(Excuse::None));
         check("power-loss", Target::JavaJraft, 5, Some(Excuse::NothingToHit));
+        // These want what the first setting lacks and the second has.
+        for name in ["master-suspend", "master-from-replicas", "master-apart"] {
+            let with_all = check(name, Target::Pitchover, 3, Some(Excuse::JavaBrokers));
+            assert_eq!(with_all, None, "{name}");
+        }
+        let with_all = check("rolling-upgrade", Target::Pitchover, 3, Some(Excuse::None));
+        assert_eq!(with_all, None, "rolling-upgrade");
+        let with_all = check("rolling-upgrade", Target::JavaJraft, 3, Some(Excuse::None));
+        assert_eq!(with_all, Some(Excuse::None), "of upstream's there is one build");
     }
 
     #[test]

@@ -253,13 +253,15 @@ pub(crate) fn to_json(verdict: &Verdict, options: &Options, course: &Course) -> 
     });
     let rows = verdict.recovery.iter().map(Row::to_json);
     let skipped = course.skipped.iter().map(|(name, skip)| {
-        let (nothing_to_hit, needs_nodes) = match skip.excuse {
-            Excuse::None => (false, None),
-            Excuse::NothingToHit => (true, None),
-            Excuse::Nodes(nodes) => (false, Some(nodes)),
+        let (nothing_to_hit, needs_nodes, needs_java_brokers) = match skip.excuse {
+            Excuse::None => (false, None, false),
+            Excuse::NothingToHit => (true, None, false),
+            Excuse::Nodes(nodes) => (false, Some(nodes), false),
+            Excuse::JavaBrokers => (false, None, true),
         };
         json!({
             "fault": name, "why": skip.why, "nothingToHit": nothing_to_hit, "needsNodes": needs_nodes,
+            "needsJavaBrokers": needs_java_brokers,
         })
     });
     let messages = verdict.messages.as_ref().map(Judged::to_json);

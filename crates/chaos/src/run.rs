@@ -14,7 +14,7 @@ use crate::draw::Draw;
 use crate::fabric::Traffic;
 use crate::faults::injection::{Injection, unexpected_end};
 use crate::faults::plan::{Deed, plan};
-use crate::faults::{Fault, Skip, UnknownFault, parse, skipped};
+use crate::faults::{Fault, Setting, Skip, UnknownFault, parse, skipped};
 use crate::ground::leftovers;
 use crate::ground::probe::{self, Finding};
 use crate::stalls::Stalls;
@@ -54,6 +54,10 @@ const ANSWER: Duration = Duration::from_secs(3);
 /// How long controllers may take to hold the same state once nobody asks any more.
 const SETTLE: Duration = Duration::from_secs(30);
 
+/// Why faults were not injected that were still to come.
+const INTERRUPTED: &str = "the run was interrupted";
+const BROKEN_OFF: &str = "an accident ended the run";
+
 /// What is wanted of a run.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -71,7 +75,7 @@ pub struct Options {
     pub version: &'static str,
     /// The controllers.
     pub target: Target,
-    /// What `rolling-upgrade` puts in the place of the controllers; without it the same program again.
+    /// What `rolling-upgrade` puts in the place of the controllers; without it that is skipped.
     pub other_program: Option<PathBuf>,
     /// Whether a skipped fault that nothing excuses makes the run invalid.
     pub is_release: bool,
@@ -179,10 +183,15 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<judge::Verdict, Star
     let mut course = Course { findings, ..Course::default() };
     let nodes = usize::from(options.nodes);
     let mut usable = Vec::new();
-    // These belong to runs with Java brokers: no other lacks them.
-    let fits = |fault: &Fault| options.java_brokers.is_some() || !fault.needs_java_brokers();
-    for fault in faults.into_iter().filter(fits) {
-        match skipped(&fault, &course.findings, (options.target.kind, nodes)) {
+    let setting = Setting {
+        findings: &course.findings,
+        target: options.target.kind,
+        nodes,
+        has_other_program: options.other_program.is_some(),
+        has_java_brokers: options.java_brokers.is_some(),
+    };
+    for fault in faults {
+        match skipped(&fault, &setting) {
             Some(skip) => course.skipped.push((fault.name, skip)),
             None => usable.push(fault),
         }
@@ -232,7 +241,11 @@ async fn carry(
     let building = Box::pin(Stand::build(&wanted, Arc::clone(recorder), &mut draw));
     let mut stand = tokio::select! {
         stand = building => stand?,
-        () = stop.wanted() => { course.is_interrupted = true; return Ok(()) }
+        () = stop.wanted() => {
+            course.is_interrupted = true;
+            skip_unreached(course, faults, INTERRUPTED);
+            return Ok(());
+        }
     };
     stand.enter_actors(&mut draw).await?;
     let stalls = Stalls::watch()?;
@@ -244,6 +257,7 @@ async fn carry(
         () = stop.wanted() => {
             say("interrupted: what was made is removed, what was seen is judged");
             course.is_interrupted = true;
+            skip_unreached(course, faults, INTERRUPTED);
         }
     }
     course.ended = clock::now();
@@ -346,26 +360,28 @@ async fn drive(
         course.events.push(event);
         if let Some(accident) = unexpected_end(stand) {
             course.accidents.push(accident);
+            skip_unreached(course, faults, BROKEN_OFF);
             return Ok(());
         }
         if !has_recovered {
             let text = format!("{} did not heal within {} s", fault.name, whole(stand).as_secs());
             course.accidents.push(text);
+            skip_unreached(course, faults, BROKEN_OFF);
             return Ok(());
         }
         let pause = draw.between(PAUSE_MS.0, PAUSE_MS.1);
         tokio::time::sleep(Duration::from_millis(pause)).await;
     }
-    skip_unreached(course, faults);
+    let why = course.full.clone().unwrap_or_else(|| "the time was over".to_owned());
+    skip_unreached(course, faults, &why);
     Ok(())
 }
 
 /// Names what the run never came to, and why.
-fn skip_unreached(course: &mut Course, faults: &[Fault]) {
-    let why = course.full.clone().unwrap_or_else(|| "the time was over".to_owned());
+fn skip_unreached(course: &mut Course, faults: &[Fault], why: &str) {
     for fault in faults {
         if !course.events.iter().any(|event| event.name == fault.name) {
-            course.skipped.push((fault.name.clone(), Skip::because(why.clone())));
+            course.skipped.push((fault.name.clone(), Skip::because(why)));
         }
     }
 }
@@ -515,14 +531,10 @@ mod tests {
     fn what_a_run_never_came_to_is_named_with_the_reason() {
         let faults = parse("leader-kill,noop", 3).unwrap();
         let event = Event { name: "leader-kill".into(), ..Event::default() };
-        for (full, expected) in [(None, "the time was over"), (Some("it was full"), "it was full")]
-        {
-            let full = full.map(str::to_owned);
-            let mut course = Course { events: vec![event.clone()], full, ..Course::default() };
-            skip_unreached(&mut course, &faults);
-            let skipped = course.skipped.iter().map(|(name, skip)| (&**name, &*skip.why));
-            assert_eq!(skipped.collect::<Vec<_>>(), [("noop", expected)]);
-        }
+        let mut course = Course { events: vec![event], ..Course::default() };
+        skip_unreached(&mut course, &faults, "the time was over");
+        let skipped = course.skipped.iter().map(|(name, skip)| (&**name, &*skip.why));
+        assert_eq!(skipped.collect::<Vec<_>>(), [("noop", "the time was over")]);
     }
 
     #[test]

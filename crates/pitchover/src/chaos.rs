@@ -137,7 +137,7 @@ pub(crate) struct Arguments {
     /// Another build of this program, to be broken instead of this one.
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
-    /// What `rolling-upgrade` puts in the place of the controllers; by default the same program again, a replacement.
+    /// What `rolling-upgrade` puts in the place of the controllers; without it that is skipped.
     #[arg(long, value_name = "PATH")]
     other_binary: Option<PathBuf>,
     /// Folder for the history, the logs, the verdict and the report; by default a new one below the temporary folder.
@@ -218,6 +218,7 @@ fn list() {
         let note = match entry.kind {
             Kind::Cannot(why) => format!("SKIPPED, nothing to hit: {why}"),
             kind if kind.needs_java_brokers() => "needs --brokers java".to_owned(),
+            Kind::Upgrade => "needs --other-binary".to_owned(),
             _ if entry.is_alone => "alone".to_owned(),
             _ if entry.nodes_min > 1 => format!("needs {} controllers", entry.nodes_min),
             _ => entry.means.map_or(String::new(), |means| format!("needs {}", means.name())),

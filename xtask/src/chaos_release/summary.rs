@@ -1,5 +1,6 @@
-//! What the stages of a programme showed together, from the `verdict.json` of each.
+//! What the stages of a programme showed together, from the `verdict.json` of each, and what `OpenChaos` printed.
 
+use super::theirs::Theirs;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,12 +29,15 @@ enum Excuse {
     NothingToHit,
     /// It means something only with so many controllers: the stages with as many must have injected it.
     Nodes(u64),
+    /// It means something only with Java brokers: a stage with them must have injected it.
+    JavaBrokers,
 }
 
 impl Excuse {
     fn read(skipped: &Value) -> Self {
         match skipped["needsNodes"].as_u64() {
             Some(nodes) => Self::Nodes(nodes),
+            None if skipped["needsJavaBrokers"] == true => Self::JavaBrokers,
             None if skipped["nothingToHit"] == true => Self::NothingToHit,
             None => Self::None,
         }
@@ -44,6 +48,7 @@ impl Excuse {
             Self::None => "",
             Self::NothingToHit => "excused: nothing to hit; ",
             Self::Nodes(_) => "excused: stages with more controllers inject it; ",
+            Self::JavaBrokers => "excused: stages with Java brokers inject it; ",
         }
     }
 }
@@ -67,23 +72,21 @@ pub(super) struct Summary {
     rows: BTreeMap<(String, u8), Row>,
     violations: Vec<String>,
     doubts: Vec<String>,
-    not_played: usize,
+    /// Stages, and faults of `OpenChaos`, that this machine cannot play, each with the reason.
+    skipped: Vec<String>,
+    not_played: Vec<String>,
     has_failed: bool,
+    /// What `OpenChaos` said of each fault.
+    theirs: Vec<String>,
 }
 
 impl Summary {
     /// Adds what the run in this folder found; one without a verdict is a doubt.
-    pub(super) fn add(
-        &mut self,
-        faults: &str,
-        nodes: u8,
-        folder: &Path,
-        status: &str,
-    ) -> io::Result<()> {
+    pub(super) fn add(&mut self, nodes: u8, folder: &Path, status: &str) -> io::Result<()> {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let file = folder.join("verdict.json");
         if !file.exists() {
-            self.stages.push(format!("| {name} | {faults} | {nodes} | – | – | no verdict |"));
+            self.stages.push(format!("| {name} | – | {nodes} | – | – | no verdict |"));
             self.doubts.push(format!("{name}: no verdict, {status}; see its run.log"));
             return Ok(());
         }
@@ -127,9 +130,38 @@ impl Summary {
         self.rows.entry((fault, nodes)).or_default()
     }
 
-    /// So many stages were not begun.
-    pub(super) fn cut_short(&mut self, stages: usize) {
-        self.not_played = stages;
+    /// Adds what `OpenChaos` said, from the log in this folder.
+    pub(super) fn add_theirs(&mut self, name: &str, folder: &Path, status: &str) -> io::Result<()> {
+        let log = String::from_utf8_lossy(&fs::read(folder.join("run.log"))?).into_owned();
+        self.take_theirs(name, &log, status);
+        Ok(())
+    }
+
+    fn take_theirs(&mut self, name: &str, log: &str, status: &str) {
+        let theirs = Theirs::read(log);
+        let (word, played) = (theirs.word(), theirs.played);
+        self.stages.push(format!("| {name} | of OpenChaos | 3, 5 | – | {played} | {word} |"));
+        self.has_failed |= !theirs.failed.is_empty();
+        let of_stage = |line: String| format!("{name}: {line}");
+        self.violations.extend(theirs.failed.into_iter().map(of_stage));
+        self.doubts.extend(theirs.doubts.into_iter().map(of_stage));
+        self.skipped.extend(theirs.skipped.into_iter().map(of_stage));
+        if !theirs.not_played.is_empty() {
+            let names = theirs.not_played.join(", ");
+            self.not_played.push(format!("{name}: {names} ({status}; see its run.log)"));
+        }
+        self.theirs.extend(theirs.lines);
+    }
+
+    /// A stage that could not be begun.
+    pub(super) fn skip(&mut self, name: &str, why: &str) {
+        self.stages.push(format!("| {name} | – | – | – | – | SKIPPED |"));
+        self.skipped.push(format!("{name}: {why}"));
+    }
+
+    /// These stages were not begun.
+    pub(super) fn cut_short(&mut self, stages: Vec<String>) {
+        self.not_played.extend(stages);
     }
 
     /// Whether anything did not hold.
@@ -137,22 +169,42 @@ impl Summary {
         self.has_failed
     }
 
-    /// Whether every fault was injected and confirmed, or is excused, and every stage was played.
-    pub(super) fn is_complete(&self) -> bool {
+    /// Whether a row is what a release wants: injected and confirmed, or excused.
+    fn is_well(&self, fault: &str, row: &Row) -> bool {
         let is_done = |row: &Row| row.injected > 0 && row.confirmed == row.injected;
-        let elsewhere = |fault: &str, nodes: u64| {
+        let elsewhere = |nodes: u64| {
             let mut rows = self.rows.iter();
             rows.any(|((name, count), row)| {
                 name == fault && u64::from(*count) >= nodes && is_done(row)
             })
         };
-        let is_well = |((fault, _), row): (&(String, u8), &Row)| match row.excuse {
+        match row.excuse {
             _ if row.injected > 0 => is_done(row),
             Excuse::None => false,
             Excuse::NothingToHit => true,
-            Excuse::Nodes(nodes) => elsewhere(fault, nodes),
+            Excuse::Nodes(nodes) => elsewhere(nodes),
+            Excuse::JavaBrokers => elsewhere(0),
+        }
+    }
+
+    /// Whether every fault was injected and confirmed, or is excused, and every stage was played.
+    pub(super) fn is_complete(&self) -> bool {
+        let is_whole = [&self.not_played, &self.doubts, &self.skipped].iter().all(|l| l.is_empty());
+        is_whole && self.rows.iter().all(|((fault, _), row)| self.is_well(fault, row))
+    }
+
+    /// Faults that no stage injected though nothing excuses it, by the reason.
+    fn never_injected(&self) -> Vec<String> {
+        let mut by_reason: BTreeMap<(&str, u8), Vec<&str>> = BTreeMap::new();
+        for ((fault, nodes), row) in &self.rows {
+            if row.injected == 0 && !self.is_well(fault, row) {
+                by_reason.entry((&row.why, *nodes)).or_default().push(fault);
+            }
+        }
+        let line = |((why, nodes), faults): ((&str, u8), Vec<&str>)| {
+            format!("{why}, with {nodes} controllers: {}", faults.join(", "))
         };
-        self.not_played == 0 && self.doubts.is_empty() && self.rows.iter().all(is_well)
+        by_reason.into_iter().map(line).collect()
     }
 
     /// The report.
@@ -163,12 +215,12 @@ impl Summary {
             (false, false) => "INVALID",
         };
         let mut out = format!("# Chaos before a release: {word}\n\n");
-        let not_played = format!("{} stages were not played", self.not_played);
-        let cut_short = if self.not_played > 0 { vec![not_played] } else { Vec::new() };
         let lists = [
             ("What did not hold", &self.violations),
             ("What is in doubt", &self.doubts),
-            ("Cut short", &cut_short),
+            ("SKIPPED: this machine cannot", &self.skipped),
+            ("Never injected, and nothing excuses it", &self.never_injected()),
+            ("Not played: the programme was cut short", &self.not_played),
         ];
         for (title, lines) in lists.into_iter().filter(|(_, lines)| !lines.is_empty()) {
             out.push_str(&format!("## {title}\n\n- {}\n\n", lines.join("\n- ")));
@@ -183,6 +235,10 @@ impl Summary {
         );
         for ((fault, nodes), row) in &self.rows {
             out.push_str(&row.line(fault, *nodes));
+        }
+        if !self.theirs.is_empty() {
+            let lines = self.theirs.join("\n");
+            out.push_str(&format!("\n## OpenChaos\n\n```text\n{lines}\n```\n"));
         }
         out
     }
@@ -212,13 +268,20 @@ mod tests {
         assert!(text.starts_with("# Chaos before a release: INVALID\n"), "{text}");
         assert!(text.contains("| `leader-kill` | 3 | 1 | 1 | 250, 250 |  |"), "{text}");
         assert!(text.contains("| `tls-expired` | 3 | 0 | 0 | 0, 0 | no TLS yet |"), "{text}");
+        let named = "## Never injected, and nothing excuses it\n\n- no TLS yet, with 3 controllers: tls-expired\n";
+        assert!(text.contains(named), "{text}");
         let mut later = verdict("PASSED", &[], &[]);
         later["events"][0]["fault"] = "tls-expired".into();
         later["skipped"] = json!([]);
         summary.take("002-all-3", 3, &later);
         assert!(summary.is_complete());
-        summary.cut_short(2);
+        summary.cut_short(vec!["003-pairs-3".to_owned()]);
         assert!(!summary.is_complete());
+        let text = summary.markdown();
+        assert!(
+            text.contains("## Not played: the programme was cut short\n\n- 003-pairs-3\n"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -242,6 +305,86 @@ mod tests {
         with_five["events"][0]["doubts"] = json!(["no packet was touched"]);
         summary.take("003-all-5", 5, &with_five);
         assert!(!summary.is_complete());
+    }
+
+    #[test]
+    fn what_needs_java_brokers_is_excused_once_a_stage_with_them_injected_it() {
+        let mut with_actors = verdict("PASSED", &[], &[]);
+        with_actors["skipped"] = json!([{
+            "fault": "master-apart", "why": "needs --brokers java", "nothingToHit": false,
+            "needsNodes": null, "needsJavaBrokers": true,
+        }]);
+        let mut summary = Summary::default();
+        summary.take("001-all-5", 5, &with_actors);
+        assert!(!summary.is_complete(), "nobody injected it yet");
+        let mut with_java = verdict("PASSED", &[], &[]);
+        with_java["skipped"] = json!([]);
+        with_java["events"][0]["fault"] = "master-apart".into();
+        summary.take("002-java-brokers-3", 3, &with_java);
+        assert!(summary.is_complete(), "{}", summary.markdown());
+    }
+
+    #[test]
+    fn a_stage_that_cannot_be_played_is_named_and_makes_it_invalid() {
+        let mut summary = Summary::default();
+        let mut all = verdict("PASSED", &[], &[]);
+        all["skipped"] = json!([]);
+        summary.take("001-all-3", 3, &all);
+        assert!(summary.is_complete());
+        summary.skip("002-java-brokers-3", "no java in JAVA_HOME or PATH");
+        assert!(!summary.is_complete() && !summary.has_failed());
+        let text = summary.markdown();
+        assert!(text.contains("- 002-java-brokers-3: no java in JAVA_HOME or PATH\n"), "{text}");
+    }
+
+    #[test]
+    fn openchaos_must_have_passed_every_fault() {
+        let passed = |name| format!("PASSED   {name:<26}   1500   1400     0\n");
+        let log: String = crate::openchaos::faults().map(passed).collect();
+        let rows = [
+            (log.clone(), true, false, "| 003-openchaos | of OpenChaos | 3, 5 | – | 18 | PASSED |"),
+            (
+                log.replace("PASSED   leader-kill", "FAILED   leader-kill"),
+                true,
+                true,
+                "- 003-openchaos: FAILED   leader-kill",
+            ),
+            (
+                log.replace("PASSED   leader-kill", "INVALID  leader-kill"),
+                false,
+                false,
+                "- 003-openchaos: INVALID  leader-kill",
+            ),
+            (
+                log.replace("PASSED   leader-kill ", "BROKEN   leader-kill after 3 s: no ssh"),
+                false,
+                false,
+                "- 003-openchaos: BROKEN   leader-kill after 3 s: no ssh",
+            ),
+            (
+                log.replace("PASSED   leader-kill ", "SKIPPED  leader-kill: no netem"),
+                false,
+                false,
+                "- 003-openchaos: SKIPPED  leader-kill: no netem",
+            ),
+            (
+                log.replace("PASSED   leader-kill ", "what comes of leader-kill "),
+                false,
+                false,
+                "- 003-openchaos: leader-kill (its time was over; signal: 15; see its run.log)",
+            ),
+        ];
+        for (log, is_complete, has_failed, line) in rows {
+            let mut summary = Summary::default();
+            summary.take_theirs("003-openchaos", &log, "its time was over; signal: 15");
+            let text = summary.markdown();
+            assert!(text.contains(line), "{line} is not in {text}");
+            assert_eq!(
+                (summary.is_complete(), summary.has_failed()),
+                (is_complete, has_failed),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -233,7 +233,7 @@ impl Injection {
 
     async fn upgrade(&mut self, stand: &mut Stand) -> Result<Done, String> {
         let before = stand.controllers[0].plan.program.clone();
-        let after = stand.other_program.clone().unwrap_or_else(|| before.clone());
+        let after = stand.other_program.clone().ok_or("there is no other build")?;
         if after == before {
             self.evidence.push("the same program again: a replacement".to_owned());
         }

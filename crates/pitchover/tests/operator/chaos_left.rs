@@ -38,6 +38,11 @@ fn an_interrupted_run_leaves_nothing() {
     chaos.signal(Signal::INT);
     let status = chaos.wait();
     assert_eq!(status.code(), Some(INVALID), "{}", chaos.log());
+    let verdict = fs::read_to_string(folder.path().join("run").join("verdict.json"));
+    let verdict = verdict.expect("what was seen is judged");
+    assert!(verdict.contains("the run was interrupted"), "{verdict}");
+    // Nobody confirmed them: they are named, with the reason.
+    assert!(verdict.contains(&format!("\"fault\": \"{FAULTS}\"")), "{verdict}");
     assert_eq!(left(pid), Vec::<String>::new(), "{}", chaos.log());
     assert_eq!(alive(&family), Vec::<String>::new(), "{}", chaos.log());
 }
