@@ -48,7 +48,7 @@ const USAGE: &str = "\
 usage: cargo xtask versus-java [--quick] [--arms LIST] [--workloads LIST] [--out DIR] [--add] [--keep]
                                [--java-log LEVEL] [--first-port N] [--pitchover FILE] [--report-only]
 
-  --quick            all arms in about a quarter of an hour: short windows, small fleets; otherwise hours
+  --quick            all arms in 16 minutes: short windows, small fleets; otherwise hours
   --arms LIST        of java-dledger, java-dledger-confirmed, java-jraft, ours-fsync, ours-async
   --workloads LIST   of capacity, tails, heartbeats, fleet-300, fleet-1000, fleet-3000, fleet-10000,
                      failover-10, failover-200, failover-1000, leader

@@ -99,7 +99,7 @@ impl Workload {
 /// How large a run is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Size {
-    /// All arms in about ten minutes.
+    /// All arms in 16 minutes.
     Quick,
     /// Hours.
     Full,
