@@ -94,6 +94,7 @@ fn a_run_that_ended_because_it_was_full_proves_nothing_and_says_so() {
         nodes: 3,
         faults: "noop".into(),
         length: Duration::from_secs(9),
+        operations_max: 1,
         seed: 1,
         folder: folder.clone(),
         version: "0",

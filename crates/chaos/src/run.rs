@@ -6,6 +6,7 @@
 
 use crate::actors::lines::Lines;
 use crate::actors::observer;
+pub use crate::actors::recorder::OPERATIONS_MAX;
 use crate::actors::recorder::Recorder;
 use crate::brokers::messages::Messages;
 use crate::brokers::{Kit, KitError};
@@ -67,6 +68,8 @@ pub struct Options {
     pub faults: String,
     /// How long faults are injected.
     pub length: Duration,
+    /// Operations that are recorded; then the run ends early.
+    pub operations_max: usize,
     /// Draws everything that is drawn.
     pub seed: u64,
     /// Where the run's files go; made, and kept.
@@ -207,7 +210,8 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<judge::Verdict, Star
     let origin =
         format!("chaos --seed {} --nodes {} --faults {}", options.seed, nodes, options.faults);
     let heading = (options.java_brokers.is_none(), origin);
-    let recorder = Arc::new(Recorder::create(&options.folder, nodes, heading)?);
+    let recorder = Recorder::create(&options.folder, nodes, heading)?;
+    let recorder = Arc::new(recorder.with_operations_max(options.operations_max));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // On this very thread: controllers die with the thread that started them.
     let diary = Diary { course: &mut course, say };
@@ -546,6 +550,7 @@ mod tests {
             nodes: 3,
             faults: "noop".into(),
             length: Duration::from_secs(1),
+            operations_max: 1,
             seed: 1,
             folder: folder.clone(),
             version: "0",

@@ -14,7 +14,7 @@ use ::chaos::faults::catalogue::{CATALOGUE, Kind};
 use ::chaos::ground::probe;
 use ::chaos::judge::{Outcome, Verdict};
 use ::chaos::recovery::Row;
-use ::chaos::run::Options;
+use ::chaos::run::{OPERATIONS_MAX, Options};
 use ::chaos::target;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -117,6 +117,9 @@ pub(crate) struct Arguments {
     /// How long faults are injected: 90s, 10m, 24h.
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
     length: Option<Duration>,
+    /// Operations that are recorded, each of some 250 bytes of memory; a run that has so many ends early and is invalid.
+    #[arg(long, value_name = "N", default_value_t = OPERATIONS_MAX)]
+    operations_max: usize,
     /// Draws the order of faults, whom they hit, and how long.
     #[arg(long)]
     seed: Option<u64>,
@@ -281,6 +284,7 @@ fn options(arguments: &Arguments) -> Result<Options, Box<dyn std::error::Error>>
         nodes: arguments.nodes.as_ref().and_then(|nodes| nodes.parse().ok()).unwrap_or(nodes),
         faults: arguments.faults.clone().unwrap_or_else(|| faults.to_owned()),
         length: arguments.length.unwrap_or(Duration::from_secs(minutes * 60)),
+        operations_max: arguments.operations_max,
         seed,
         // Controllers read their settings from below it, each in a folder of its own.
         folder: std::path::absolute(arguments.out.clone().unwrap_or_else(folder))?,

@@ -29,8 +29,11 @@ pub(crate) struct Limits {
     masterships: usize,
 }
 
+/// Requests that one run may record if nobody wants fewer.
+pub const OPERATIONS_MAX: usize = 20_000_000;
+
 const LIMITS: Limits = Limits {
-    operations: 20_000_000,
+    operations: OPERATIONS_MAX,
     samples: 20_000_000,
     roles: 2_000_000,
     beats: 10_000_000,
@@ -140,6 +143,7 @@ pub(crate) struct Records {
 #[derive(Debug)]
 pub(crate) struct Recorder {
     records: Mutex<Records>,
+    limits: Limits,
     history: Mutex<BufWriter<File>>,
     states: Mutex<BufWriter<File>>,
 }
@@ -160,7 +164,14 @@ impl Recorder {
         let roles = vec![None; nodes];
         let records = Records { history, latest, roles, ..Records::default() };
         let states = Mutex::new(open("states.jsonl")?);
-        Ok(Self { records: Mutex::new(records), history: Mutex::new(file), states })
+        let (records, history) = (Mutex::new(records), Mutex::new(file));
+        Ok(Self { records, limits: LIMITS, history, states })
+    }
+
+    /// Sets how many operations there is room for.
+    pub(crate) fn with_operations_max(mut self, most: usize) -> Self {
+        self.limits.operations = most;
+        self
     }
 
     /// Adds what became of one attempt at one or more operations.
@@ -233,7 +244,7 @@ impl Recorder {
 
     /// What there is no more room for, in words.
     pub(crate) fn full(&self) -> Option<String> {
-        self.lock().full(&LIMITS)
+        self.lock().full(&self.limits)
     }
 
     /// Writes out what is buffered.

@@ -1,4 +1,4 @@
-//! `pitchover chaos run` that is interrupted, killed or not allowed: what is left of it afterwards, which is nothing.
+//! `pitchover chaos run` that is interrupted, killed, full or not allowed: what is left of it afterwards, which is nothing.
 //!
 //! Other runs may be on this machine: only what carries this run's process id, or descends from it, is looked at.
 
@@ -95,14 +95,40 @@ fn without_privileges_the_reason_is_said_and_nothing_begins() {
     assert_eq!(left(pid), Vec::<String>::new());
 }
 
-/// A run with its faults in force, and its process id; `None`, and a loud word, where that cannot be.
-fn in_the_middle_of_faults(folder: &Folder) -> Option<(Node, u32)> {
+#[test]
+fn a_run_that_is_full_ends_early_and_says_so() {
+    let folder = Folder::new();
+    if let Some(means) = lacking(&NEEDS[..3]) {
+        skip(&format!("no run was filled: this machine has no means `{means}`"));
+        return;
+    }
+    let mut chaos = with_path(Path::new(PROGRAM));
+    chaos.args(["chaos", "run", "--faults", "noop,leader-kill", "--for", "1h", "--seed", "1"]);
+    chaos.args(["--operations-max", "10", "--out"]).arg(folder.path().join("run"));
+    let mut chaos = Node::spawn(&mut chaos, &folder.path().join("run.log"));
+    let pid = chaos.child.id();
+    assert_eq!(chaos.wait().code(), Some(INVALID), "{}", chaos.log());
+    let why = "of 3600 s: 10 operations are recorded, and no run records more";
+    let log = chaos.log();
+    let doubt = log.lines().find(|line| line.starts_with("IN DOUBT ended after "));
+    assert!(doubt.is_some_and(|line| line.contains(why)), "{log}");
+    assert!(!log.contains("the time was over"), "{log}");
+    assert_eq!(left(pid), Vec::<String>::new(), "{log}");
+}
+
+/// The first of these means that this machine lacks.
+fn lacking(means: &[&'static str]) -> Option<&'static str> {
     let listed = run(&["chaos", "list"]).out;
     let has = |means: &str| {
         let how = |line: &str| line.strip_prefix(means).map(|how| how.trim_start().to_owned());
         listed.lines().find_map(how).is_some_and(|how| how.starts_with("yes"))
     };
-    if let Some(means) = NEEDS.iter().find(|means| !has(means)) {
+    means.iter().find(|means| !has(means)).copied()
+}
+
+/// A run with its faults in force, and its process id; `None`, and a loud word, where that cannot be.
+fn in_the_middle_of_faults(folder: &Folder) -> Option<(Node, u32)> {
+    if let Some(means) = lacking(&NEEDS) {
         skip(&format!("no run was broken off: this machine has no means `{means}`"));
         return None;
     }
