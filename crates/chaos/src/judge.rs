@@ -3,6 +3,7 @@
 //! | Question | Answered by | Against the run |
 //! |---|---|---|
 //! | was every fault in force? | its confirmation | INVALID |
+//! | did the search come to an end on every set? was every controller asked at the end? | itself | INVALID |
 //! | can the answers be put in one order? | the two judges of `workload` | FAILED |
 //! | is a change lost that was acknowledged? | what every controller says of every set at the end | FAILED |
 //! | two masters in one epoch? | all answers and notices | FAILED |
@@ -21,7 +22,7 @@ use crate::brokers::messages::Judged;
 use crate::clock::{MILLISECOND, SECOND};
 use crate::faults::Excuse;
 use crate::recovery::{self, Row};
-use crate::run::{Course, Options};
+use crate::run::{Course, Final, Options};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use workload::check::search::Limit;
@@ -103,8 +104,12 @@ impl Verdict {
 
 /// Judges a run.
 pub(crate) fn judge(options: &Options, course: &Course, recorder: &Recorder) -> Verdict {
+    judge_within(options, course, recorder, Limit::default())
+}
+
+fn judge_within(options: &Options, course: &Course, recorder: &Recorder, limit: Limit) -> Verdict {
     let records = recorder.lock();
-    let judgement = workload::check::judge(&records.history, Limit::default());
+    let judgement = workload::check::judge(&records.history, limit);
     let order = judgement.violations.iter().map(|found| found.explain(&records.history));
     let messages = course.messages.as_ref().map(|all| all.judge(course, &records.masterships));
     let of_messages = |list: fn(&Judged) -> &[String]| messages.as_ref().map_or(&[][..], list);
@@ -117,7 +122,25 @@ pub(crate) fn judge(options: &Options, course: &Course, recorder: &Recorder) -> 
     ];
     let counts = std::array::from_fn(|kind| kinds[kind].len());
     let violations = kinds.concat();
-    let mut doubts = Vec::new();
+    // Of upstream's controllers the leader alone tells.
+    let tellers = if options.target.kind.is_ours() { usize::from(options.nodes) } else { 1 };
+    let mut doubts = doubts(course, options.is_release);
+    doubts.extend(undecided(&judgement.undecided));
+    doubts.extend(unasked(&records.history, course, tellers));
+    let outcome = match (violations.is_empty(), doubts.is_empty()) {
+        (false, _) => Outcome::Failed,
+        (true, false) => Outcome::Invalid,
+        (true, true) => Outcome::Passed,
+    };
+    let recovery = recovery::rows(course, &records.samples);
+    let operations = count(&records.history);
+    let undecided = judgement.undecided.len();
+    Verdict { outcome, violations, counts, doubts, operations, undecided, recovery, messages }
+}
+
+/// What the run itself leaves in doubt.
+fn doubts(course: &Course, is_release: bool) -> Vec<String> {
+    let mut doubts = course.doubts.clone();
     for event in &course.events {
         doubts.extend(event.doubts.iter().map(|doubt| format!("{}: {doubt}", event.name)));
     }
@@ -129,19 +152,32 @@ pub(crate) fn judge(options: &Options, course: &Course, recorder: &Recorder) -> 
         doubts.push("the run was interrupted".to_owned());
     }
     doubts.extend(course.full.clone());
-    if options.is_release {
+    if is_release {
         let skipped = course.skipped.iter().filter(|(_, skip)| skip.excuse == Excuse::None);
         doubts.extend(skipped.map(|(name, skip)| format!("{name} was skipped: {}", skip.why)));
     }
-    let outcome = match (violations.is_empty(), doubts.is_empty()) {
-        (false, _) => Outcome::Failed,
-        (true, false) => Outcome::Invalid,
-        (true, true) => Outcome::Passed,
-    };
-    let recovery = recovery::rows(course, &records.samples);
-    let operations = count(&records.history);
-    let undecided = judgement.undecided.len();
-    Verdict { outcome, violations, counts, doubts, operations, undecided, recovery, messages }
+    doubts
+}
+
+/// Sets on which the search reached its limit: the first judge alone cannot tell that an order explains all answers.
+fn undecided(sets: &[Box<str>]) -> Vec<String> {
+    let gave_up = "the search gave up, so whether an order explains its answers is not known";
+    sets.iter().map(|set| format!("set {set}: {gave_up}")).collect()
+}
+
+/// A doubt if not each of so many controllers was asked for every set at the end.
+fn unasked(history: &History, course: &Course, tellers: usize) -> Option<String> {
+    let (asked, due) = (course.finals.len(), written(history).len() * tellers);
+    let is_known = course.is_interrupted || asked == due;
+    (!is_known)
+        .then(|| format!("{asked} of {due} questions about broker sets were asked at the end"))
+}
+
+/// Broker sets of which a change was acknowledged; others need not be known to anybody.
+pub(crate) fn written(history: &History) -> BTreeSet<&str> {
+    let operations = history.operations.iter();
+    let written = operations.filter(|one| one.call.can_write() && one.outcome.took_effect());
+    written.map(|operation| &*operation.set).collect()
 }
 
 fn count(history: &History) -> [usize; 3] {
@@ -166,7 +202,7 @@ struct Acknowledged {
 }
 
 /// Acknowledged changes that a controller does not have at the end.
-fn lost(history: &History, finals: &[Value]) -> Vec<String> {
+fn lost(history: &History, finals: &[Final]) -> Vec<String> {
     let mut promised: BTreeMap<&str, Acknowledged> = BTreeMap::new();
     let certain = history.operations.iter().filter(|one| one.outcome.took_effect());
     for operation in certain {
@@ -180,16 +216,20 @@ fn lost(history: &History, finals: &[Value]) -> Vec<String> {
             promised.epochs = promised.epochs.max((master, set));
         }
     }
-    let mut lost = Vec::new();
-    for found in finals {
-        let name = found["brokerName"].as_str().unwrap_or_default();
-        let Some(promised) = promised.get(name) else { continue };
+    let (mut lost, mut unanswered) = (Vec::new(), 0);
+    for Final { node, set: name, said } in finals {
+        let Some(promised) = promised.get(&**name) else { continue };
+        // What names another set is no answer.
+        let Some(found) = said.as_ref().filter(|found| found["brokerName"] == **name) else {
+            unanswered += 1;
+            continue;
+        };
         let number =
             |key: &str| found[key].as_i64().and_then(|n| i32::try_from(n).ok()).unwrap_or(-1);
         let epochs = (number("masterEpoch"), number("syncStateSetEpoch"));
         if epochs < promised.epochs {
             lost.push(format!(
-                "LOST: set {name} is at {epochs:?}; {:?} was acknowledged",
+                "LOST: set {name} is at {epochs:?} at n{node}; {:?} was acknowledged",
                 promised.epochs
             ));
         }
@@ -197,10 +237,11 @@ fn lost(history: &History, finals: &[Value]) -> Vec<String> {
         let ids: BTreeSet<i64> = replicas.iter().filter_map(|one| one["id"].as_i64()).collect();
         let missing: Vec<&i64> = promised.ids.difference(&ids).collect();
         if !missing.is_empty() {
-            lost.push(format!("LOST: set {name} lacks the acknowledged ids {missing:?}"));
+            lost.push(format!(
+                "LOST: set {name} lacks at n{node} the acknowledged ids {missing:?}"
+            ));
         }
     }
-    let unanswered = finals.iter().filter(|found| found.is_null()).count();
     if unanswered > 0 {
         lost.push(format!("{unanswered} questions about broker sets had no answer at the end"));
     }

@@ -1,13 +1,13 @@
 //! Judgements over courses made by hand.
 
-use super::{Outcome, judge, lost, needless};
-use crate::actors::recorder::{Mastership, Recorder, Records};
+use super::{Outcome, judge, judge_within, lost, needless};
+use crate::actors::recorder::{Mastership, Recorder, Records, Result as Ended, Sample};
 use crate::clock::SECOND;
-use crate::run::{Course, Event, Options};
-use crate::target::Target;
+use crate::run::{Course, Event, Final, Options};
 use serde_json::json;
+use std::fs;
 use std::net::Ipv4Addr;
-use std::time::Duration;
+use workload::check::search::Limit;
 use workload::history::{self, Call, History, Operation, Seen};
 
 const MASTER: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 1);
@@ -75,40 +75,67 @@ fn what_was_acknowledged_is_there_at_the_end() {
     let end = |master: i32, set: i32, ids: &[i64]| {
         let replicas: Vec<_> = ids.iter().map(|id| json!({ "id": id })).collect();
         let found = json!({ "brokerName": "a", "masterEpoch": master, "syncStateSetEpoch": set, "replicas": replicas });
-        lost(&history, &[found]).len()
+        lost(&history, &[said(Some(found))]).len()
     };
     assert_eq!(end(2, 7, &[1, 2, 3]), 0);
     assert_eq!(end(3, 8, &[1, 2, 3, 4]), 0);
     assert_eq!(end(2, 6, &[1, 2, 3]), 1);
     assert_eq!(end(2, 7, &[1, 2]), 1);
     assert_eq!(end(1, 9, &[]), 2);
-    assert_eq!(lost(&history, &[serde_json::Value::Null]).len(), 1);
+    assert_eq!(lost(&history, &[said(None)]).len(), 1);
+    let of_another = said(Some(json!({ "brokerName": "b", "masterEpoch": 9 })));
+    assert_eq!(lost(&history, &[of_another]).len(), 1, "an answer about another set is none");
+}
+
+fn said(said: Option<serde_json::Value>) -> Final {
+    Final { node: 1, set: "a".into(), said }
+}
+
+#[test]
+fn what_nobody_found_out_is_no_pass() {
+    let folder = std::env::temp_dir().join(format!("pitchover-judged-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let recorder = Recorder::create(&folder, 3, (true, "a test".into())).unwrap();
+    let sample = Sample { client: 0, invoked: 0, ended: 1, result: Ended::Ok, is_write: true };
+    let apply = Call::ApplyId { id: 1, check_code: "x".into() };
+    recorder.tell(sample, vec![acknowledged(apply, Seen::default())]);
+    let found = || {
+        let found = json!({ "brokerName": "a", "masterEpoch": 0, "syncStateSetEpoch": 0, "replicas": [{ "id": 1 }] });
+        said(Some(found))
+    };
+    let check = |course: &Course, steps, expected: Outcome, about: &str| {
+        let options = Options::for_tests(&folder);
+        let verdict = judge_within(&options, course, &recorder, Limit { steps });
+        assert_eq!((verdict.outcome, verdict.violations.len()), (expected, 0), "{verdict:?}");
+        let are_about_it = verdict.doubts.iter().all(|doubt| doubt.contains(about));
+        assert!(
+            are_about_it && verdict.doubts.len() == usize::from(!about.is_empty()),
+            "{verdict:?}"
+        );
+        assert_eq!(verdict.undecided, usize::from(about == "gave up"));
+    };
+    let course = |asked| Course { finals: vec![found(); asked], ..Course::default() };
+    check(&course(3), 1_000, Outcome::Passed, "");
+    check(&course(3), 0, Outcome::Invalid, "gave up");
+    check(&course(2), 1_000, Outcome::Invalid, "2 of 3 questions");
+    check(&course(0), 1_000, Outcome::Invalid, "0 of 3 questions");
+    let refused = Course { doubts: vec!["no thread".into()], ..course(3) };
+    check(&refused, 1_000, Outcome::Invalid, "no thread");
+    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
 fn a_run_that_ended_because_it_was_full_proves_nothing_and_says_so() {
     let folder = std::env::temp_dir().join(format!("pitchover-full-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    fs::create_dir_all(&folder).unwrap();
     let recorder = Recorder::create(&folder, 3, (true, String::new())).unwrap();
-    let options = Options {
-        nodes: 3,
-        faults: "noop".into(),
-        length: Duration::from_secs(9),
-        operations_max: 1,
-        seed: 1,
-        folder: folder.clone(),
-        version: "0",
-        target: Target::ours(&std::env::current_exe().unwrap()).unwrap(),
-        other_program: None,
-        is_release: false,
-        java_brokers: None,
-    };
+    let options = Options::for_tests(&folder);
     let verdict = |full: Option<&str>| {
         let full = full.map(str::to_owned);
         judge(&options, &Course { full, ..Course::default() }, &recorder)
     };
     let (whole, cut) = (verdict(None), verdict(Some("ended after 5 of 9 s: no room")));
-    std::fs::remove_dir_all(folder).unwrap();
+    fs::remove_dir_all(folder).unwrap();
     assert_eq!((whole.outcome, whole.doubts), (Outcome::Passed, Vec::new()));
     assert_eq!(cut.outcome, Outcome::Invalid);
     assert_eq!(cut.doubts, ["ended after 5 of 9 s: no room"]);

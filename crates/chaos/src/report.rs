@@ -100,6 +100,10 @@ fn tiles(course: &Course, verdict: &Verdict) -> Markup {
                 b { (numbers::count(ok)) " operations" }
                 span { "carried out; " (numbers::count(refused)) " refused, " (numbers::count(unknown)) " unknown" }
             }
+            div class=(if verdict.undecided > 0 { "tile warn" } else { "tile" }) {
+                b { (verdict.undecided) " undecided" }
+                span { "broker sets on which the search for an order gave up" }
+            }
             div.tile {
                 b { (numbers::count(delivered)) " packets" }
                 span { "carried, " (numbers::count(delivered / seconds.max(1))) " a second" }

@@ -146,7 +146,9 @@ pub(crate) struct Course {
     pub(crate) traffic: Traffic,
     pub(crate) stalls: Vec<(u64, u64)>,
     /// What each controller says of each broker set at the end.
-    pub(crate) finals: Vec<Value>,
+    pub(crate) finals: Vec<Final>,
+    /// What could not be found out, in words.
+    pub(crate) doubts: Vec<String>,
     pub(crate) hashes: Vec<String>,
     /// Where the broker with an id lives.
     pub(crate) addresses: BTreeMap<(Box<str>, i64), Ipv4Addr>,
@@ -155,6 +157,15 @@ pub(crate) struct Course {
     pub(crate) full: Option<String>,
     /// With Java brokers: what became of the messages.
     pub(crate) messages: Option<Messages>,
+}
+
+/// What one controller says of one broker set at the end.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Final {
+    pub(crate) node: usize,
+    pub(crate) set: Box<str>,
+    /// `None` if it did not answer, or refused.
+    pub(crate) said: Option<Value>,
 }
 
 /// What a run sees, and whom it tells.
@@ -486,20 +497,21 @@ async fn settle(stand: &mut Stand, course: &mut Course) {
         course.hashes =
             views.map(|view| view.map_or("silent".to_owned(), |view| view.hash)).collect();
     }
-    course.finals = ask_finals(stand).await;
+    match ask_finals(stand) {
+        Ok(finals) => course.finals = finals,
+        Err(error) => course.doubts.push(format!(
+            "no controller could be asked for its broker sets at the end, so nobody knows what is lost: {error}"
+        )),
+    }
 }
 
 /// Asks every controller for every broker set of which something was acknowledged.
-async fn ask_finals(stand: &Stand) -> Vec<Value> {
-    let mut sets: Vec<Box<str>> = {
+fn ask_finals(stand: &Stand) -> io::Result<Vec<Final>> {
+    let sets = {
         let records = stand.recorder.lock();
-        // A set of which nothing was acknowledged need not be known.
-        let written = records.history.operations.iter();
-        let written = written.filter(|one| one.call.can_write() && one.outcome.took_effect());
-        written.map(|operation| operation.set.clone()).collect()
+        let sets = judge::written(&records.history).into_iter();
+        sets.map(Box::from).collect::<Vec<Box<str>>>()
     };
-    sets.sort_unstable();
-    sets.dedup();
     let cast = stand.cast.clone();
     let recorder = Arc::clone(&stand.recorder);
     // Of upstream's controllers the leader alone answers; if there is none now, whoever was asked first refuses.
@@ -516,20 +528,38 @@ async fn ask_finals(stand: &Stand) -> Vec<Value> {
                 } else {
                     observer::describe(&lines, node, set, ANSWER).await
                 };
-                finals.push(answer.unwrap_or(Value::Null));
+                finals.push(Final { node, set: set.clone(), said: answer });
             }
         }
         finals
     };
-    crate::actors::crew::inside(&stand.cast.clients_namespace, asking).unwrap_or_default()
+    crate::actors::crew::inside(&stand.cast.clients_namespace, asking)
+}
+
+#[cfg(test)]
+impl Options {
+    /// Three controllers of this very program.
+    pub(crate) fn for_tests(folder: &std::path::Path) -> Self {
+        Self {
+            nodes: 3,
+            faults: "noop".into(),
+            length: Duration::from_secs(1),
+            operations_max: 1,
+            seed: 1,
+            folder: folder.to_owned(),
+            version: "0",
+            target: Target::ours(&std::env::current_exe().unwrap()).unwrap(),
+            other_program: None,
+            is_release: false,
+            java_brokers: None,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Course, Event, Options, StartError, parse, run, skip_unreached};
-    use crate::target::Target;
     use std::fs;
-    use std::time::Duration;
 
     #[test]
     fn what_a_run_never_came_to_is_named_with_the_reason() {
@@ -546,19 +576,7 @@ mod tests {
         let name = format!("pitchover-used-{}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(folder.join("n0")).unwrap();
-        let options = Options {
-            nodes: 3,
-            faults: "noop".into(),
-            length: Duration::from_secs(1),
-            operations_max: 1,
-            seed: 1,
-            folder: folder.clone(),
-            version: "0",
-            target: Target::ours(&std::env::current_exe().unwrap()).unwrap(),
-            other_program: None,
-            is_release: false,
-            java_brokers: None,
-        };
+        let options = Options::for_tests(&folder);
         let refused = run(&options, &|line| panic!("{line}")).unwrap_err();
         assert!(matches!(refused, StartError::FolderUsed(_)), "{refused}");
         fs::remove_dir_all(folder).unwrap();

@@ -268,8 +268,11 @@ async fn end(task: &AbortHandle) {
     }
 }
 
-/// Runs `work` to its end on a thread inside a namespace; `None` if that thread could not be.
-pub(crate) fn inside<T, F>(namespace: &str, work: F) -> Option<T>
+/// Runs `work` to its end on a thread inside a namespace.
+///
+/// # Errors
+/// That thread could not be, or died.
+pub(crate) fn inside<T, F>(namespace: &str, work: F) -> io::Result<T>
 where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
@@ -279,8 +282,19 @@ where
         // The asker waits for this one message.
         drop(done.send(work.await));
     };
-    let thread = thread("asker", namespace, body).ok()?;
-    let result = result.recv().ok();
+    let thread = thread("asker", namespace, body)?;
+    let result = result.recv().map_err(|_closed| io::Error::other("the asker's thread died"));
     drop(thread.join());
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::inside;
+
+    #[test]
+    fn who_cannot_ask_says_so() {
+        let refused = inside("pitchover-0-nowhere", async { 7 });
+        assert!(refused.is_err(), "{refused:?}");
+    }
 }
