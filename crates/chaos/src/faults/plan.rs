@@ -170,6 +170,19 @@ impl Scene {
     }
 }
 
+/// The leader, and others with it up to half of all; whom another fault of the same moment needs is left out.
+fn with_company(scene: &mut Scene, draw: &mut Draw) -> Vec<usize> {
+    let mut side = scene.choose(Choice::Leader, draw);
+    let others = draw.index((scene.nodes() / 2).max(1));
+    let mut free: Vec<usize> =
+        (0..scene.nodes()).filter(|node| !scene.taken.contains(node)).collect();
+    draw.shuffle(&mut free);
+    free.truncate(others.min(free.len().saturating_sub(scene.to_come)));
+    scene.taken.extend(&free);
+    side.extend(free);
+    side
+}
+
 /// Makes a fault concrete.
 pub(crate) fn plan(fault: &Fault, scene: &Scene, draw: &mut Draw) -> Plan {
     let mut plan = Plan { deeds: Vec::new(), lasts: draw.log_between(LASTS.0, LASTS.1) };
@@ -297,7 +310,12 @@ fn partition(cut: Cut, scene: &mut Scene, draw: &mut Draw) -> Vec<Rule> {
     let everyone: Hosts = followers.union(&scene.outsiders()).copied().collect();
     match cut {
         Cut::Apart(choice) => {
-            let mut side = scene.choose(choice, draw);
+            let mut side = match choice {
+                Choice::Leader => with_company(scene, draw),
+                Choice::Minor | Choice::Major | Choice::Random | Choice::Fixed | Choice::All => {
+                    scene.choose(choice, draw)
+                }
+            };
             side.truncate((scene.nodes() / 2).max(1));
             let rest = scene.others(&side).union(&scene.outsiders()).copied().collect();
             both(&scene.addresses(&side), &rest, Effect::Cut)

@@ -75,6 +75,33 @@ fn a_leader_apart_reaches_nobody_and_the_others_everybody() {
 }
 
 #[test]
+fn a_leader_is_cut_off_alone_or_with_others_up_to_half() {
+    /// Controllers on the leader's side, by the last byte of their addresses.
+    fn apart(plan: &Plan) -> Vec<u8> {
+        let node = |node: &u8| hits(plan, (0, *node), (2, 1));
+        (1..=5).filter(node).collect()
+    }
+    let mut companions = BTreeSet::new();
+    for seed in 0..100 {
+        assert_eq!(apart(&of("leader-partition", 3, seed)), [2], "half of three is one");
+        let plan = of("leader-partition", 5, seed);
+        let side = apart(&plan);
+        assert!(side.contains(&2) && side.len() <= 2, "{side:?}");
+        companions.extend(side.iter().filter(|node| **node != 2));
+        if side.len() == 2 {
+            assert!(!hits(&plan, (0, side[0]), (0, side[1])), "the side holds together");
+        }
+        let pair = of("leader-partition+power-loss", 5, seed);
+        let (side, ended) = (apart(&pair), hit(&pair));
+        let is_apart = |node: &usize| side.contains(&(u8::try_from(*node).unwrap() + 1));
+        assert!(!ended.is_empty() && !ended.iter().any(is_apart), "{side:?} {ended:?}");
+    }
+    assert_eq!(companions, BTreeSet::from([1, 3, 4, 5]), "each comes with it at times");
+    let alone = (0..100).filter(|seed| apart(&of("leader-partition", 5, *seed)) == [2]).count();
+    assert!((20..80).contains(&alone), "{alone} of 100");
+}
+
+#[test]
 fn one_way_is_one_way() {
     let into = of("one-way-in", 3, 1);
     assert!(hits(&into, (0, 1), (0, 2)) && !hits(&into, (0, 2), (0, 1)));
