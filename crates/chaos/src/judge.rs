@@ -69,6 +69,10 @@ pub struct Verdict {
     pub operations: [usize; 3],
     /// Sets on which the search gave up; the other judge was content with them.
     pub undecided: usize,
+    /// Faults that were asked for and could be injected.
+    pub asked: usize,
+    /// Those of them that the run never came to, as a rule for lack of time.
+    pub not_injected: Vec<String>,
     /// How long each fault took to be overcome.
     pub recovery: Vec<Row>,
     /// With Java brokers: what became of the messages.
@@ -76,6 +80,19 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// How many of the faults were injected, in one line; and which were not.
+    #[must_use]
+    pub fn reach(&self) -> String {
+        let (asked, missing) = (self.asked, self.not_injected.len());
+        if missing == 0 {
+            return format!("faults: each of {asked} was injected");
+        }
+        let names = self.not_injected.join(", ");
+        format!(
+            "faults: {missing} of {asked} were NOT INJECTED, the run never came to them: {names}"
+        )
+    }
+
     /// With Java brokers, what became of the messages, a line for each thing that is told.
     #[must_use]
     pub fn messages(&self) -> Vec<String> {
@@ -135,7 +152,19 @@ fn judge_within(options: &Options, course: &Course, recorder: &Recorder, limit: 
     let recovery = recovery::rows(course, &records.samples);
     let operations = count(&records.history);
     let undecided = judgement.undecided.len();
-    Verdict { outcome, violations, counts, doubts, operations, undecided, recovery, messages }
+    let (asked, not_injected) = (course.asked, course.unreached.clone());
+    Verdict {
+        outcome,
+        violations,
+        counts,
+        doubts,
+        operations,
+        undecided,
+        asked,
+        not_injected,
+        recovery,
+        messages,
+    }
 }
 
 /// What the run itself leaves in doubt.
@@ -310,6 +339,7 @@ pub(crate) fn to_json(verdict: &Verdict, options: &Options, course: &Course) -> 
     json!({
         "verdict": verdict.word(), "target": options.target.kind.name(), "label": options.target.label(),
         "seconds": course.ended.saturating_sub(course.began) / SECOND, "counts": verdict.counts, "seed": options.seed, "nodes": options.nodes, "faults": options.faults,
+        "asked": verdict.asked, "notInjected": verdict.not_injected.len(),
         "violations": verdict.violations, "doubts": verdict.doubts,
         "operations": { "ok": ok, "refused": refused, "unknown": unknown }, "undecided": verdict.undecided,
         "packets": course.traffic.delivered, "packetsOverflowed": course.traffic.overflowed,

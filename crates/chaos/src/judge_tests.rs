@@ -3,6 +3,7 @@
 use super::{Outcome, judge, judge_within, lost, needless};
 use crate::actors::recorder::{Mastership, Recorder, Records, Result as Ended, Sample};
 use crate::clock::SECOND;
+use crate::faults::Skip;
 use crate::run::{Course, Event, Final, Options};
 use serde_json::json;
 use std::fs;
@@ -121,6 +122,15 @@ fn what_nobody_found_out_is_no_pass() {
     check(&course(0), 1_000, Outcome::Invalid, "0 of 3 questions");
     let refused = Course { doubts: vec!["no thread".into()], ..course(3) };
     check(&refused, 1_000, Outcome::Invalid, "no thread");
+    let skipped = vec![("bursts".to_owned(), Skip::because("the time was over"))];
+    let short = Course { asked: 9, unreached: vec!["bursts".into()], skipped, ..course(3) };
+    check(&short, 1_000, Outcome::Passed, "");
+    let release = Options { is_release: true, ..Options::for_tests(&folder) };
+    let verdict = judge_within(&release, &short, &recorder, Limit::default());
+    assert_eq!(verdict.outcome, Outcome::Invalid, "{verdict:?}");
+    let reach = "faults: 1 of 9 were NOT INJECTED, the run never came to them: bursts";
+    assert_eq!(verdict.reach(), reach);
+    assert_eq!(super::to_json(&verdict, &release, &short)["notInjected"], 1);
     fs::remove_dir_all(folder).unwrap();
 }
 

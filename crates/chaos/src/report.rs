@@ -53,7 +53,7 @@ fn draw(
                 "Linearizable on every broker set; no acknowledged change lost; no two masters in one epoch; "
                 "no healthy master replaced; "
                 @if options.target.kind.is_ours() { "all controllers equal at the end; " }
-                "every fault confirmed."
+                "every fault that was injected confirmed."
             }
         }
         (lanes::draw(options, course, records))
@@ -92,9 +92,14 @@ fn tiles(course: &Course, verdict: &Verdict) -> Markup {
                 b { (verdict.word()) }
                 span { (verdict.violations.len()) " violations, " (verdict.doubts.len()) " doubts" }
             }
-            div.tile {
+            div class=(if verdict.not_injected.is_empty() { "tile" } else { "tile warn" }) {
                 b { (course.events.len()) " faults" }
-                span { "injected in " (numbers::length(seconds * 1_000)) }
+                span {
+                    "injected in " (numbers::length(seconds * 1_000))
+                    @if !verdict.not_injected.is_empty() {
+                        "; " (verdict.not_injected.len()) " of " (verdict.asked) " that were asked for were not"
+                    }
+                }
             }
             div.tile {
                 b { (numbers::count(ok)) " operations" }

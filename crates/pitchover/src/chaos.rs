@@ -261,7 +261,7 @@ fn options(arguments: &Arguments) -> Result<Options, Box<dyn std::error::Error>>
         Some(Profile::Nightly) => ("all,pairs", 120, 5),
         Some(Profile::Release) => ("all", 120, 5),
         None if matches!(arguments.brokers, Brokers::Java) => (JAVA_BROKERS, 10, 3),
-        None => ("all", 10, 3),
+        None => ("all", 15, 3),
     };
     let java_brokers = match arguments.brokers {
         Brokers::Actors => None,
@@ -318,6 +318,7 @@ fn print_verdict(verdict: &Verdict) {
         "\noperations: {ok} ok, {refused} refused, {unknown} unknown; {} sets undecided by the search",
         verdict.undecided
     );
+    println!("{}", verdict.reach());
     for line in verdict.messages() {
         println!("{line}");
     }

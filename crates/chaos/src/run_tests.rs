@@ -1,0 +1,41 @@
+//! What is settled before a run starts, and after it ended.
+
+use super::{Course, Event, Options, StartError, run, skip_unreached, time_needed};
+use crate::faults::parse;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+#[test]
+fn a_time_that_is_too_short_is_said_at_the_start() {
+    let said = |seconds| {
+        let length = Duration::from_secs(seconds);
+        time_needed(100, &Options { length, ..Options::for_tests(Path::new("/nowhere")) })
+    };
+    let short = said(600);
+    assert!(short.starts_with("100 faults need about 13 min, and have 600 s"), "{short}");
+    assert!(short.contains("some will not be injected"), "{short}");
+    assert!(!said(900).contains("not be injected"));
+}
+
+#[test]
+fn what_a_run_never_came_to_is_named_with_the_reason() {
+    let faults = parse("leader-kill,noop", 3).unwrap();
+    let event = Event { name: "leader-kill".into(), ..Event::default() };
+    let mut course = Course { events: vec![event], ..Course::default() };
+    skip_unreached(&mut course, &faults, "the time was over");
+    let skipped = course.skipped.iter().map(|(name, skip)| (&**name, &*skip.why));
+    assert_eq!(skipped.collect::<Vec<_>>(), [("noop", "the time was over")]);
+    assert_eq!(course.unreached, ["noop"]);
+}
+
+#[test]
+fn the_folder_of_another_run_is_refused_before_anything_is_started() {
+    let name = format!("pitchover-used-{}", std::process::id());
+    let folder = std::env::temp_dir().join(name);
+    fs::create_dir_all(folder.join("n0")).unwrap();
+    let options = Options::for_tests(&folder);
+    let refused = run(&options, &|line| panic!("{line}")).unwrap_err();
+    assert!(matches!(refused, StartError::FolderUsed(_)), "{refused}");
+    fs::remove_dir_all(folder).unwrap();
+}
