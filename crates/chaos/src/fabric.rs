@@ -17,7 +17,7 @@ mod packet;
 mod rule;
 mod tun;
 
-pub use rule::{Counts, Effect, Hosts, Pulse, Rule};
+pub use rule::{Counts, Effect, Hosts, Lifted, Pulse, Rule};
 pub(crate) use tun::DEVICE;
 
 use crate::clock;
@@ -125,9 +125,9 @@ impl Fabric {
         self.shared.rules().add(rule, clock::now())
     }
 
-    /// Takes a rule away; returns what it did.
-    pub(crate) fn remove(&self, id: u64) -> Counts {
-        self.shared.rules().remove(id).unwrap_or_default()
+    /// Takes a rule away; returns what it did, `None` if it is not in force.
+    pub(crate) fn remove(&self, id: u64) -> Option<Lifted> {
+        self.shared.rules().remove(id)
     }
 
     /// What was carried so far.

@@ -10,12 +10,14 @@
 //! | `plan.rs` | from a fault and the state of the cluster to deeds; no IO |
 //! | `injection.rs` | deeds done, confirmed, undone |
 //! | `crowds.rs` | those of them that are about crowds |
+//! | `network.rs` | whether rules of the network were felt |
 //! | `storage.rs` | those of them that are about disks and files |
 //! | `rest.rs` | files damaged while nobody has them open |
 
 pub mod catalogue;
 mod crowds;
 pub(crate) mod injection;
+mod network;
 pub(crate) mod plan;
 pub mod rest;
 mod storage;

@@ -432,13 +432,13 @@ async fn inject(stand: &mut Stand, fault: &Fault, draw: &mut Draw) -> Event {
     let plan = plan(fault, &scene, draw);
     let brokers = touched(&plan.deeds, &scene.brokers);
     let struck = clock::now();
-    let mut injection = Injection::begin(stand, &plan.deeds).await;
+    let mut injection = Injection::begin(stand, &plan, &scene).await;
     let began = clock::now();
     if plan.deeds.is_empty() && fault.name.ends_with("noop") {
         injection.evidence.push("nothing was done".to_owned());
-    } else if plan.deeds.is_empty() {
-        injection.doubts.push("nothing to do it to".to_owned());
     }
+    let idle = plan.idle.iter().map(|fault| format!("{fault} found nothing to do it to"));
+    injection.doubts.extend(idle);
     tokio::time::sleep(Duration::from_nanos(plan.lasts)).await;
     injection.end(stand).await;
     let healed = clock::now();

@@ -59,7 +59,7 @@ fn packets_go_where_the_rules_let_them() {
     while fabric.shared.rules().fitted(cut) < 2 {
         std::thread::yield_now();
     }
-    assert_eq!(fabric.remove(cut).dropped, 2);
+    assert_eq!(fabric.remove(cut).unwrap().sum().dropped, 2);
     one.send_to(b"healed", (TWO, PORT)).unwrap();
     let received = two.recv_from(&mut buffer).unwrap().0;
     assert_eq!(&buffer[..received], b"healed");

@@ -119,11 +119,34 @@ pub struct Counts {
     pub dropped: u64,
 }
 
+/// A rule that was taken away, and what it did, by directed pair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lifted {
+    /// The rule.
+    pub rule: Rule,
+    /// Pairs of which it fitted a packet.
+    pub pairs: BTreeMap<(Ipv4Addr, Ipv4Addr), Counts>,
+}
+
+impl Lifted {
+    /// What it did to all pairs together.
+    #[must_use]
+    pub fn sum(&self) -> Counts {
+        let mut sum = Counts::default();
+        for counts in self.pairs.values() {
+            sum.fitted += counts.fitted;
+            sum.touched += counts.touched;
+            sum.dropped += counts.dropped;
+        }
+        sum
+    }
+}
+
 struct Installed {
     id: u64,
     rule: Rule,
     since: u64,
-    counts: Counts,
+    pairs: BTreeMap<(Ipv4Addr, Ipv4Addr), Counts>,
     /// When a slow link is free again, by directed pair.
     free: BTreeMap<(Ipv4Addr, Ipv4Addr), u64>,
 }
@@ -157,22 +180,23 @@ impl Rules {
     /// Adds a rule; returns what names it.
     pub(super) fn add(&mut self, rule: Rule, now: u64) -> u64 {
         self.next_id += 1;
-        let (id, free) = (self.next_id, BTreeMap::new());
-        self.installed.push(Installed { id, rule, since: now, counts: Counts::default(), free });
+        let (id, pairs, free) = (self.next_id, BTreeMap::new(), BTreeMap::new());
+        self.installed.push(Installed { id, rule, since: now, pairs, free });
         id
     }
 
     /// Takes a rule away; returns what it did.
-    pub(super) fn remove(&mut self, id: u64) -> Option<Counts> {
+    pub(super) fn remove(&mut self, id: u64) -> Option<Lifted> {
         let at = self.installed.iter().position(|installed| installed.id == id)?;
-        Some(self.installed.remove(at).counts)
+        let Installed { rule, pairs, .. } = self.installed.remove(at);
+        Some(Lifted { rule, pairs })
     }
 
     /// Packets that a rule fitted so far.
     #[cfg(test)]
     pub(super) fn fitted(&self, id: u64) -> u64 {
         let found = self.installed.iter().find(|installed| installed.id == id);
-        found.map_or(0, |found| found.counts.fitted)
+        found.map_or(0, |found| found.pairs.values().map(|counts| counts.fitted).sum())
     }
 
     /// Applies all rules that fit.
@@ -183,15 +207,17 @@ impl Rules {
             if !installed.fits(pair, now) {
                 continue;
             }
-            installed.counts.fitted += 1;
-            match installed.decide(&mut packet, now, &mut self.draw) {
+            let fate = installed.decide(&mut packet, now, &mut self.draw);
+            let counts = installed.pairs.entry(pair).or_default();
+            counts.fitted += 1;
+            match fate {
                 Fate::Dropped => {
-                    installed.counts.dropped += 1;
-                    installed.counts.touched += 1;
+                    counts.dropped += 1;
+                    counts.touched += 1;
                     return Vec::new();
                 }
                 Fate::Passes { delay, overtaken, copies: more, touched } => {
-                    installed.counts.touched += u64::from(touched);
+                    counts.touched += u64::from(touched);
                     at += delay;
                     copies *= more;
                     is_overtaken |= overtaken;

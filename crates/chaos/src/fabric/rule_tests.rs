@@ -40,7 +40,9 @@ fn hundred(effect: Effect, pulse: Option<Pulse>) -> (Vec<(u64, u8)>, Counts) {
         assert_eq!(rules.pass(packet(2, 1, number), now).len(), 1);
     }
     out.sort_by_key(|(at, _)| *at);
-    let counts = rules.remove(id).unwrap();
+    let lifted = rules.remove(id).unwrap();
+    let counts = lifted.sum();
+    assert_eq!(lifted.pairs.into_keys().collect::<Vec<_>>(), [(host(1), host(2))]);
     assert_eq!(rules.pass(packet(1, 2, 0), 200 * SECOND).len(), 1, "no rule, no effect");
     (out, counts)
 }

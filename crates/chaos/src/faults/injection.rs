@@ -4,7 +4,7 @@
 //! |---|---|
 //! | kill, term, crash loop, rolling | the exit status says the signal; a new process afterwards |
 //! | suspend | the process is in state `T`, and not after healing |
-//! | rules of the network | packets that they touched |
+//! | rules of the network | packets that those of each fault touched, see `network.rs` |
 //! | quota | `nr_throttled` grew |
 //! | full disk | no block is free |
 //! | no descriptors | the limit as the kernel reports it |
@@ -17,10 +17,13 @@
 //! | crowds | see `crowds.rs` |
 //! | disks and files | see `storage.rs` |
 //!
+//! What one of two faults at once did does not stand for the other.
+//!
 //! A deed that is not confirmed makes the run INVALID: nobody knows what was tested.
 
 use super::crowds::{are_one_crowd, unfelt};
-use super::plan::Deed;
+use super::network::{self, Felt as Packets, Way};
+use super::plan::{Deed, Plan, Scene};
 use super::storage::{self, Backup, Damaged, Troubled};
 use crate::actors::recorder::View;
 use crate::crowd::{Crowd, Manner};
@@ -54,7 +57,7 @@ pub(super) enum Done {
     /// Down, and to be started with this clock.
     DownAhead(usize, u64),
     Suspended(usize),
-    Rule(u64),
+    Rule(u64, &'static str),
     Quota(usize, Limit),
     Full(usize, PathBuf),
     Limited(usize, Rlimit),
@@ -82,8 +85,12 @@ pub(crate) struct Injection {
     pub(crate) doubts: Vec<String>,
     /// What must not happen, whatever is done.
     pub(crate) accidents: Vec<String>,
-    /// How often disks in trouble were felt, or what they lost; `None` if none is.
-    pub(super) felt: Option<u64>,
+    /// How often each disk in trouble was felt, or what it lost, by fault.
+    pub(super) disks_felt: BTreeMap<&'static str, Vec<u64>>,
+    /// Whether each of those disks must be felt, and not one of them only.
+    pub(super) is_each_disk_used: bool,
+    /// On which ways something is certainly sent.
+    ways: Vec<Way>,
     /// How often wrong clocks were read; `None` if none is.
     clocks_read: Option<i64>,
     /// Controllers that felt their crowds of each manner that was sent.
@@ -97,12 +104,16 @@ pub(crate) struct Injection {
 }
 
 impl Injection {
-    /// Does all deeds.
-    pub(crate) async fn begin(stand: &mut Stand, deeds: &[Deed]) -> Self {
+    /// Does all deeds of a plan that was made for this scene.
+    pub(crate) async fn begin(stand: &mut Stand, plan: &Plan, scene: &Scene) -> Self {
+        let deeds = &*plan.deeds;
         let sits = |view: Option<View>| view.map_or(0, |view| view.member);
         let members = stand.recorder.latest().into_iter().map(sits).collect();
         let is_crowds_only = are_one_crowd(deeds);
-        let mut injection = Self { members, is_crowds_only, ..Self::default() };
+        let is_each_disk_used = storage::is_each_used(scene, plan);
+        let ways = network::ways(scene, deeds);
+        let mut injection =
+            Self { members, is_crowds_only, is_each_disk_used, ways, ..Self::default() };
         // First what happens at once, so that many are hit at the same moment.
         injection.doubts.extend(storage::begin_troubles(stand, deeds));
         for deed in deeds {
@@ -110,9 +121,16 @@ impl Injection {
                 injection.note(stand.controllers[*node].signal(Signal::KILL).map_err(text).err());
             }
         }
+        // Other deeds may take seconds, and by then somebody else may lead than whom the rules were made for.
+        let of_fault = || deeds.iter().zip(plan.of.iter().copied());
+        for (deed, fault) in of_fault() {
+            if let Deed::Rule(rule) = deed {
+                injection.done.push(Done::Rule(stand.fabric.add(rule.clone()), fault));
+            }
+        }
         injection.doubts.extend(storage::cut_power(stand, deeds).await);
-        for deed in deeds {
-            match injection.carry_out(stand, deed).await {
+        for (deed, fault) in of_fault().filter(|(deed, _)| !matches!(deed, Deed::Rule(_))) {
+            match injection.carry_out(stand, (deed, fault)).await {
                 Ok(done) => injection.done.push(done),
                 Err(why) => injection.doubts.push(why),
             }
@@ -125,7 +143,11 @@ impl Injection {
         self.doubts.extend(doubt);
     }
 
-    async fn carry_out(&mut self, stand: &mut Stand, deed: &Deed) -> Result<Done, String> {
+    async fn carry_out(
+        &mut self,
+        stand: &mut Stand,
+        (deed, fault): (&Deed, &'static str),
+    ) -> Result<Done, String> {
         match deed {
             Deed::Kill(node) => {
                 self.await_end(stand, *node, Signal::KILL).await?;
@@ -152,7 +174,7 @@ impl Injection {
             Deed::Skew(node, skewed) => self.skew(stand, *node, *skewed),
             Deed::Upgrade => self.upgrade(stand).await,
             Deed::Suspend(node) => self.suspend(stand, *node).await,
-            Deed::Rule(rule) => Ok(Done::Rule(stand.fabric.add(rule.clone()))),
+            Deed::Rule(rule) => Ok(Done::Rule(stand.fabric.add(rule.clone()), fault)),
             Deed::Quota(node, per_cent) => {
                 let pid = pid(stand, *node)?;
                 let quota = Limit::processor(stand.run, &format!("n{node}"), pid, *per_cent);
@@ -160,8 +182,10 @@ impl Injection {
                 Ok(Done::Quota(*node, quota.map_err(text)?))
             }
             Deed::Fill(node) => self.fill(stand, *node),
-            Deed::Disk(node, trouble) => self.trouble(stand, (*node, *trouble)).await,
-            Deed::PowerLoss(node, loss, seed) => self.lose(stand, (*node, *loss, *seed)).await,
+            Deed::Disk(node, trouble) => self.trouble(stand, (*node, *trouble, fault)).await,
+            Deed::PowerLoss(node, loss, seed) => {
+                self.lose(stand, (*node, *loss, *seed), fault).await
+            }
             Deed::Damage(node, rest, seed) => self.damage(stand, (*node, *rest, *seed)).await,
             Deed::Backup(node) => self.back_up(stand, *node).await,
             Deed::Wipe(node, farewell) => self.end_and_wipe(stand, (*node, *farewell)).await,
@@ -325,21 +349,19 @@ impl Injection {
 
     /// Undoes all deeds, and asks for what confirms them.
     pub(crate) async fn end(&mut self, stand: &mut Stand) {
-        let (mut touched, mut rules) = (0, 0);
+        let mut packets = Vec::new();
         self.stop_crowds();
         for done in std::mem::take(&mut self.done) {
-            if let Done::Rule(id) = done {
-                touched += stand.fabric.remove(id).touched;
-                rules += 1;
+            if let Done::Rule(id, fault) = done {
+                let lifted = stand.fabric.remove(id);
+                packets.extend(lifted.map(|lifted| Packets { fault, lifted }));
             } else if let Err(why) = self.undo(stand, done).await {
                 self.doubts.push(why);
             }
         }
-        if rules > 0 {
-            self.evidence.push(format!("{rules} rules touched {touched} packets"));
-            self.note((touched == 0).then(|| "no packet was touched".to_owned()));
-        }
-        self.note((self.felt == Some(0)).then(|| "no disk was used".to_owned()));
+        self.evidence.extend(network::evidence(&packets));
+        self.doubts.extend(network::unfelt(&packets, &self.ways));
+        self.doubts.extend(storage::unfelt(&self.disks_felt, self.is_each_disk_used));
         self.doubts.extend(unfelt(&self.crowds_felt));
         self.note((self.clocks_read == Some(0)).then(|| "nobody read a wrong clock".to_owned()));
     }
@@ -347,7 +369,7 @@ impl Injection {
     async fn undo(&mut self, stand: &mut Stand, done: Done) -> Result<(), String> {
         match done {
             Done::Over => Ok(()),
-            Done::Rule(id) => {
+            Done::Rule(id, _) => {
                 stand.fabric.remove(id);
                 Ok(())
             }

@@ -97,6 +97,10 @@ pub(crate) enum Farewell {
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) deeds: Vec<Deed>,
+    /// The entry of the catalogue that each deed belongs to, in the same order.
+    pub(crate) of: Vec<&'static str>,
+    /// Entries that found nothing to do it to.
+    pub(crate) idle: Vec<&'static str>,
     /// Nanoseconds until it is healed.
     pub(crate) lasts: u64,
 }
@@ -185,7 +189,12 @@ fn with_company(scene: &mut Scene, draw: &mut Draw) -> Vec<usize> {
 
 /// Makes a fault concrete.
 pub(crate) fn plan(fault: &Fault, scene: &Scene, draw: &mut Draw) -> Plan {
-    let mut plan = Plan { deeds: Vec::new(), lasts: draw.log_between(LASTS.0, LASTS.1) };
+    let mut plan = Plan {
+        deeds: Vec::new(),
+        of: Vec::new(),
+        idle: Vec::new(),
+        lasts: draw.log_between(LASTS.0, LASTS.1),
+    };
     let mut scene = scene.clone();
     let mut entries = fault.entries.clone();
     // Last, when it is known whom the others end: nobody reads the clocks of those.
@@ -201,6 +210,10 @@ pub(crate) fn plan(fault: &Fault, scene: &Scene, draw: &mut Draw) -> Plan {
             plan.lasts = draw.between(LASTS_LONG.0, LASTS_LONG.1);
         }
         plan.deeds.extend(deeds(entry.kind, &mut scene, draw));
+        if plan.deeds.len() == plan.of.len() && entry.kind != Kind::Noop {
+            plan.idle.push(entry.name);
+        }
+        plan.of.resize(plan.deeds.len(), entry.name);
     }
     plan
 }

@@ -224,6 +224,18 @@ fn combinations_are_deeds_together_and_seeds_repeat() {
 }
 
 #[test]
+fn each_deed_has_its_fault_and_a_fault_without_deeds_is_told() {
+    let both = of("leader-kill+leader-from-followers", 3, 1);
+    assert_eq!(both.of, ["leader-kill", "leader-from-followers", "leader-from-followers"]);
+    assert_eq!(both.idle, [""; 0]);
+    let fault = &parse("leader-kill+master-kill", 3).unwrap()[0];
+    let scene = Scene { masters: vec![None], ..scene(3) };
+    let half = plan(fault, &scene, &mut Draw::new(1));
+    assert_eq!((half.of, half.idle), (vec!["leader-kill"], vec!["master-kill"]));
+    assert_eq!(of("noop", 3, 1).idle, [""; 0]);
+}
+
+#[test]
 fn faults_of_java_brokers_hit_the_master_and_outlast_its_time_out() {
     let (master, replica, controller, client) = ((1, 3), (1, 1), (0, 2), (2, 1));
     let replicas = of("master-from-replicas", 3, 1);

@@ -13,7 +13,7 @@
 //! run; what was not confirmed is a *doubt*, which makes it INVALID.
 
 use super::injection::{Done, Injection, text};
-use super::plan::{Deed, Farewell};
+use super::plan::{Deed, Farewell, Plan, Scene};
 use super::rest::{self, Rest};
 use crate::actors::recorder::View;
 use crate::clock;
@@ -23,6 +23,7 @@ use crate::ground::cgroup::Limit;
 use crate::ground::controller::is_killed;
 use crate::stand::Stand;
 use rustix::process::Signal;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -52,6 +53,7 @@ const REFUSES: &str = "must not vote from it again";
 pub(super) struct Troubled {
     node: usize,
     trouble: Trouble,
+    fault: &'static str,
 }
 
 /// A copy of the files of a controller, and who led with which term when they were copied.
@@ -133,6 +135,33 @@ pub(super) async fn cut_power(stand: &mut Stand, deeds: &[Deed]) -> Vec<String> 
     doubts
 }
 
+/// Whether each disk in trouble is certainly used: nothing else is done, and a leader with a sound disk and a majority goes
+/// on to send entries to all. Otherwise one may be still for longer than the fault lasts.
+pub(super) fn is_each_used(scene: &Scene, plan: &Plan) -> bool {
+    let mut nodes = Vec::new();
+    for deed in &plan.deeds {
+        match deed {
+            Deed::Disk(node, _) | Deed::PowerLoss(node, ..) => nodes.push(*node),
+            _ => return false,
+        }
+    }
+    nodes.len() <= (scene.controllers.len() - 1) / 2 && !nodes.contains(&scene.leader)
+}
+
+/// A doubt for each fault of disks of which no disk was used, or not each that is certainly used.
+pub(super) fn unfelt(felt: &BTreeMap<&'static str, Vec<u64>>, is_each_used: bool) -> Vec<String> {
+    let mut doubts = Vec::new();
+    for (fault, disks) in felt {
+        let unused = disks.iter().filter(|times| **times == 0).count();
+        if unused == disks.len() {
+            doubts.push(format!("{fault}: no disk was used"));
+        } else if unused > 0 && is_each_used {
+            doubts.push(format!("{fault}: {unused} of {} disks were not used", disks.len()));
+        }
+    }
+    doubts
+}
+
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -141,7 +170,7 @@ impl Injection {
     pub(super) async fn trouble(
         &mut self,
         stand: &mut Stand,
-        (node, trouble): (usize, Trouble),
+        (node, trouble, fault): (usize, Trouble, &'static str),
     ) -> Result<Done, String> {
         if is_deadly(trouble) {
             match stand.controllers[node].await_end(FELT).await {
@@ -149,7 +178,7 @@ impl Injection {
                 None => self.evidence.push(format!("n{node} did not use its disk at first")),
             }
         }
-        Ok(Done::Troubled(Troubled { node, trouble }))
+        Ok(Done::Troubled(Troubled { node, trouble, fault }))
     }
 
     fn judge_end(&mut self, stand: &Stand, node: usize, status: ExitStatus) {
@@ -167,7 +196,7 @@ impl Injection {
         stand: &mut Stand,
         troubled: Troubled,
     ) -> Result<(), String> {
-        let Troubled { node, trouble } = troubled;
+        let Troubled { node, trouble, fault } = troubled;
         if let Some(status) = stand.controllers[node].ended() {
             self.judge_end(stand, node, status);
         }
@@ -182,7 +211,7 @@ impl Injection {
             Trouble::Hang(_) => (counts.held, "did not return"),
         };
         self.evidence.push(format!("n{node}: {felt} operations {how}"));
-        self.feel(felt);
+        self.feel(fault, felt);
         if !has_ended && counts.failed > 0 {
             match stand.controllers[node].await_end(ENDS).await {
                 Some(status) => self.judge_end(stand, node, status),
@@ -195,9 +224,9 @@ impl Injection {
         if stand.controllers[node].pid().is_none() { self.start(stand, node).await } else { Ok(()) }
     }
 
-    /// What was felt of a disk's trouble; all of it together must be something.
-    fn feel(&mut self, times: u64) {
-        self.felt = Some(self.felt.unwrap_or(0) + times);
+    /// What was felt of one disk's trouble.
+    fn feel(&mut self, fault: &'static str, times: u64) {
+        self.disks_felt.entry(fault).or_default().push(times);
     }
 
     /// A controller that cannot use its disk must not serve.
@@ -229,6 +258,7 @@ impl Injection {
         &mut self,
         stand: &mut Stand,
         (node, loss, seed): (usize, Loss, u64),
+        fault: &'static str,
     ) -> Result<Done, String> {
         self.await_end(stand, node, Signal::KILL).await?;
         let lost = order(stand, node, Order::Power(loss, seed))?.lost;
@@ -238,10 +268,11 @@ impl Injection {
             "n{node} lost {bytes} bytes and {names} changes of names, with {at_stake} sectors or names not synced"
         ));
         // What is torn may turn out whole.
-        self.feel(match loss {
+        let felt = match loss {
             Loss::Drop => bytes + names,
             Loss::Tear => at_stake,
-        } as u64);
+        };
+        self.feel(fault, felt as u64);
         Ok(Done::Down(node))
     }
 
@@ -390,5 +421,51 @@ impl Injection {
                 None => self.doubts.push(format!("n{node} does not say which member it is")),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_each_used, unfelt};
+    use crate::draw::Draw;
+    use crate::faults::parse;
+    use crate::faults::plan::{Scene, plan};
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn each_fault_of_disks_is_felt_by_itself() {
+        let check = |felt: &[(&'static str, &[u64])], is_each_used, expected: &[&str]| {
+            let felt: BTreeMap<_, _> = felt.iter().map(|(name, of)| (*name, of.to_vec())).collect();
+            assert_eq!(unfelt(&felt, is_each_used), expected);
+        };
+        check(&[], true, &[]);
+        check(&[("io-hang", &[3]), ("power-loss", &[4096])], false, &[]);
+        check(&[("io-hang", &[3]), ("power-loss", &[0])], false, &["power-loss: no disk was used"]);
+        check(&[("io-hang", &[3, 0])], false, &[]);
+        check(&[("io-hang", &[3, 0])], true, &["io-hang: 1 of 2 disks were not used"]);
+    }
+
+    #[test]
+    fn each_disk_of_a_minority_without_the_leader_is_used() {
+        let host = |node| Ipv4Addr::new(10, 77, 0, node);
+        let mut scene = Scene {
+            controllers: (1..=5).map(host).collect(),
+            leader: 4,
+            brokers: vec![vec![host(9)]],
+            masters: vec![Some(0)],
+            clients: Vec::new(),
+            fixed: 0,
+            taken: BTreeSet::new(),
+            to_come: 0,
+        };
+        let is_used = |name: &str, scene: &Scene| {
+            is_each_used(scene, &plan(&parse(name, 5).unwrap()[0], scene, &mut Draw::new(1)))
+        };
+        assert!(is_used("fixed-io-hang", &scene));
+        assert!(!is_used("fixed-io-hang+master-kill", &scene), "something else is done");
+        assert!(!is_used("major-io-hang", &scene), "nobody goes on");
+        scene.leader = 0;
+        assert!(!is_used("fixed-io-hang", &scene), "the leader itself");
     }
 }
