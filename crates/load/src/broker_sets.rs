@@ -149,19 +149,19 @@ impl BrokerSet {
         self.position = position.unwrap_or(self.position);
     }
 
-    /// Removes the set with its living brokers.
-    ///
-    /// # Errors
-    /// - [`PrepareError`]: no answer, or refused.
-    pub(crate) async fn clean(&self, leader: &Connection) -> Result<(), PrepareError> {
-        let request = Request::CleanBrokerData(CleanBrokerData {
+    /// The request that removes the set with its living brokers.
+    pub(crate) fn removal(&self) -> Request {
+        Request::CleanBrokerData(CleanBrokerData {
             cluster_name: Some(cluster()),
             broker_name: Some(self.text()),
             clean_living_broker: true,
             invoke_time_ms: Some(self.invoke_time_ms),
             ..CleanBrokerData::default()
-        });
-        self.ask(leader, "clean", &request).await.map(drop)
+        })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// ALTER, `{1,2}` and `{1,2,3}` in turn.

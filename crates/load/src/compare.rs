@@ -14,6 +14,7 @@
 //!
 //! What is *absent*: syncs of the journal, since asking for them would be load.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,7 +33,7 @@ use crate::host;
 use crate::run::RunError;
 use crate::workload::Workload;
 use found::{Block, Quad, Terms};
-use stand::{Stand, Used};
+use stand::{Players, Stand, Used};
 use turns::{A, B, Lengths, QUAD, Turn, Turns, WINDOW_MS, share};
 
 mod found;
@@ -280,8 +281,24 @@ impl Course<'_> {
         let can_copy = matches!(setup.a, Arm::Program(_));
         let same = if can_copy { share(setup.same, setup.restarts, of_look) } else { 0 };
         let turns = Turns::new(quads, same, lengths, &mut self.random);
-        let mut stands = self.stands(&turns, progress)?;
-        self.know(&stands)?;
+        let mut stands = Vec::new();
+        let started = self.stands(&turns, &mut stands, progress);
+        let made = started.and_then(|()| self.take_turns(number, &turns, lengths, &mut stands));
+        // Whatever became of it: controllers that others use keep nothing of it.
+        stands.into_iter().for_each(|stand| stand.leave(progress));
+        made
+    }
+
+    /// Gives all arms their turns and keeps what was seen of them.
+    fn take_turns(
+        &mut self,
+        number: usize,
+        turns: &Turns,
+        lengths: Lengths,
+        stands: &mut [Stand],
+    ) -> Result<(), CompareError> {
+        let setup = self.setup;
+        self.know(stands)?;
         let start_ns = mono_ns() + LEAD_NS;
         let at_ns = |at_ms: u64| start_ns + at_ms * 1_000_000;
         let end_ns = at_ns(turns.end_ms());
@@ -291,9 +308,9 @@ impl Course<'_> {
         let mut taken = Vec::new();
         for quad in &turns.quads {
             for turn in quad.turns {
-                wait(&mut stands, at_ns(turn.from_ms))?;
+                wait(stands, at_ns(turn.from_ms))?;
                 let (before, pressure, steal) = look(&stands[turn.arm]);
-                wait(&mut stands, at_ns(turn.to_ms))?;
+                wait(stands, at_ns(turn.to_ms))?;
                 let (after, pressure_after, steal_after) = look(&stands[turn.arm]);
                 let part = |before: u64, after: u64, of: u64| {
                     percent(after.saturating_sub(before), of * lengths.block_ms * 1_000)
@@ -312,11 +329,11 @@ impl Course<'_> {
         }
         let drained_ns = mono_ns() + self.workload.time.drain_timeout.nanos();
         if taken.len() == turns.quads.len() * QUAD {
-            wait(&mut stands, drained_ns)?;
+            wait(stands, drained_ns)?;
         }
         let mut windows = Vec::with_capacity(stands.len());
         for stand in stands {
-            let (own, seen) = stand.end()?;
+            let (own, seen) = stand.report()?;
             self.violations += seen.violations;
             self.contradictions.extend(seen.contradictions);
             windows.push(own);
@@ -329,25 +346,33 @@ impl Course<'_> {
         Ok(())
     }
 
-    /// All arms, started in an order by chance, returned in their own.
+    /// Starts all arms in an order by chance; they stand in their own. If one fails, those are there that had begun.
     fn stands(
         &mut self,
         turns: &Turns,
+        stands: &mut Vec<Stand>,
         progress: &mut impl FnMut(&str),
-    ) -> Result<Vec<Stand>, CompareError> {
+    ) -> Result<(), CompareError> {
         let mut order: Vec<usize> = (0..turns.arms()).collect();
         for last in (1..order.len()).rev() {
             order.swap(last, self.random.below(last + 1));
         }
-        let mut started = Vec::with_capacity(order.len());
+        let mut started = BTreeMap::new();
+        let mut begun = Ok(());
         for place in order {
             let arm = if place == B { &self.setup.b } else { &self.setup.a };
             let phases = turns.phases(place);
-            let stand = Stand::start(self.workload, arm, phases, &self.generator, progress)?;
-            started.push((place, stand));
+            let players = Players { generator: &self.generator, stop: &self.setup.stop };
+            match Stand::start(self.workload, arm, phases, players, progress) {
+                Ok(stand) => drop(started.insert(place, stand)),
+                Err(error) => {
+                    begun = Err(error);
+                    break;
+                }
+            }
         }
-        started.sort_by_key(|(place, _)| *place);
-        Ok(started.into_iter().map(|(_, stand)| stand).collect())
+        stands.extend(started.into_values());
+        begun
     }
 
     /// Who is compared, and whether that may be.
@@ -365,7 +390,7 @@ impl Course<'_> {
     }
 
     /// The windows of one turn together.
-    fn block(&mut self, taken: &Taken, windows: &std::collections::BTreeMap<u64, Tally>) -> Block {
+    fn block(&mut self, taken: &Taken, windows: &BTreeMap<u64, Tally>) -> Block {
         let turn = taken.turn;
         let mut all = Tally::default();
         for number in turn.from_ms / WINDOW_MS..turn.to_ms / WINDOW_MS {

@@ -11,12 +11,13 @@
 //! raised by exactly one, all survivors of one mind; and no epoch raised where nobody died.
 //!
 //! Targets may be any controllers of the protocol on this host; none of them is killed unless that is
-//! asked for.
+//! asked for. However a run ends, it removes its broker sets from them.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use client::{Cluster, Deadline};
@@ -42,6 +43,9 @@ pub use report::{Distribution, Generator, Goal, Report};
 /// Beyond the time-out of the last poll, until its end has been noticed.
 const DRAIN_MARGIN: Duration = Duration::from_millis(200);
 
+/// Pause between two looks at whether the run is still wanted.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// What all arms have in common.
 #[derive(Clone, Debug, Default)]
 pub struct Ground {
@@ -51,6 +55,8 @@ pub struct Ground {
     pub program: Option<PathBuf>,
     /// Where the folder of started controllers is made; none: the folder for temporary files.
     pub folder: Option<PathBuf>,
+    /// Set from elsewhere to end the run early; there is no report then.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// Why a run has no report.
@@ -71,6 +77,9 @@ pub enum FailoverError {
     /// The controllers did not say what a set looks like.
     #[error(transparent)]
     Views(#[from] FoundingError),
+    /// It was told to end before it was over.
+    #[error("interrupted before its planned end")]
+    Interrupted,
 }
 
 /// How a run ended, for the shell.
@@ -103,6 +112,7 @@ struct Stage {
     runtime: tokio::runtime::Runtime,
     /// Their processes, as far as they are on this host.
     servers: Vec<Process>,
+    stop: Arc<AtomicBool>,
 }
 
 impl Stage {
@@ -125,7 +135,43 @@ impl Stage {
         let port =
             |address: &String| address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
         let servers = addresses.iter().filter_map(port).filter_map(Process::listening_on).collect();
-        Ok(Self { program, own, addresses, cluster, runtime, servers })
+        let stop = Arc::clone(&ground.stop);
+        Ok(Self { program, own, addresses, cluster, runtime, servers, stop })
+    }
+
+    /// Brings the fleet of a plan to life.
+    fn crew(&self, plan: &Plan) -> Result<(Crew, Vec<plan::View>), FailoverError> {
+        Ok(Crew::start(&self.program, plan, &self.stop, |text| progress(text))?)
+    }
+
+    /// Waits without burning time: nothing here is measured by it.
+    fn pause(&self, time: Duration) -> Result<(), FailoverError> {
+        let until = clock::now() + time;
+        loop {
+            self.is_wanted()?;
+            let left = until.checked_duration_since(clock::now());
+            let Some(left) = left.filter(|left| !left.is_zero()) else { return Ok(()) };
+            std::thread::park_timeout(left.min(LOOK));
+        }
+    }
+
+    /// Whether nobody has told the run to end.
+    fn is_wanted(&self) -> Result<(), FailoverError> {
+        if self.stop.load(Ordering::Acquire) {
+            return Err(FailoverError::Interrupted);
+        }
+        Ok(())
+    }
+
+    /// Removes the fleet's sets from controllers that are not ours; its processes must have ended.
+    fn leave(&self, plan: &Plan) {
+        if self.own.is_some() {
+            return;
+        }
+        progress("removing the run's broker sets");
+        if let Err(error) = self.runtime.block_on(founding::remove_all(plan, &self.cluster)) {
+            progress(format_args!("some stay behind: {error}"));
+        }
     }
 
     /// A fleet of `sets` sets that nobody has seen before.
@@ -184,17 +230,12 @@ fn progress(text: impl fmt::Display) {
 
 /// Ends measuring, and waits for what is under way: a report would count every request that waits for its answer as one
 /// that timed out.
-fn drained_report(crew: &mut Crew, plan: &Plan) -> Result<plan::Report, CrewError> {
+fn drained_report(
+    stage: &Stage,
+    crew: &mut Crew,
+    plan: &Plan,
+) -> Result<plan::Report, FailoverError> {
     crew.tell(&Command::Ease { at_ns: clock::mono_ns() })?;
-    pause(plan.longest_answer() + DRAIN_MARGIN);
-    crew.whole_report()
-}
-
-/// Waits without burning time: nothing here is measured by it.
-fn pause(time: Duration) {
-    let until = clock::now() + time;
-    while let Some(left) = until.checked_duration_since(clock::now()).filter(|left| !left.is_zero())
-    {
-        std::thread::park_timeout(left);
-    }
+    stage.pause(plan.longest_answer() + DRAIN_MARGIN)?;
+    Ok(crew.whole_report()?)
 }

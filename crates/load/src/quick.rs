@@ -16,17 +16,20 @@
 //! test. A closed loop waits when the server stalls, so its tail is too kind.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use client::{Connection, Deadline};
+use client::{Cluster, Connection, Deadline};
 use measure::folder::{Durability, FolderError};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::broker_sets::{BrokerSet, PrepareError, accept_notices, keep_alive};
 use crate::canned::{CannedServer, Stalls};
 use crate::closed_loop::{self, Gauge, Lane, LaneError, Measured};
+use crate::generator::founding;
 use crate::ground::{self, GroundError};
 use crate::inspect::Status;
 use crate::own_cluster::{OwnCluster, Setup, free_ports};
@@ -47,6 +50,9 @@ const CANNED: Duration = Duration::from_secs(5);
 
 /// How long the controllers are watched while they only keep brokers alive.
 const IDLE: Duration = Duration::from_secs(2);
+
+/// Pause between two looks at whether the run is still wanted.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Pause between two attempts to connect to it.
 const RETRY: Duration = Duration::from_millis(20);
@@ -74,6 +80,8 @@ pub struct Options {
     pub record: Option<PathBuf>,
     /// What the caller knows of the target, for the record.
     pub subject: Subject,
+    /// Set from elsewhere to end the run early; there is no report then.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Options {
@@ -95,6 +103,7 @@ impl Default for Options {
             has_ceiling: true,
             record: None,
             subject: Subject::default(),
+            stop: Arc::new(AtomicBool::new(false)),
         }
     }
 }
@@ -111,6 +120,9 @@ pub enum QuickError {
     /// The broker sets could not be made ready.
     #[error("preparing the broker sets: {0}")]
     Prepare(#[from] PrepareError),
+    /// Broker sets stay behind on the targets.
+    #[error("the figures are lost, since some broker sets stay behind: {0}")]
+    Removal(String),
     /// A run folder cannot be written.
     #[error(transparent)]
     Record(#[from] FolderError),
@@ -122,6 +134,9 @@ pub enum QuickError {
         /// Why.
         error: LaneError,
     },
+    /// It was told to end before it was over.
+    #[error("interrupted before its planned end: there is no report")]
+    Interrupted,
 }
 
 impl From<NotPatchable> for QuickError {
@@ -152,15 +167,46 @@ pub fn run(options: Options) -> Result<Report, QuickError> {
 async fn measure_all(options: &Options) -> Result<Report, QuickError> {
     let own = if options.targets.is_empty() { Some(start_own(options)?) } else { None };
     let addresses = own.as_ref().map_or(&options.targets[..], OwnCluster::addresses);
-    let (leader, all) = Box::pin(ground::connect(addresses, own.as_ref())).await?;
+    let (listener, sets) = planned_sets(options).await?;
+    let removals = sets.iter().map(|set| (set.removal(), set.name().to_owned())).collect();
+    let made = tokio::select! {
+        made = Box::pin(measure(options, own.as_ref(), addresses, (listener, sets))) => made,
+        () = interrupted(&options.stop) => Err(QuickError::Interrupted),
+    };
+    // Whatever became of it: controllers that others use keep nothing of it.
+    if own.is_none() {
+        let cluster = Arc::new(Cluster::new(addresses.iter().cloned()));
+        if let Err(error) = founding::remove(removals, &cluster).await {
+            return made.and(Err(QuickError::Removal(error)));
+        }
+    }
+    made
+}
+
+/// Waits until the run is to end.
+async fn interrupted(stop: &AtomicBool) {
+    while !stop.load(Ordering::Acquire) {
+        sleep(LOOK).await;
+    }
+}
+
+/// All rows of a run, with sets that nobody has registered yet. What it started ends with it.
+async fn measure(
+    options: &Options,
+    own: Option<&OwnCluster>,
+    addresses: &[String],
+    (listener, planned): (TcpListener, Vec<BrokerSet>),
+) -> Result<Report, QuickError> {
+    let (leader, all) = Box::pin(ground::connect(addresses, own)).await?;
     // Its tasks end with the run.
     let mut helpers = JoinSet::new();
-    let mut sets = Box::pin(prepare(options, &leader, &all, &mut helpers)).await?;
+    helpers.spawn(accept_notices(listener));
+    let mut sets = Box::pin(prepare(planned, &leader, &all, &mut helpers)).await?;
     let nodes = nodes(addresses, leader.address());
     let processes: Vec<Process> = nodes.iter().filter_map(|(_, process)| *process).collect();
 
     let said = Said::by(Status::of(leader.address()).await.as_ref());
-    let data = own.as_ref().map(OwnCluster::folder);
+    let data = own.map(OwnCluster::folder);
     let began = options.subject.begin("row", &said, addresses, data);
     let mut run = Run { options, processes: &processes, background: None, began };
     run.background = run.idle_cores().await;
@@ -180,13 +226,7 @@ async fn measure_all(options: &Options) -> Result<Report, QuickError> {
             found.rows.push(Row::alone(Workload::Mix, None, seen.figures));
         }
     }
-    let report = report(&run, own.as_ref(), nodes, found);
-    if own.is_none() {
-        for set in &sets {
-            set.clean(&leader).await?;
-        }
-    }
-    Ok(report)
+    Ok(report(&run, own, nodes, found))
 }
 
 /// The workloads that the leader alone serves, each beside its ceiling.
@@ -340,23 +380,28 @@ fn start_own(options: &Options) -> Result<OwnCluster, GroundError> {
     ground::start(&setup)
 }
 
-/// Registers a broker set for each connection and starts what keeps their brokers alive.
+/// A broker set for each connection, which nobody knows yet, and where they hear role notices.
+async fn planned_sets(options: &Options) -> Result<(TcpListener, Vec<BrokerSet>), QuickError> {
+    let listener = TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.map_err(ground::io("listening for role notices"))?;
+    let address = listener.local_addr().map_err(ground::io("own address"))?.to_string();
+    let now_ms = clock::unix_ms();
+    let invoke_time_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
+    let set =
+        |index| BrokerSet::new(format!("quick-{now_ms}-{index}"), address.clone(), invoke_time_ms);
+    let sets = (0..options.connections).map(set).collect();
+    Ok((listener, sets))
+}
+
+/// Registers the sets and starts what keeps their brokers alive.
 async fn prepare(
-    options: &Options,
+    planned: Vec<BrokerSet>,
     leader: &Connection,
     all: &[Connection],
     helpers: &mut JoinSet<()>,
 ) -> Result<Vec<BrokerSet>, QuickError> {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
-    let listener = listener.map_err(ground::io("listening for role notices"))?;
-    let address = listener.local_addr().map_err(ground::io("own address"))?;
-    helpers.spawn(accept_notices(listener));
-    let now_ms = clock::unix_ms();
     let mut preparing = JoinSet::new();
-    for index in 0..options.connections {
-        let name = format!("quick-{now_ms}-{index}");
-        let invoke_time_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
-        let mut set = BrokerSet::new(name, address.to_string(), invoke_time_ms);
+    for mut set in planned {
         let (leader, all) = (leader.clone(), all.to_vec());
         preparing.spawn(async move { set.prepare(&leader, &all).await.map(|()| set) });
     }

@@ -177,12 +177,7 @@ pub fn run_with(
     let order = Order { workload, setup: &setup, plan: &plan, links };
     let made = make(order, &mut stage, &mut writer, &mut run, &mut progress);
     // Whatever became of it: controllers that others use keep nothing of it.
-    if stage.own.is_none() && plan.sets > 0 {
-        progress(Progress::Doing("removing the run's broker sets".to_owned()));
-        if let Err(error) = stage.remove(&plan) {
-            progress(Progress::Doing(format!("some stay behind: {error}")));
-        }
-    }
+    stage.leave(&plan, |text| progress(Progress::Doing(text.to_owned())));
     made?;
     writer.finish(&run)?;
     Ok(run)
@@ -209,7 +204,7 @@ fn make(
     let mut doing = |text: &str| progress(Progress::Doing(text.to_owned()));
     let begun = match links {
         Some(links) => Crew::of_workers(links, plan, &setup.stop, &mut doing),
-        None => Crew::start_unless(&stage.program, plan, &setup.stop, &mut doing),
+        None => Crew::start(&stage.program, plan, &setup.stop, &mut doing),
     };
     let mut crew = match begun {
         Ok((crew, _views)) => crew,

@@ -12,8 +12,9 @@ pub(crate) mod run;
 mod selftest;
 mod subject;
 
+use crate::exit::{FAILED, INVALID, USAGE};
 use clap::{Parser, Subcommand, ValueEnum};
-use load::quick::{self, Options};
+use load::quick::{self, Options, QuickError};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -154,12 +155,20 @@ fn run_quick(arguments: QuickArguments) -> ExitCode {
         folder: arguments.data,
         ..Options::default()
     };
+    run::stop_on_signals(&options.stop);
     match quick::run(options) {
         Ok(report) if arguments.json => println!("{}", report.to_json()),
         Ok(report) => println!("{report}"),
         Err(error) => {
             eprintln!("bench quick: {error}");
-            return ExitCode::FAILURE;
+            return ExitCode::from(match error {
+                QuickError::Connections(_) | QuickError::Record(_) => USAGE,
+                QuickError::Workload { .. } => FAILED,
+                QuickError::Ground(_)
+                | QuickError::Prepare(_)
+                | QuickError::Removal(_)
+                | QuickError::Interrupted => INVALID,
+            });
         }
     }
     ExitCode::SUCCESS

@@ -9,6 +9,7 @@
 //! | 64 | wrong usage, or no set could be founded | the same |
 
 use crate::bench::run::{stop_on_signals, usage};
+use crate::exit::{FAILED, INVALID, UNDECIDED};
 use ::slo::Objectives;
 use clap::{Args, Parser, Subcommand};
 use load::canary::{
@@ -23,15 +24,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-
-/// An objective was broken, or the candidate is worse.
-const BROKEN: u8 = 1;
-
-/// Nobody can tell.
-const HOLD: u8 = 2;
-
-/// Nothing can be said.
-const INVALID: u8 = 3;
 
 /// Where the kernel says what this host is called.
 const HOST: &str = "/proc/sys/kernel/hostname";
@@ -211,7 +203,7 @@ fn ended(summary: &Summary) -> u8 {
     let has_good = whole.ops.values().any(|op| op.good > 0);
     let is_broken = whole.promises.iter().any(|it| it.verdict == Verdict::Fail);
     match () {
-        () if whole.contradictions > 0 || (is_broken && has_good) => BROKEN,
+        () if whole.contradictions > 0 || (is_broken && has_good) => FAILED,
         () if !has_good => INVALID,
         () => 0,
     }
@@ -243,8 +235,8 @@ fn judge(arguments: &Judge) -> ExitCode {
             }
             ExitCode::from(match judgement.verdict {
                 canary::Verdict::Promote => 0,
-                canary::Verdict::RollBack => BROKEN,
-                canary::Verdict::Hold => HOLD,
+                canary::Verdict::RollBack => FAILED,
+                canary::Verdict::Hold => UNDECIDED,
                 canary::Verdict::Invalid => INVALID,
             })
         }

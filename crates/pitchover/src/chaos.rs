@@ -4,9 +4,11 @@
 //! |---|---|
 //! | 0 | passed |
 //! | 1 | failed: something did not hold; the verdict says what |
-//! | 2 | nothing was started: an unknown fault, no privileges, something is missing |
+//! | 2 | this host cannot begin a run: no privileges, something is missing |
 //! | 3 | invalid: a fault was not confirmed, or the run was interrupted |
+//! | 64 | wrong usage: an unknown fault, a file that is none, a folder that holds a run |
 
+use crate::exit::{FAILED, INVALID, UNDECIDED, USAGE};
 use ::chaos::brokers::Kit;
 use ::chaos::compare;
 use ::chaos::disk;
@@ -14,18 +16,12 @@ use ::chaos::faults::catalogue::{CATALOGUE, Kind};
 use ::chaos::ground::probe;
 use ::chaos::judge::{Outcome, Verdict};
 use ::chaos::recovery::Row;
-use ::chaos::run::{OPERATIONS_MAX, Options};
+use ::chaos::run::{OPERATIONS_MAX, Options, StartError};
 use ::chaos::target;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-
-/// Nothing was started.
-const EXIT_NOT_STARTED: u8 = 2;
-
-/// The run says nothing.
-const EXIT_INVALID: u8 = 3;
 
 /// Break real controllers, and judge what their clients saw.
 #[derive(Debug, Subcommand)]
@@ -188,7 +184,7 @@ fn probe_here() -> ExitCode {
         None => ExitCode::SUCCESS,
         Some(why) => {
             println!("{why}");
-            ExitCode::from(EXIT_NOT_STARTED)
+            ExitCode::from(UNDECIDED)
         }
     }
 }
@@ -198,7 +194,7 @@ fn compare_runs(comparison: &Comparison) -> ExitCode {
         Ok(sides) => sides,
         Err(error) => {
             eprintln!("chaos: {error}");
-            return ExitCode::from(EXIT_NOT_STARTED);
+            return ExitCode::from(USAGE);
         }
     };
     let (md, html) = (comparison.md.as_deref(), comparison.html.as_deref());
@@ -209,7 +205,7 @@ fn compare_runs(comparison: &Comparison) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("chaos: {error}");
-            ExitCode::FAILURE
+            ExitCode::from(USAGE)
         }
     }
 }
@@ -235,7 +231,7 @@ fn run_one(arguments: &Arguments) -> ExitCode {
         Ok(options) => options,
         Err(error) => {
             eprintln!("chaos: {error}");
-            return ExitCode::from(EXIT_NOT_STARTED);
+            return ExitCode::from(USAGE);
         }
     };
     match ::chaos::run::run(&options, &|line| println!("{line}")) {
@@ -244,13 +240,21 @@ fn run_one(arguments: &Arguments) -> ExitCode {
             println!("report: {}", options.folder.join("report.html").display());
             match verdict.outcome {
                 Outcome::Passed => ExitCode::SUCCESS,
-                Outcome::Failed => ExitCode::FAILURE,
-                Outcome::Invalid => ExitCode::from(EXIT_INVALID),
+                Outcome::Failed => ExitCode::from(FAILED),
+                Outcome::Invalid => ExitCode::from(INVALID),
             }
         }
         Err(error) => {
             eprintln!("chaos: {error}");
-            ExitCode::from(EXIT_NOT_STARTED)
+            ExitCode::from(match error {
+                StartError::Fault(_) | StartError::FolderUsed(_) => USAGE,
+                StartError::Means(_)
+                | StartError::Brokers(_)
+                | StartError::NothingLeft
+                | StartError::Io(_)
+                | StartError::NoMessages(_)
+                | StartError::NoCluster(_) => UNDECIDED,
+            })
         }
     }
 }

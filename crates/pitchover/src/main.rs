@@ -11,6 +11,7 @@ mod clock;
 mod describe;
 mod dev;
 mod elect;
+mod exit;
 mod logging;
 mod perf;
 mod report;
@@ -90,10 +91,10 @@ fn main() -> ExitCode {
     }
     let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,
-        Err(error) if error.use_stderr() && judges(words.get(1)) => {
+        Err(error) if error.use_stderr() && exit::is_of_table(words.get(1)) => {
             // Nothing is wrong that the terminal would not show, too.
             drop(error.print());
-            return ExitCode::from(bench::run::USAGE);
+            return ExitCode::from(exit::USAGE);
         }
         Err(error) => error.exit(),
     };
@@ -115,12 +116,6 @@ fn main() -> ExitCode {
         Command::CannedServer(arguments) => bench::run_canned(&arguments),
         Command::FleetWorker => bench::run_fleet_worker(),
     }
-}
-
-/// Whether a word's exit code 2 means that nobody can tell, so that it cannot mean wrong usage.
-fn judges(word: Option<&std::ffi::OsString>) -> bool {
-    const JUDGES: [&str; 3] = ["canary", "perf", "soak"];
-    word.and_then(|word| word.to_str()).is_some_and(|word| JUDGES.contains(&word))
 }
 
 fn is_mqcontroller(program: Option<&std::ffi::OsString>) -> bool {

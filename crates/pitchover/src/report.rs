@@ -5,6 +5,7 @@
 //! | 0 | written; whether the runs were valid is what the report says |
 //! | 64 | nothing was written: no run folder, or a comparison that would mislead |
 
+use crate::exit::USAGE;
 use clap::{Parser, ValueEnum};
 use measure::comparison::{self, Comparison};
 use measure::folder::{self, Found};
@@ -14,9 +15,6 @@ use serde::de::DeserializeOwned;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-
-/// Nothing was written.
-const EXIT_USAGE: u8 = 64;
 
 /// What is written.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -80,7 +78,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("report: {problem}");
-            ExitCode::from(EXIT_USAGE)
+            ExitCode::from(USAGE)
         }
     }
 }

@@ -11,6 +11,7 @@
 mod extend;
 
 use crate::bench::preset_names;
+use crate::exit::{FAILED, INVALID, UNDECIDED, USAGE};
 use ::slo::{Ending, Loosened, Objectives, explain, judge, loosened, ratchet, sign};
 use clap::{Parser, Subcommand};
 use load::workload::{SCHEMA as WORKLOAD_SCHEMA, Workload};
@@ -19,18 +20,6 @@ use measure::judged::{Judged, Verdict};
 use report::draw::numbers;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-
-/// A bar was broken, or loosened without a waiver.
-const BROKEN: u8 = 1;
-
-/// Nobody can tell.
-const UNDECIDED: u8 = 2;
-
-/// The runs say nothing about the server.
-const INVALID: u8 = 3;
-
-/// Wrong usage.
-const USAGE: u8 = 64;
 
 /// What can be done with objectives.
 #[derive(Debug, Subcommand)]
@@ -184,7 +173,7 @@ fn check(arguments: &Check) -> Result<u8, String> {
     }
     Ok(match ending.verdict() {
         Verdict::Pass => 0,
-        Verdict::Fail => BROKEN,
+        Verdict::Fail => FAILED,
         Verdict::Extended | Verdict::Inconclusive => UNDECIDED,
         Verdict::Invalid => INVALID,
     })
@@ -307,7 +296,7 @@ fn lint(arguments: &Lint) -> Result<u8, String> {
         println!("{} objectives, nothing is loosened without a waiver", objectives.all().count());
         return Ok(0);
     }
-    Ok(BROKEN)
+    Ok(FAILED)
 }
 
 /// Names of the workloads whose files (`*.toml` with the schema of workloads) are in the folder of the objectives, sorted.

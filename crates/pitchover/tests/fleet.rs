@@ -5,14 +5,17 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
-use load::{OwnCluster, Setup, free_ports};
+use load::OwnCluster;
 use measure::folder::{Found, read};
 use rustix::process::{Pid, Signal, kill_process};
 
+#[path = "processes/others.rs"]
+mod others;
 #[path = "processes/patience.rs"]
 mod patience;
 #[path = "processes/scene.rs"]
 mod scene;
+use others::{controllers, nothing_is_left, sets};
 use patience::until;
 use scene::{Scene, said};
 
@@ -172,29 +175,6 @@ impl Running {
         let text = reading.expect("a thread").join().expect("it ends with the pipe");
         (code, text + &errors.join("\n"))
     }
-}
-
-/// Controllers that are not the run's own.
-fn controllers() -> OwnCluster {
-    let mut setup = Setup::temporary(env!("CARGO_BIN_EXE_pitchover").into());
-    setup.ports = free_ports(3).expect("there are free ports");
-    OwnCluster::start(&setup).expect("controllers can be started")
-}
-
-/// How many broker sets each of the controllers knows; nothing of those that do not say.
-fn sets(cluster: &OwnCluster) -> Vec<Option<u64>> {
-    let addresses = cluster.addresses().join(",");
-    let ran = Command::new(env!("CARGO_BIN_EXE_pitchover"))
-        .args(["status", "--json", "--target", &addresses])
-        .output()
-        .expect("it can be started");
-    let all: Vec<serde_json::Value> = serde_json::from_slice(&ran.stdout).unwrap_or_default();
-    all.iter().map(|view| view["sets"].as_u64()).collect()
-}
-
-/// Followers learn of a removal a moment after the leader.
-fn nothing_is_left(cluster: &OwnCluster) {
-    until("all sets are removed", || (sets(cluster) == [Some(0); 3]).then_some(()));
 }
 
 #[test]

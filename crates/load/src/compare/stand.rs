@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use measure::folder::Durability;
@@ -9,7 +10,7 @@ use measure::folder::Durability;
 use super::{Arm, CompareError};
 use crate::generator::crew::Crew;
 use crate::generator::measures::Tally;
-use crate::generator::plan::{Command, Report, Times};
+use crate::generator::plan::{Command, Plan, Report, Times};
 use crate::host;
 use crate::process::Process;
 use crate::run::planning;
@@ -21,10 +22,20 @@ use crate::workload::Workload;
 pub(super) struct Stand {
     stage: Stage,
     crew: Crew,
+    plan: Plan,
     processes: Vec<Process>,
     /// Windows that not all processes of the fleet have told yet.
     half_done: BTreeMap<u64, (usize, Tally)>,
     windows: BTreeMap<u64, Tally>,
+}
+
+/// Who plays the fleets.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Players<'a> {
+    /// The program: the same one for all arms, whatever is measured.
+    pub(super) generator: &'a Path,
+    /// Set when they are to end.
+    pub(super) stop: &'a AtomicBool,
 }
 
 /// What the servers of an arm have used so far.
@@ -35,13 +46,12 @@ pub(super) struct Used {
 }
 
 impl Stand {
-    /// Starts controllers, unless they run already, and the fleet with its load in `phases`. `generator` is the
-    /// program that plays the fleet: the same one for all arms, whatever is measured.
+    /// Starts controllers, unless they run already, and the fleet with its load in `phases`.
     pub(super) fn start(
         workload: &Workload,
         arm: &Arm,
         phases: Vec<(Duration, f64)>,
-        generator: &Path,
+        players: Players<'_>,
         progress: &mut impl FnMut(&str),
     ) -> Result<Self, CompareError> {
         let mut setup = Setup::new(Target::OfWorkload, Path::new(""));
@@ -56,10 +66,14 @@ impl Stand {
         let mut plan = planning::plan(workload, stage.addresses.clone())?;
         plan.phases = phases;
         plan.window = Duration::from_millis(super::turns::WINDOW_MS);
-        let (crew, _views) = Crew::start(generator, &plan, |text| progress(text))?;
+        let begun = Crew::start(players.generator, &plan, players.stop, |text| progress(text));
+        if begun.is_err() {
+            stage.leave(&plan, |text| progress(text));
+        }
+        let (crew, _views) = begun?;
         let processes = stage.processes().into_iter().flatten().collect();
         let (half_done, windows) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { stage, crew, processes, half_done, windows })
+        Ok(Self { stage, crew, plan, processes, half_done, windows })
     }
 
     /// What tables call it.
@@ -96,15 +110,21 @@ impl Stand {
         }
     }
 
-    /// Every window, and what else the fleet has seen. The arm is ended.
-    pub(super) fn end(mut self) -> Result<(BTreeMap<u64, Tally>, Report), CompareError> {
+    /// Every window, and what else the fleet has seen.
+    pub(super) fn report(&mut self) -> Result<(BTreeMap<u64, Tally>, Report), CompareError> {
         let mut seen = self.crew.whole_report()?;
         let late = std::mem::take(&mut seen.windows).into_iter();
-        for (number, tally) in
-            late.chain(self.half_done.into_iter().map(|(number, (_, tally))| (number, tally)))
-        {
+        let half_done = std::mem::take(&mut self.half_done).into_iter();
+        for (number, tally) in late.chain(half_done.map(|(number, (_, tally))| (number, tally))) {
             self.windows.entry(number).or_default().add(&tally);
         }
-        Ok((self.windows, seen))
+        Ok((std::mem::take(&mut self.windows), seen))
+    }
+
+    /// Ends the fleet, then its controllers if they are ours; others keep nothing of it.
+    pub(super) fn leave(self, progress: &mut impl FnMut(&str)) {
+        let Self { stage, crew, plan, .. } = self;
+        drop(crew);
+        stage.leave(&plan, |text| progress(text));
     }
 }

@@ -24,10 +24,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::record::Record;
 use super::report::{Generator, Goal, Report};
 use super::victim::Victim;
-use super::{FailoverError, Ground, Stage, pause, progress};
+use super::{FailoverError, Ground, Stage, progress};
 use crate::clock;
 use crate::generator::broker::{Identity, poll};
-use crate::generator::crew::Crew;
 use crate::generator::founding;
 use crate::generator::plan::{Command, Plan, Times, View};
 use crate::load_seen::Load;
@@ -100,27 +99,34 @@ pub fn run(options: &Options) -> Result<Report, FailoverError> {
         return Err(FailoverError::Options(text));
     }
     let plan = stage.plan(options.sets);
-    let (mut crew, before) = Crew::start(&stage.program, &plan, |text| progress(text))?;
+    let made = make(options, &mut stage, &plan);
+    stage.leave(&plan);
+    made
+}
+
+/// Strikes the leader as often as is asked for. When it returns nobody plays any more.
+fn make(options: &Options, stage: &mut Stage, plan: &Plan) -> Result<Report, FailoverError> {
+    let (mut crew, before) = stage.crew(plan)?;
     crew.tell(&Command::Measure { has_load: false, times: Times::from_now() })?;
     let load = Load::begin(&crew.processes(), &[]);
-    let mut record = Record::begin(&stage, options)?;
+    let mut record = Record::begin(stage, options)?;
     let kills = std::iter::repeat_n(Fault::Kill, options.kills);
     let freezes = std::iter::repeat_n(Fault::Freeze, options.freezes);
     for (round, fault) in kills.chain(freezes).enumerate() {
-        await_whole(&mut stage)?;
-        pause(SETTLE);
-        let took = strike(&mut stage, &plan, fault)?;
+        await_whole(stage)?;
+        stage.pause(SETTLE)?;
+        let took = strike(stage, plan, fault)?;
         let millis = took.as_secs_f64() * 1e3;
         progress(format_args!(
             "round {round}: {fault:?}, first write accepted after {millis:.1} ms"
         ));
         record.struck(fault, took)?;
     }
-    await_whole(&mut stage)?;
+    await_whole(stage)?;
     let load = load.end();
     let mut generator = Generator::of(&crew.whole_report()?);
     load.fill(&mut generator);
-    let violations = lost_masters(&before, &stage.views(&plan)?);
+    let violations = lost_masters(&before, &stage.views(plan)?);
     let [killed, frozen] = record.distributions();
     let mut goals = Vec::new();
     for (times, limit) in [(&killed, KILLED_P99_MS), (&frozen, FROZEN_P99_MS)] {
@@ -158,10 +164,10 @@ fn strike(stage: &mut Stage, plan: &Plan, fault: Fault) -> Result<Duration, Fail
         accepted.is_ok_and(|joined| joined.is_some_and(|joined| joined.is_ok()))
     });
     let took = clock::now().saturating_duration_since(began);
-    if fault == Fault::Freeze {
-        pause(FROZEN);
-    }
+    let paused = if fault == Fault::Freeze { stage.pause(FROZEN) } else { Ok(()) };
+    // Also when the run is to end: a frozen controller is not left behind.
     victim.bring_back(stage, fault)?;
+    paused?;
     if !accepted {
         let logs = stage.own.as_ref().map(crate::OwnCluster::logs).unwrap_or_default();
         let text = format!("no write was accepted within {} s\n{logs}", ROUND.as_secs());
@@ -279,7 +285,7 @@ fn leader_by_metadata(stage: &Stage) -> Option<usize> {
     (agree && leading == [place]).then_some(place)
 }
 
-fn await_whole(stage: &mut Stage) -> Result<(), FailoverError> {
+fn await_whole(stage: &Stage) -> Result<(), FailoverError> {
     let until = clock::now() + WHOLE;
     while leader(stage).is_none() {
         if clock::now() > until {
@@ -287,7 +293,7 @@ fn await_whole(stage: &mut Stage) -> Result<(), FailoverError> {
             let text = format!("the cluster is not whole after {} s\n{logs}", WHOLE.as_secs());
             return Err(FailoverError::Options(text));
         }
-        pause(LOOK);
+        stage.pause(LOOK)?;
     }
     Ok(())
 }

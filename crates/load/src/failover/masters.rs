@@ -11,11 +11,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::report::{Distribution, Generator, Goal, Report};
-use super::{FailoverError, Ground, Stage, drained_report, pause, progress};
+use super::{FailoverError, Ground, Stage, drained_report, progress};
 use crate::clock::mono_ns;
-use crate::generator::crew::Crew;
 use crate::generator::measures::Kind;
-use crate::generator::plan::{self, Closing, Command, REPLICAS, Times, Told, View};
+use crate::generator::plan::{self, Closing, Command, Plan, REPLICAS, Times, Told, View};
 use crate::load_seen::Load;
 use measure::Histogram;
 use measure::histogram::as_f64;
@@ -63,9 +62,16 @@ pub fn run(options: &Options) -> Result<Report, FailoverError> {
     }
     let stage = Stage::begin(&options.ground)?;
     let plan = stage.plan(options.sets);
-    let (mut crew, before) = Crew::start(&stage.program, &plan, |text| progress(text))?;
+    let made = make(options, &stage, &plan);
+    stage.leave(&plan);
+    made
+}
+
+/// Lets masters die until none is left. When it returns nobody plays any more.
+fn make(options: &Options, stage: &Stage, plan: &Plan) -> Result<Report, FailoverError> {
+    let (mut crew, before) = stage.crew(plan)?;
     crew.tell(&Command::Measure { has_load: true, times: Times::from_now() })?;
-    pause(SETTLE);
+    stage.pause(SETTLE)?;
     let load = Load::begin(&crew.processes(), &stage.servers);
     let all: Vec<usize> = (0..options.sets).collect();
     for batch in all.chunks(options.at_once) {
@@ -73,11 +79,11 @@ pub fn run(options: &Options) -> Result<Report, FailoverError> {
         if !crew.kill(mono_ns() + NOTICE_NS, batch, PATIENCE)? {
             progress("not everybody was told in time");
         }
-        pause(options.pause);
+        stage.pause(options.pause)?;
     }
     let load = load.end();
-    let seen = drained_report(&mut crew, &plan)?;
-    let after = stage.views(&plan)?;
+    let seen = drained_report(stage, &mut crew, plan)?;
+    let after = stage.views(plan)?;
     let findings = Findings::new(&seen, &before, &after);
     let (sets, at_once) = (options.sets, options.at_once.min(options.sets));
     let what = format!("{sets} sets of {REPLICAS} brokers lose their masters, {at_once} at once");

@@ -8,11 +8,10 @@
 use std::time::Duration;
 
 use super::report::{Distribution, Generator, Goal, Report};
-use super::{FailoverError, Ground, Stage, drained_report, pause, progress};
+use super::{FailoverError, Ground, Stage, drained_report, progress};
 use crate::clock;
-use crate::generator::crew::Crew;
 use crate::generator::measures::{Kind, Measures};
-use crate::generator::plan::{self, BROKERS_MAX, Command, Listening, REPLICAS, Times, View};
+use crate::generator::plan::{self, BROKERS_MAX, Command, Listening, Plan, REPLICAS, Times, View};
 use crate::inspect::Status;
 use crate::load_seen::Load;
 use measure::histogram::as_f64;
@@ -65,16 +64,24 @@ pub fn run(options: &Options) -> Result<Report, FailoverError> {
     let mut plan = stage.plan(brokers / REPLICAS);
     plan.listening = Listening::Shared;
     plan.brokers_per_connection = share;
-    let (mut crew, before) = Crew::start(&stage.program, &plan, |text| progress(text))?;
+    let made = make(options, &stage, &plan);
+    stage.leave(&plan);
+    made
+}
+
+/// Lets the fleet live for its time. When it returns nobody plays any more.
+fn make(options: &Options, stage: &Stage, plan: &Plan) -> Result<Report, FailoverError> {
+    let (brokers, share) = (options.brokers, options.brokers_per_connection);
+    let (mut crew, before) = stage.crew(plan)?;
     let asked = u64::try_from(brokers).unwrap_or(u64::MAX) / ASKED_PER_SECOND;
-    pause(SETTLE + Duration::from_secs(asked));
+    stage.pause(SETTLE + Duration::from_secs(asked))?;
     let expired = stage.expired();
 
     progress("heartbeats alone");
     crew.tell(&Command::Measure { has_load: false, times: Times::from_now() })?;
     let load = Load::begin(&crew.processes(), &stage.servers);
     let cpu = stage.servers_cpu();
-    pause(ALONE_MAX.min(options.duration));
+    stage.pause(ALONE_MAX.min(options.duration))?;
     let cpu = stage.servers_cpu().zip(cpu).map(|(after, before)| after.saturating_sub(before));
     let alone = (crew.whole_report()?, load.end(), cpu);
 
@@ -83,14 +90,14 @@ pub fn run(options: &Options) -> Result<Report, FailoverError> {
     let until = clock::now() + options.duration;
     while let Some(left) = until.checked_duration_since(clock::now()) {
         progress(format_args!("heartbeats and polls, {} s left", left.as_secs()));
-        pause(left.min(SAY_EVERY).max(Duration::from_millis(1)));
+        stage.pause(left.min(SAY_EVERY).max(Duration::from_millis(1)))?;
     }
     let load = load.end();
-    let seen = drained_report(&mut crew, &plan)?;
+    let seen = drained_report(stage, &mut crew, plan)?;
     let expired = stage.expired().saturating_sub(expired);
     let alive = stage.statuses();
-    let after = stage.views(&plan)?;
-    let mut violations = moved(&plan, &before, &after);
+    let after = stage.views(plan)?;
+    let mut violations = moved(plan, &before, &after);
     violations.extend(seen.contradictions.iter().cloned());
     violations.extend(missing(&alive, brokers));
     violations.truncate(VIOLATIONS_MAX);
@@ -162,7 +169,7 @@ fn sent(seen: &plan::Report) -> u64 {
 }
 
 /// Sets whose master or epoch is another one than it was.
-fn moved(plan: &plan::Plan, before: &[View], after: &[View]) -> Vec<String> {
+fn moved(plan: &Plan, before: &[View], after: &[View]) -> Vec<String> {
     let pairs = before.iter().zip(after).enumerate();
     let changed = pairs.filter(|(_, (before, after))| {
         (before.master, before.master_epoch) != (after.master, after.master_epoch)

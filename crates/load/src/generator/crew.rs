@@ -98,23 +98,11 @@ pub(crate) struct Playing {
 
 impl Crew {
     /// Starts as many processes of `program` as the plan needs and waits until the fleet lives; the
-    /// sets in the order of the plan. `progress` hears what happens meanwhile.
-    ///
-    /// # Errors
-    /// - [`CrewError`]: what the processes said.
-    pub(crate) fn start(
-        program: &Path,
-        plan: &Plan,
-        progress: impl FnMut(&str),
-    ) -> Result<(Self, Vec<View>), CrewError> {
-        Self::start_unless(program, plan, &AtomicBool::new(false), progress)
-    }
-
-    /// As [`Self::start`], but gives up as soon as `stop` is set.
+    /// sets in the order of the plan. `progress` hears what happens meanwhile. It gives up as soon as `stop` is set.
     ///
     /// # Errors
     /// - [`CrewError`]: what the processes said, or that it was to end.
-    pub(crate) fn start_unless(
+    pub(crate) fn start(
         program: &Path,
         plan: &Plan,
         stop: &AtomicBool,
@@ -128,7 +116,7 @@ impl Crew {
         Ok((crew, views))
     }
 
-    /// As [`Self::start_unless`], with a part for each of these workers. Their clocks are measured when the fleet lives.
+    /// As [`Self::start`], with a part for each of these workers. Their clocks are measured when the fleet lives.
     ///
     /// # Errors
     /// - [`CrewError`]: what the workers said, or that it was to end.

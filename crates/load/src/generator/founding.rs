@@ -13,7 +13,7 @@ use client::{CallError, Cluster, Deadline};
 use protocol::{Request, Response, SyncStateSetBody, response_code};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::broker::{Identity, clean, poll};
 use super::line::read_answers;
@@ -36,6 +36,9 @@ const PRELOADED_AT_ONCE: usize = 256;
 
 /// Attempts of one request.
 const ATTEMPTS_MAX: u32 = 50;
+
+/// How long all removals at the end of a run may take.
+const REMOVAL: Duration = Duration::from_secs(60);
 
 /// What a founded set's member ids are.
 const MEMBERS: [i64; REPLICAS] = [1, 2, 3];
@@ -138,20 +141,49 @@ pub(crate) async fn crown(plan: &Plan, cluster: &Arc<Cluster>) -> Result<Vec<Vie
     .await
 }
 
-/// Removes every set of the plan, so that controllers that others use keep nothing of it. Sets that were never founded
-/// are gone already.
+/// Removes every set of the plan: see [`remove`].
 ///
 /// # Errors
-/// - [`FoundingError`]: a request was refused or lost again and again.
-pub(crate) async fn remove(plan: &Plan, cluster: &Arc<Cluster>) -> Result<(), FoundingError> {
-    for_each_set(plan, cluster, |asking, _plan, _set| async move {
-        let removed = asking.until_ok("removal", &clean(&asking.set)).await.map(drop);
+/// As [`remove`].
+pub(crate) async fn remove_all(plan: &Plan, cluster: &Arc<Cluster>) -> Result<(), String> {
+    let names = (0..plan.sets).map(|set| plan.set_name(set));
+    remove(names.map(|name| (clean(&name), name)).collect(), cluster).await
+}
+
+/// Makes removals, each with the name of its set, so that controllers that others use keep nothing of a run. Sets that
+/// were never founded are gone already. It takes [`REMOVAL`] at most.
+///
+/// # Errors
+/// A text that says which set stays behind, and why.
+pub(crate) async fn remove(
+    removals: Vec<(Request, String)>,
+    cluster: &Arc<Cluster>,
+) -> Result<(), String> {
+    let (sets, first) = (removals.len(), removals.first().map(|(_, set)| set.clone()));
+    let turns = Arc::new(Semaphore::new(SETS_AT_ONCE));
+    let mut working = JoinSet::new();
+    for (removal, set) in removals {
+        let (asking, turns) = (Asking { cluster: Arc::clone(cluster), set }, Arc::clone(&turns));
+        working.spawn(async move {
+            let _turn = turns.acquire().await;
+            asking.until_ok("removal", &removal).await.map(drop)
+        });
+    }
+    let mut kept = Ok(());
+    let all = async {
         // One that stays must not keep the others: they are all tried first.
-        Ok(removed)
-    })
-    .await?
-    .into_iter()
-    .collect()
+        while let Some(joined) = working.join_next().await {
+            let removed = joined.expect("a task here neither panics nor is aborted");
+            kept = std::mem::replace(&mut kept, Ok(())).and(removed);
+        }
+    };
+    if timeout(REMOVAL, all).await.is_err() {
+        let (seconds, first) = (REMOVAL.as_secs(), first.unwrap_or_default());
+        return Err(format!(
+            "not all of {sets} sets from {first} on were removed within {seconds} s (REMOVAL): does the target have a leader?"
+        ));
+    }
+    kept.map_err(|error: FoundingError| error.to_string())
 }
 
 /// What the controllers say of every set of the plan.

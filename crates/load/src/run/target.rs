@@ -29,9 +29,6 @@ use crate::workload::{Class, Wire, Workload};
 /// How long an address may take to answer.
 const ANSWER: Duration = Duration::from_secs(3);
 
-/// How long all removals at the end of a run may take.
-const REMOVAL: Duration = Duration::from_secs(60);
-
 /// How long the sets may take to be looked at when the load is over; longer than a group takes to replace its leader.
 const LAST_LOOK: Duration = Duration::from_secs(20);
 
@@ -209,23 +206,16 @@ impl Stage {
         looked.map_err(late)?.map_err(|error| error.to_string())
     }
 
-    /// Removes the broker sets of a plan; nobody may play them any more. It takes [`REMOVAL`] at most.
-    ///
-    /// # Errors
-    /// A text that says which set stayed behind, and why.
-    pub(super) fn remove(&self, plan: &Plan) -> Result<(), String> {
+    /// Removes the broker sets of a plan from controllers that are not ours, and says so; nobody may play them any more.
+    pub(crate) fn leave(&self, plan: &Plan, mut say: impl FnMut(&str)) {
+        if self.own.is_some() || plan.sets == 0 {
+            return;
+        }
+        say("removing the run's broker sets");
         let cluster = cluster(&self.addresses);
-        let removing = founding::remove(plan, &cluster);
-        let removed =
-            self.runtime.block_on(async { tokio::time::timeout(REMOVAL, removing).await });
-        let (seconds, sets) = (REMOVAL.as_secs(), plan.sets);
-        let late = |_elapsed| {
-            format!(
-                "not all of {sets} sets named {}-... were removed within {seconds} s (REMOVAL): does the target have a leader?",
-                plan.prefix
-            )
-        };
-        removed.map_err(late)?.map_err(|error| error.to_string())
+        if let Err(error) = self.runtime.block_on(founding::remove_all(plan, &cluster)) {
+            say(&format!("some stay behind: {error}"));
+        }
     }
 
     /// Each node's process, as far as it is on this host.

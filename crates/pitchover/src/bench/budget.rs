@@ -10,7 +10,7 @@
 //! 64 wrong usage.
 
 use super::hot;
-use super::run::{INVALID, USAGE};
+use crate::exit::{FAILED, INVALID, USAGE};
 use clap::Args;
 use load::counted::{self, Counted, Options};
 use serde::Serialize;
@@ -18,9 +18,6 @@ use slo::{BudgetVerdict, Budgets};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
-
-/// A figure is beyond its budget.
-const BEYOND: u8 = 1;
 
 /// Turns that valgrind counts: twice as many less as many, so that start and end cancel.
 const TURNS: u32 = 2_000;
@@ -62,7 +59,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
                 show(&report);
             }
             let is_beyond = |it: &slo::Counted| it.verdict == BudgetVerdict::Beyond;
-            ExitCode::from(if report.budgets.iter().any(is_beyond) { BEYOND } else { 0 })
+            ExitCode::from(if report.budgets.iter().any(is_beyond) { FAILED } else { 0 })
         }
         Err((code, why)) => {
             eprintln!("bench budget: {why}");

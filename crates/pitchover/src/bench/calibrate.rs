@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Ok(card) => card,
         Err(error) => {
             eprintln!("bench calibrate: {error}");
-            return ExitCode::from(super::run::INVALID);
+            return ExitCode::from(crate::exit::INVALID);
         }
     };
     let text = serde_json::to_string_pretty(&card).unwrap_or_default();
@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
     if let Err(error) = std::fs::write(&arguments.out, text + "\n") {
         eprintln!("bench calibrate: {}: {error}", arguments.out.display());
-        return ExitCode::from(super::run::INVALID);
+        return ExitCode::from(crate::exit::INVALID);
     }
     ExitCode::SUCCESS
 }

@@ -8,7 +8,8 @@
 //! | 3 | invalid: the host, the generator, or the baseline differs from its own copy |
 //! | 64 | wrong usage, or what the arms promise differs |
 
-use super::run::{INVALID, USAGE, stop_on_signals, usage};
+use super::run::{stop_on_signals, usage};
+use crate::exit::{FAILED, INVALID, UNDECIDED, USAGE};
 use clap::Args;
 use load::compare::{self, Arm, CompareError, Setup};
 use load::run::RunError;
@@ -18,12 +19,6 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
-
-/// A regression, or wrong answers.
-const WORSE: u8 = 1;
-
-/// Neither better nor worse nor equal.
-const INCONCLUSIVE: u8 = 2;
 
 /// Options of `bench compare`.
 #[derive(Debug, Args)]
@@ -155,10 +150,10 @@ fn code(error: &CompareError) -> u8 {
 
 fn verdict(comparison: &Comparison, violations: u64) -> u8 {
     match (violations, comparison.valid, comparison.verdict()) {
-        (1.., _, _) => WORSE,
+        (1.., _, _) => FAILED,
         (0, false, _) => INVALID,
-        (0, true, Change::Slower) => WORSE,
-        (0, true, Change::Inconclusive) => INCONCLUSIVE,
+        (0, true, Change::Slower) => FAILED,
+        (0, true, Change::Inconclusive) => UNDECIDED,
         (0, true, Change::Faster | Change::Equivalent) => 0,
     }
 }

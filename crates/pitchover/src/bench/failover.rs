@@ -1,8 +1,10 @@
-//! `pitchover bench failover`: its arms, their options, and their exit codes.
+//! `pitchover bench failover`: its arms and their options.
 //!
-//! 0: all goals reached; 1: a goal missed or something wrong; 2: wrong usage, or no run; 3: a goal missed, but the
+//! Exit codes are those of `crate::exit`: 1 for a goal missed or something wrong; 3 also for a goal missed while the
 //! generator was late itself.
 
+use super::run::stop_on_signals;
+use crate::exit::{INVALID, USAGE};
 use clap::{Args, Subcommand};
 use load::failover::{FailoverError, Ground, Report, leader, masters, steady};
 use std::process::ExitCode;
@@ -96,10 +98,11 @@ pub(crate) struct SteadyArguments {
 }
 
 pub(crate) fn run(command: Command) -> ExitCode {
-    let ground = |target, common: &Common| Ground {
-        targets: target,
-        folder: common.data.clone(),
-        ..Ground::default()
+    let ground = |target, common: &Common| {
+        let folder = common.data.clone();
+        let ground = Ground { targets: target, folder, ..Ground::default() };
+        stop_on_signals(&ground.stop);
+        ground
     };
     let (ran, common) = match command {
         Command::Masters(MastersArguments { target, sets, at_once, pause_ms, common }) => {
@@ -142,8 +145,9 @@ fn show(ran: Result<Report, FailoverError>, is_json: bool) -> ExitCode {
             report.verdict().into()
         }
         Err(error) => {
-            eprintln!("bench failover: {error}");
-            ExitCode::from(2)
+            eprintln!("bench failover: no report: {error}");
+            let is_usage = matches!(error, FailoverError::Options(_) | FailoverError::Folder(_));
+            ExitCode::from(if is_usage { USAGE } else { INVALID })
         }
     }
 }

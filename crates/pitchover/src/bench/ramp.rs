@@ -65,7 +65,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             match (ramp.violations(), ramp.is_valid()) {
                 (1.., _) => ExitCode::FAILURE,
                 (0, true) => ExitCode::SUCCESS,
-                (0, false) => ExitCode::from(super::run::INVALID),
+                (0, false) => ExitCode::from(crate::exit::INVALID),
             }
         }
         Err(RampError::Run(error)) => super::run::failed("bench ramp", &error),

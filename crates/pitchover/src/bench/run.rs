@@ -3,9 +3,10 @@
 //! The result goes to standard output; while it runs, standard error shows a live table on a terminal, and one JSON object
 //! a line elsewhere.
 //!
-//! 0: valid, all answers right; 1: wrong answers; 3: the run is invalid; 64: wrong usage, or the target is none.
+//! Exit codes are those of `crate::exit`: 1 for wrong answers.
 
 use super::otlp::{Otlp, OtlpArguments};
+use crate::exit::{FAILED, INVALID, USAGE};
 use clap::Args;
 use load::fleet::Fleet;
 use load::run::{Live, Progress, RunError, Setup, Summary, Target};
@@ -18,12 +19,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{SignalKind, signal};
-
-/// Wrong usage, as `sysexits.h` has it.
-pub(crate) const USAGE: u8 = 64;
-
-/// The run says nothing about the server.
-pub(crate) const INVALID: u8 = 3;
 
 /// Where run folders are made unless told otherwise.
 const FOLDER: &str = "pitchover-runs";
@@ -135,7 +130,7 @@ pub(crate) fn run_recorded(command: &str, common: &Common, how: How) -> ExitCode
 /// 0, 1 for wrong answers, 3 for an invalid run.
 pub(crate) fn verdict(run: &Run) -> u8 {
     match (run.correctness.violations, run.validity.valid) {
-        (1.., _) => 1,
+        (1.., _) => FAILED,
         (0, false) => INVALID,
         (0, true) => 0,
     }

@@ -31,12 +31,12 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             match report.verdict() {
                 Verdict::Passed => ExitCode::SUCCESS,
                 Verdict::Failed => ExitCode::FAILURE,
-                Verdict::Invalid => ExitCode::from(super::run::INVALID),
+                Verdict::Invalid => ExitCode::from(crate::exit::INVALID),
             }
         }
         Err(error) => {
             eprintln!("bench selftest: {error}");
-            ExitCode::from(super::run::INVALID)
+            ExitCode::from(crate::exit::INVALID)
         }
     }
 }

@@ -3,8 +3,8 @@
 use crate::node::Folder;
 use crate::run::run;
 
-/// Nothing was started.
-const NOT_STARTED: i32 = 2;
+/// Wrong usage.
+const USAGE: i32 = 64;
 
 #[test]
 fn what_names_no_fault_is_named_and_nothing_begins() {
@@ -23,7 +23,7 @@ fn what_names_no_fault_is_named_and_nothing_begins() {
     for (arguments, text) in rows {
         let words = [&["chaos", "run", "--out", &out_text], arguments].concat();
         let ended = run(&words);
-        ended.must_be(text, NOT_STARTED, &[text]);
+        ended.must_be(text, USAGE, &[text]);
         ended.must_not_panic(text);
         assert!(!out.exists(), "{text}: a folder was made");
     }

@@ -224,3 +224,37 @@ fn tools_without_a_cluster() {
         ended.must_not_panic(&row);
     }
 }
+
+/// Whatever measures or judges: what is wrong is told from what failed, and from what nobody can tell.
+#[test]
+fn wrong_usage_of_what_measures_has_one_code() {
+    let nobody = format!("127.0.0.1:{}", load::free_ports(1).unwrap()[0]);
+    let rows: [&[&str]; 20] = [
+        &["bench"],
+        &["bench", "nonsense"],
+        &["bench", "run", "-f", "/nowhere"],
+        &["bench", "run", "-f", "smoke-5s", "--target", &nobody],
+        &["bench", "ramp", "--scale", "x"],
+        &["bench", "compare", "--a", "/nowhere", "--b", "/nowhere"],
+        &["bench", "quick", "--connections", "0"],
+        &["bench", "quick", "--rows", "nonsense"],
+        &["bench", "failover", "masters", "--sets", "0"],
+        &["bench", "failover", "nonsense"],
+        &["bench", "fleet", "--workers", ""],
+        &["bench", "budget", "--file", "/nowhere"],
+        &["report", "html", "/nowhere"],
+        &["report", "nonsense"],
+        &["slo", "check", "--nonsense"],
+        &["slo", "lint", "--slo", "/nowhere"],
+        &["soak", "--for", "9"],
+        &["canary", "nonsense"],
+        &["perf", "changes", "--history", "/nowhere"],
+        &["chaos", "compare", "/nowhere"],
+    ];
+    for arguments in rows {
+        let row = format!("{arguments:?}");
+        let ended = run(arguments);
+        ended.must_be(&row, 64, &[]);
+        ended.must_not_panic(&row);
+    }
+}
