@@ -38,6 +38,7 @@ mod report;
 pub mod steady;
 mod victim;
 
+pub use record::NAME as LEADER_LOST;
 pub use report::{Distribution, Generator, Goal, Report};
 
 /// Beyond the time-out of the last poll, until its end has been noticed.

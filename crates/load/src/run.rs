@@ -78,7 +78,7 @@ pub struct Setup {
     pub may_end_early: bool,
     /// Workers that play the load; none for processes of this host.
     pub fleet: Option<Fleet>,
-    /// Count brokers that controllers take for dead, by their metrics; they are asked every five seconds.
+    /// Count brokers that controllers take for dead every five seconds, by their metrics, and not only before and after.
     pub counts_deaths: bool,
 }
 
@@ -218,8 +218,10 @@ fn make(
         }
         Err(error) => return Err(error.into()),
     };
+    let deaths = deaths::Before::ask(workload, setup.counts_deaths, stage);
     let course = Course::new(workload, setup);
     let mut ran = course.run(&mut crew, stage, writer, progress)?;
+    ran.watched.deaths = ran.watched.deaths.or_else(|| deaths.since(stage));
     workers::note(&crew.workers(), &mut ran, writer, progress)?;
     let seen = &ran.seen;
     let lost = lost_writes(stage, plan, seen, progress);

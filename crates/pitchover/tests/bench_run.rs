@@ -83,6 +83,7 @@ fn a_run_leaves_a_folder_that_says_what_was_offered() {
     assert_eq!(how.map(|event| (event.at_ms, event.kind.as_str())), Some((-500, "note")));
     assert_eq!((found.slowest.len(), found.server_metrics.len()), (50, 3));
     assert!(run.cost.syncs_per_op.is_some_and(|syncs| syncs > 0.0), "{:?}", run.cost);
+    assert!(run.correctness.wrongly_dead.is_some(), "controllers of ours count: {run:?}");
 }
 
 #[test]

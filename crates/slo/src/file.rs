@@ -117,6 +117,8 @@ pub enum SliKind {
     MemoryGrowth,
     /// Wrong answers.
     Violations,
+    /// Living brokers that controllers took for dead.
+    WronglyDead,
 }
 
 impl SliKind {
@@ -130,7 +132,7 @@ impl SliKind {
             Self::Bytes => "bytes",
             Self::Memory => "MiB",
             Self::MemoryGrowth => "MiB/h",
-            Self::Violations | Self::Untold => "",
+            Self::Violations | Self::WronglyDead | Self::Untold => "",
         }
     }
 
@@ -166,6 +168,7 @@ impl Sli {
             SliKind::Memory => "memory of a node",
             SliKind::MemoryGrowth => "growth of memory",
             SliKind::Violations => "wrong answers",
+            SliKind::WronglyDead => "living brokers taken for dead",
         };
         format!("{} {what}{}", self.op, q.unwrap_or_default()).trim_start().to_owned()
     }

@@ -7,6 +7,7 @@
 //! ```
 //!
 //! An invalid run says nothing about the server and is left out, but for its wrong answers: those are wrong on any host.
+//! Brokers that were taken for dead are not: a generator that is late does not send their heartbeats.
 
 use std::collections::BTreeSet;
 

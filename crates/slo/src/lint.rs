@@ -1,7 +1,8 @@
 //! Two versions of a file: what the newer one asks less of.
 //!
 //! A loosening needs a waiver in the newer file that has not run out. Moving an objective to another workload, figure or
-//! quantile counts as loosening too, since nobody can say that it asks as much.
+//! quantile counts as loosening too, since nobody can say that it asks as much; unless another objective of the newer file
+//! asks the same of the same workload instead.
 
 use measure::judged::Better;
 
@@ -28,10 +29,13 @@ pub fn loosened(old: &Objectives, new: &Objectives, today: &str) -> Vec<Loosened
         all.push(Loosened { id: id.to_owned(), what, is_waived });
     };
     for before in old.all() {
-        let Some(after) = new.find(&before.id) else {
+        let Some(named) = new.find(&before.id) else {
             add(&before.id, "it is gone".to_owned());
             continue;
         };
+        let is_same = |it: &&Objective| it.sli == before.sli && it.workload == before.workload;
+        let same = Some(named).filter(is_same).or_else(|| new.all().find(is_same));
+        let after = same.unwrap_or(named);
         differences(before, after).into_iter().for_each(|what| add(&before.id, what));
     }
     let (before, after) = (&old.ratchet, &new.ratchet);

@@ -56,6 +56,7 @@ pub(crate) fn measured(sli: &Sli, runs: &[&Found]) -> Measured {
         SliKind::Memory => memory(runs),
         SliKind::MemoryGrowth => memory_growth(runs),
         SliKind::Violations => violations(runs),
+        SliKind::WronglyDead => wrongly_dead(runs),
     }
 }
 
@@ -226,6 +227,14 @@ fn violations(runs: &[&Found]) -> Measured {
         return Measured::missing("nobody checked the answers");
     }
     Measured::exactly(float(runs.iter().map(|run| run.run.correctness.violations).sum()))
+}
+
+fn wrongly_dead(runs: &[&Found]) -> Measured {
+    let counted: Option<u64> = runs.iter().map(|run| run.run.correctness.wrongly_dead).sum();
+    match counted {
+        Some(brokers) => Measured::exactly(float(brokers)),
+        None => Measured::missing("nobody counted brokers that were taken for dead"),
+    }
 }
 
 #[expect(

@@ -162,7 +162,8 @@ fn whole(objectives: &Objectives, found: &Found, today: &str) -> Vec<Judged> {
             | SliKind::Answered
             | SliKind::Cpu
             | SliKind::MemoryGrowth
-            | SliKind::Violations => false,
+            | SliKind::Violations
+            | SliKind::WronglyDead => false,
         })
     };
     // What does not depend on the generator is judged in any case.

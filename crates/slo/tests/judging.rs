@@ -117,6 +117,31 @@ fn invalid_runs_say_nothing_but_wrong_answers_stay_wrong() {
 }
 
 #[test]
+fn a_replica_that_was_taken_for_dead_breaks_the_bar_though_every_answer_was_right() {
+    let dead = |brokers: Option<u64>| {
+        let mut found = run(0, &even());
+        found.run.correctness.wrongly_dead = brokers;
+        found
+    };
+    let of =
+        |found: Found| judged("{ of = \"wrongly_dead\" }", "minimum = { value = 0.0 }", &[found]);
+    assert_eq!(of(dead(Some(0))).verdict, Verdict::Pass);
+    let one = of(dead(Some(1)));
+    assert_eq!((one.verdict, one.value), (Verdict::Fail, Some(1.0)));
+    assert_eq!(one.sli, "living brokers taken for dead");
+    let uncounted = of(dead(None));
+    assert_eq!(uncounted.verdict, Verdict::Inconclusive);
+    assert!(uncounted.why.contains("nobody counted"), "{}", uncounted.why);
+    let mut late = dead(Some(1));
+    late.run.validity.valid = false;
+    assert_eq!(
+        of(late).verdict,
+        Verdict::Invalid,
+        "heartbeats that nobody sent are nobody's fault"
+    );
+}
+
+#[test]
 fn few_samples_are_no_verdict() {
     let mut short = run(0, &even());
     short.windows.truncate(5);

@@ -112,6 +112,15 @@ fn what_asks_less_is_named_and_a_waiver_excuses_it() {
             "{from}: {all:?}"
         );
     }
+    // Another figure under the old name asks no less if the old one is asked for under a new name.
+    let own = text.split_once("[[slo]]").expect("an objective").1;
+    let handed_on = |of_old: &str| {
+        let renamed = of_old.replace("id = \"it\"", "id = \"heir\"");
+        compared(&format!("{}\n[[slo]]{renamed}", text.replace("q = 0.99", "q = 0.9")))
+    };
+    assert_eq!(handed_on(own), []);
+    let looser = handed_on(&own.replace("24.0", "25.0"));
+    assert!(looser.len() == 1 && looser[0].what.contains("bar: 24 -> 25 ms"), "{looser:?}");
     let waiver = "\nwaiver = [{ id = \"it\", until = \"2026-12-31\", reason = \"r\", approved_by = \"ann\" }]\n\n";
     let waived = compared(&text.replace("24.0", "25.0").replacen("\n\n", waiver, 1));
     assert!(waived.len() == 1 && waived[0].is_waived, "{waived:?}");

@@ -12,8 +12,8 @@ use super::{FailoverError, Stage};
 use crate::clock::mono_ns;
 use crate::subject::Said;
 
-/// Name of the run.
-const NAME: &str = "leader-lost";
+/// Name of the run, for objectives about it.
+pub const NAME: &str = "leader-lost";
 
 /// Names of the times, in the order of [`Record::times`].
 const TIMES: [&str; 2] =

@@ -1,7 +1,8 @@
 //! Brokers that controllers take for dead while nobody lets them die.
 //!
-//! Controllers of ours count them; the counters are asked for again and again, since a controller that is started again
-//! begins at nought. What one counted between the last question and its own end is not seen.
+//! Controllers of ours count them. A soak asks for the counters again and again, since a controller that is started again
+//! begins at nought; what one counted between the last question and its own end is not seen. Any other run asks before its
+//! load and after it, so that no page of metrics is asked for while anything is measured.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +11,33 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
 use super::aside::aside;
+use super::target::Stage;
 use crate::inspect::{self, Status};
+use crate::workload::{FaultKind, Workload};
+
+/// What controllers had counted before the load, where nobody asks them while it goes on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Before(Option<u64>);
+
+impl Before {
+    /// Asks controllers that live through the whole run, under brokers that end only when the run kills them.
+    pub(super) fn ask(workload: &Workload, counts_meanwhile: bool, stage: &Stage) -> Self {
+        let is_asked = !counts_meanwhile && can_be_told(workload);
+        Self(is_asked.then(|| stage.expired()).flatten())
+    }
+
+    /// What they have counted since; nothing if one of them does not say, or began anew.
+    pub(super) fn since(self, stage: &Stage) -> Option<u64> {
+        self.0.and_then(|before| stage.expired()?.checked_sub(before))
+    }
+}
+
+/// Whether two questions are enough: a controller that is started again counts from nought, and a broker that connects
+/// again was rightly taken for gone.
+fn can_be_told(workload: &Workload) -> bool {
+    let mut faults = workload.faults();
+    workload.fleet.is_some() && faults.all(|fault| fault.kind == FaultKind::BrokerKill)
+}
 
 /// Pause between two questions: a page of metrics is work for a controller.
 const ASK_EVERY: Duration = Duration::from_secs(5);
@@ -72,7 +99,23 @@ async fn ask(addresses: Vec<String>, stop: Arc<AtomicBool>, findings: SyncSender
 
 #[cfg(test)]
 mod tests {
-    use super::Counters;
+    use super::{Counters, can_be_told};
+    use crate::workload::{Workload, preset};
+
+    #[test]
+    fn two_questions_are_enough_where_no_controller_begins_anew_and_no_broker_connects_again() {
+        let rows = [
+            ("fleet-3k-steady", true),
+            ("mass-failover-10", true),
+            ("restart-storm", false),
+            ("controller-rolling", false),
+            ("redis", false),
+        ];
+        for (name, can_be) in rows {
+            let workload = Workload::read(name, &preset(name).unwrap()).unwrap();
+            assert_eq!(can_be_told(&workload), can_be, "{name}");
+        }
+    }
 
     #[test]
     fn what_was_counted_before_and_lives_that_ended_do_not_count_twice() {

@@ -100,6 +100,9 @@ impl fmt::Display for Summary<'_> {
             (true, 0) => writeln!(f, "all answers agreed with what was acknowledged")?,
             (true, count) => writeln!(f, "WRONG ANSWERS: {count}")?,
         }
+        if let Some(dead @ 1..) = run.correctness.wrongly_dead {
+            writeln!(f, "LIVING BROKERS TAKEN FOR DEAD: {dead}")?;
+        }
         for detail in run.correctness.details.iter().take(DETAILS_MAX) {
             writeln!(f, "  {detail}")?;
         }

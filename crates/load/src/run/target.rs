@@ -188,6 +188,18 @@ impl Stage {
         })
     }
 
+    /// Brokers that all controllers have taken for dead so far, together; nothing if one of them does not say.
+    pub(super) fn expired(&self) -> Option<u64> {
+        self.runtime.block_on(async {
+            let mut all = 0;
+            for address in &self.addresses {
+                let page = inspect::metrics(&Status::of(address).await?).await?;
+                all += inspect::expired_in(&page).into_values().sum::<u64>();
+            }
+            Some(all)
+        })
+    }
+
     /// What all sets of a plan are when the load is over, by the leader. It takes [`LAST_LOOK`] at most.
     ///
     /// # Errors

@@ -112,4 +112,7 @@ fn the_file_of_this_repository_is_one() {
     let text = include_str!("../../../../slo.toml");
     let objectives = Objectives::read("slo.toml", text).unwrap();
     assert!(objectives.all().count() >= 15 && objectives.waiver.is_empty());
+    // A replica that is taken for dead gives nobody a wrong answer.
+    let deaths = objectives.find("no-false-deaths").map(|it| it.sli.of);
+    assert_eq!(deaths, Some(super::SliKind::WronglyDead));
 }

@@ -117,7 +117,8 @@ pub(super) fn kept(
         | SliKind::Bytes
         | SliKind::Memory
         | SliKind::MemoryGrowth
-        | SliKind::Violations => false,
+        | SliKind::Violations
+        | SliKind::WronglyDead => false,
     };
     let mut all: Vec<Kept> = objectives
         .all()
