@@ -217,3 +217,7 @@ fn skipped(course: &Course) -> Markup {
         &table,
     )
 }
+
+#[cfg(test)]
+#[path = "report_tests.rs"]
+mod tests;

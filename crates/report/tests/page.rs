@@ -1,54 +1,18 @@
 //! The page, in a real browser where there is one: it says what it has to, without script errors, and asks
 //! nobody for anything.
 
+#[path = "synthetic/browser.rs"]
+mod browser;
 #[path = "synthetic/runs.rs"]
 mod synthetic;
 
+use browser::{dump, is_seen};
 use measure::comparison::{self, Change, Comparison, Effect, Side};
 use measure::folder::Durability;
 use measure::judged::{Judged, Verdict};
 use report::draw::page::PAGE_BYTES_MAX;
 use report::{Options, ReportError};
-use std::io::Write as _;
-use std::path::Path;
-use std::process::{Command, Stdio};
 use synthetic::{Shape, invalid, run, unfinished};
-
-/// Names under which the browser may be found.
-const BROWSERS: [&str; 4] =
-    ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-
-/// The page's elements after its script has run; nothing if there is no browser.
-fn dump(page: &str, name: &str) -> Option<String> {
-    let folder =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder for tests");
-    let file = folder.join("report.html");
-    std::fs::write(&file, page).expect("a file for tests");
-    for browser in BROWSERS {
-        let output = Command::new(browser)
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"])
-            .arg("--virtual-time-budget=2000")
-            .arg(format!("--user-data-dir={}", folder.join("profile").display()))
-            .arg("--dump-dom")
-            .arg(format!("file://{}", file.display()))
-            .stdin(Stdio::null())
-            .output();
-        let Ok(output) = output else { continue };
-        let log = String::from_utf8_lossy(&output.stderr);
-        let spoken: Vec<&str> = log.lines().filter(|line| line.contains(":CONSOLE")).collect();
-        assert_eq!(spoken, Vec::<&str>::new(), "the page's console");
-        std::fs::remove_dir_all(&folder).expect("our own folder");
-        return Some(String::from_utf8(output.stdout).expect("a page in UTF-8"));
-    }
-    std::fs::remove_dir_all(&folder).expect("our own folder");
-    // Not by a macro of printing, whose text a test that passes would swallow.
-    let skipped = format!(
-        "SKIPPED, NOT TESTED: none of {BROWSERS:?} is here; the page {name} was not drawn\n"
-    );
-    std::io::stderr().write_all(skipped.as_bytes()).expect("standard error");
-    None
-}
 
 /// What holds of every page, drawn or not.
 fn check(page: &str) {
@@ -82,6 +46,7 @@ fn three_arms_are_drawn_by_a_browser_without_an_error() {
     ] {
         assert!(page.contains(fact), "{fact}");
     }
+    is_seen(&page, "three-arms");
     let Some(dom) = dump(&page, "three") else { return };
     // Of two operations and three arms: 2 percentile plots, 6 waterfalls with their send lag, 4 differences, 6 over
     // time, 3 failover, 3 of the slowest, 1 objective, and the forest plot with its axis.

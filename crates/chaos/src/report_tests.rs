@@ -1,0 +1,55 @@
+//! The page of a run that was made up, as a browser shows it.
+
+use super::draw;
+use crate::actors::recorder::Records;
+use crate::clock::SECOND;
+use crate::judge::{Outcome, Verdict};
+use crate::run::{Course, Event, Options};
+
+#[path = "../../report/tests/synthetic/browser.rs"]
+mod browser;
+
+/// A run of a minute with one fault that something did not survive.
+fn page() -> String {
+    let nowhere = std::path::Path::new("/nowhere");
+    let options = Options { seed: 7, ..Options::for_tests(nowhere) };
+    let event = Event {
+        name: "leader-kill".into(),
+        began: 10 * SECOND,
+        healed: 20 * SECOND,
+        recovered: Some(21 * SECOND),
+        evidence: vec!["n0 is gone".into()],
+        ..Event::default()
+    };
+    let course = Course { ended: 60 * SECOND, events: vec![event], ..Course::default() };
+    let verdict = Verdict {
+        outcome: Outcome::Failed,
+        violations: vec!["broker-a: epoch 3 has <two> masters".into()],
+        counts: [0; 5],
+        doubts: Vec::new(),
+        operations: [10, 2, 1],
+        undecided: 0,
+        asked: 1,
+        not_injected: Vec::new(),
+        recovery: Vec::new(),
+        messages: None,
+    };
+    draw(&options, &course, &Records::default(), &verdict, "{}")
+}
+
+#[test]
+fn the_page_says_what_did_not_hold_and_is_a_picture() {
+    let page = page();
+    for fact in
+        ["FAILED", "broker-a: epoch 3 has &lt;two&gt; masters", "leader-kill", "seed 7", "<svg"]
+    {
+        assert!(page.contains(fact), "{fact}");
+    }
+    for word in ["http:", "https:", "src=", "<link", "NaN"] {
+        assert!(!page.contains(word), "{word} in the page");
+    }
+    browser::is_seen(&page, "chaos");
+    // Its console is silent, too.
+    let Some(dom) = browser::dump(&page, "chaos-dom") else { return };
+    assert!(dom.contains("broker-a: epoch 3"), "{dom}");
+}
