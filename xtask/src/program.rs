@@ -6,16 +6,20 @@ use std::process::Command;
 /// Digits of a commit or a digest that are shown.
 const DIGITS: usize = 12;
 
-/// What reports call our program: the commit that is built, with a mark if files differ from it. Nobody knows the commit
-/// of a file that was named, so that is called by its digest.
+/// What it is built from.
+const SOURCES: [&str; 3] = ["crates", "Cargo.toml", "Cargo.lock"];
+
+/// What reports call our program: the last commit that changed it, with a mark if files differ from that. Nobody knows
+/// the commit of a file that was named, so that is called by its digest.
 pub(crate) fn name(root: &Path, file: Option<&Path>) -> String {
     if let Some(file) = file {
         let digest = said(Command::new("sha256sum").arg(file));
         return format!("sha256-{}", digest.get(..DIGITS).unwrap_or("unknown"));
     }
     let git = |arguments: &[&str]| said(Command::new("git").current_dir(root).args(arguments));
-    let commit = git(&["rev-parse", &format!("--short={DIGITS}"), "HEAD"]);
-    let changed = git(&["status", "--porcelain", "--untracked-files=no", "--", "crates"]);
+    let of_sources = |words: &[&str]| git(&[words, &["--"], &SOURCES].concat());
+    let commit = of_sources(&["log", "-1", "--format=%h", &format!("--abbrev={DIGITS}")]);
+    let changed = of_sources(&["status", "--porcelain", "--untracked-files=no"]);
     if changed.is_empty() { commit } else { format!("{commit}-changed") }
 }
 

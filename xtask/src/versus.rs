@@ -152,8 +152,9 @@ fn compare(options: &Options, root: &Path, base: &Path) -> Outcome<bool> {
     check_ports(&options.arms, options.first_port)?;
     let folder = options.folder(base);
     let folder = std::path::absolute(&folder).map_err(Failure::while_doing(folder.display()))?;
+    let commit = program::name(root, options.pitchover.as_deref());
     let earlier = if options.manner == Manner::Added {
-        Some(earlier(options, &folder)?)
+        Some(earlier(options, &folder, &commit)?)
     } else {
         clear(&folder)?;
         None
@@ -166,18 +167,18 @@ fn compare(options: &Options, root: &Path, base: &Path) -> Outcome<bool> {
     } else {
         String::new()
     };
-    let commit = program::name(root, options.pitchover.as_deref());
     let setting = setting(options, &commit);
     setting.iter().for_each(|(name, value)| println!("{name}: {value}"));
     let hidden = [folder.as_path(), root];
     let mut record = match earlier {
         Some(mut earlier) => {
             earlier.hide(&hidden);
-            earlier.go_on(&options.workloads(), &added(options, &commit))?;
+            earlier.go_on(&options.workloads(), &names(&options.workloads()))?;
             earlier
         }
         None => Record::begin(&folder, &hidden, &options.arms, &setting)?,
     };
+    record.set("program", commit.as_str().into())?;
     record.set("java_log", options.java_log.as_str().into())?;
     let grounds = Grounds {
         pitchover: pitchover.clone(),
@@ -214,10 +215,13 @@ fn compare(options: &Options, root: &Path, base: &Path) -> Outcome<bool> {
 }
 
 /// The record to which this run adds, without what it measures again.
-fn earlier(options: &Options, folder: &Path) -> Outcome<Record> {
+fn earlier(options: &Options, folder: &Path, program: &str) -> Outcome<Record> {
     let record = Record::read(folder)?;
-    if record.arms() != options.arms || record.java_log() != options.java_log {
-        let why = "holds results of other arms, or of another log level: --add needs the same";
+    let is_same = record.arms() == options.arms
+        && record.java_log() == options.java_log
+        && record.program() == program;
+    if !is_same {
+        let why = "holds results of other arms, of another log level or of another program of ours: --add needs the same";
         return Err(Failure(format!("{} {why}", folder.display())));
     }
     // Controllers would begin with what others left there.
@@ -235,9 +239,9 @@ fn earlier(options: &Options, folder: &Path) -> Outcome<Record> {
 }
 
 /// What a report says of workloads that were measured later than the others.
-fn added(options: &Options, commit: &str) -> String {
-    let names: Vec<String> = options.workloads().iter().map(|it| it.name()).collect();
-    format!("{}; all arms, ours of {commit}", names.join(", "))
+fn names(workloads: &[Workload]) -> String {
+    let names: Vec<String> = workloads.iter().map(|it| it.name()).collect();
+    format!("{}, on all arms", names.join(", "))
 }
 
 /// Everything that earlier runs left in the folder, and the folders of this one.

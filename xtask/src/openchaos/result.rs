@@ -132,12 +132,19 @@ pub(super) fn counts(text: &str) -> Option<Counts> {
     })
 }
 
-/// Reads the recovery times; those that did not end count as nothing.
+/// Reads the recovery times; those that did not end count as nothing. They are taken from when each began and ended:
+/// `rtoTime` itself is a time of day where the first request after an injection failed only after the next one.
 pub(super) fn recovery_times(text: &str) -> Vec<u64> {
-    let time = |line: &str| {
-        line.trim().trim_start_matches("- ").strip_prefix("rtoTime:")?.trim().parse().ok()
+    let value = |line: &str, name: &str| -> Option<u64> {
+        line.trim().trim_start_matches("- ").strip_prefix(name)?.trim().parse().ok()
     };
-    text.lines().filter_map(time).filter(|time| *time > 0).collect()
+    let (mut times, mut began) = (Vec::new(), 0);
+    for line in text.lines() {
+        began = value(line, "startTimestamp:").unwrap_or(began);
+        let ended = value(line, "endTimestamp:").filter(|ended| *ended > began && began > 0);
+        times.extend(ended.map(|ended| ended - began));
+    }
+    times
 }
 
 /// What `OpenChaos` logs when the run is over and its checks begin.
@@ -208,9 +215,13 @@ mod tests {
 
     #[test]
     fn recovery_times_are_read() {
-        let text = "---\nresults:\n- isUnavailableInFaultInterval: true\n  startTimestamp: 5\n  rtoTime: 731\n\
-                    - isUnavailableInFaultInterval: false\n  rtoTime: 0\n";
-        assert_eq!(recovery_times(text), [731]);
+        let one = |rto, began, ended| {
+            let times = format!("  startTimestamp: {began}\n  endTimestamp: {ended}\n");
+            format!("- isUnavailableInFaultInterval: true\n  rtoTime: {rto}\n{times}")
+        };
+        let never_ended = one(0, 80_322, 0);
+        let text = ["results:\n", &one(731, 5, 736), &never_ended, &one(116_705, 113_668, 116_705)];
+        assert_eq!(recovery_times(&text.concat()), [731, 3_037]);
     }
 
     #[test]

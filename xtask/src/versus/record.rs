@@ -67,6 +67,11 @@ impl Record {
         self.value["java_log"].as_str().unwrap_or_default()
     }
 
+    /// What ours is called.
+    pub(super) fn program(&self) -> &str {
+        self.value["program"].as_str().unwrap_or_default()
+    }
+
     /// Texts of this process may hold these paths.
     pub(super) fn hide(&mut self, paths: &[&Path]) {
         self.hidden = hidden(paths);
@@ -75,7 +80,9 @@ impl Record {
     /// A later run measures these workloads, again or for the first time: what failed of them before is forgotten.
     pub(super) fn go_on(&mut self, workloads: &[Workload], said: &str) -> Outcome<()> {
         let is_again = |gap: &Value| {
-            let name = gap[1].as_str().unwrap_or_default();
+            let [arm, step] = [0, 1].map(|at| gap[at].as_str().unwrap_or_default());
+            // Steps have the arm's name at their end.
+            let name = step.strip_suffix(&format!("-{arm}")).unwrap_or(step);
             workloads.iter().any(|it| it.name() == name || it.has_run(name))
         };
         if let Some(gaps) = self.value["gaps"].as_array_mut() {
@@ -200,7 +207,9 @@ mod tests {
         let mut record = Record::begin(&folder, &[], &Arm::ALL, &[]).expect("it can be written");
         let quick = Workload::of_size(Size::Quick);
         record.add_workloads(&quick[1..]).expect("it can be written");
-        record.gap(Arm::JavaJraft, "reads-saturated", "too slow").expect("it can be written");
+        record.gap(Arm::JavaJraft, "capacity", "too slow").expect("it can be written");
+        let step = "reads-saturated-java-jraft";
+        record.gap(Arm::JavaJraft, step, "too slow").expect("it can be written");
         record.gap(Arm::JavaJraft, "leader-lost", "too slow").expect("it can be written");
         assert!(!record.is_whole());
         record.go_on(&quick[..1], "capacity").expect("it can be written");

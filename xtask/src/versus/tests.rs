@@ -32,16 +32,18 @@ fn what_is_measured_again_is_removed_and_the_rest_stays() {
     }
     let error = |line| {
         let options = check(line).expect("it is right");
-        earlier(&options, &folder).map(drop).expect_err("nothing fits").to_string()
+        earlier(&options, &folder, "abc").map(drop).expect_err("nothing fits").to_string()
     };
     let words = "--add --arms ours-fsync --workloads leader";
     assert!(error(words).contains("versus.json"), "no record");
     let mut record =
         Record::begin(&folder, &[], &[Arm::OursFsync], &[]).expect("it can be written");
     record.set("java_log", "WARN".into()).expect("it can be written");
+    assert!(error(words).contains("another program"));
+    record.set("program", "abc".into()).expect("it can be written");
     assert!(error("--add --arms ours-async").contains("other arms"));
     std::fs::create_dir_all(folder.join("data/0-ours-fsync")).expect("it can be made");
-    earlier(&check(words).expect("it is right"), &folder).expect("it fits");
+    earlier(&check(words).expect("it is right"), &folder, "abc").expect("it fits");
     assert!(!folder.join("data/0-ours-fsync").exists());
     let has = |run: &str| folder.join("runs/ours-fsync").join(run).exists();
     assert!(has("fleet-300") && !has("leader-lost"));
