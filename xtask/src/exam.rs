@@ -21,15 +21,16 @@
 //! it fails then, too: so a bug is never "found" by another one. Exit code 0: all that were planted were found.
 
 mod catalogue;
+mod jobs;
 mod processes;
 mod scratch;
 mod table;
 
 use crate::words::understood;
 use catalogue::{Bug, Judge};
+use jobs::Jobs;
 use scratch::{Scratch, Verdict};
 use std::process::{Command, ExitCode};
-use std::sync::Mutex;
 use table::Row;
 
 const USAGE: &str =
@@ -128,55 +129,36 @@ fn examine(bugs: Vec<Bug>, arguments: &Arguments) -> Result<bool, String> {
     let numbers = &arguments.numbers;
     let is_asked = |bug: &&Bug| numbers.is_empty() || numbers.contains(&bug.number);
     let bugs: Vec<&Bug> = bugs.iter().filter(is_asked).collect();
-    let list = &List { waiting: Mutex::new(bugs.iter()), page: Mutex::new(()) };
-    let missed: Result<usize, String> = std::thread::scope(|scope| {
-        let worker = |number| scope.spawn(move || list.work_off(number, arguments));
-        let workers: Vec<_> = (0..arguments.jobs).map(worker).collect();
-        let panicked = |_| Err("a worker panicked".to_owned());
-        workers.into_iter().map(|worker| worker.join().unwrap_or_else(panicked)).sum()
-    });
-    let missed = missed?;
+    let jobs = Jobs::new(&bugs);
+    let missed = Jobs::share(arguments.jobs, |worker| work_off(&jobs, worker, arguments))?;
     let planted = bugs.iter().filter(|bug| bug.is_planted()).count();
     println!("{} of {planted} planted bugs found", planted - missed);
     Ok(missed == 0)
 }
 
-/// The bugs that nobody examines yet, and the page that takes the rows.
-struct List<'a> {
-    waiting: Mutex<std::slice::Iter<'a, &'a Bug>>,
-    page: Mutex<()>,
-}
-
-impl List<'_> {
-    /// Examines one bug after the other until none is left. Returns how many were missed.
-    fn work_off(&self, worker: u64, arguments: &Arguments) -> Result<usize, String> {
-        let scratch = Scratch::prepare(&format!("target/exam/{worker}"), arguments.jobs)?;
-        println!("{}: building without a bug", scratch.commit());
-        scratch.build_sound()?;
-        let mut missed = 0;
-        while let Some(bug) = self.next() {
-            let verdicts = if bug.is_planted() {
-                scratch
-                    .with(bug, |scratch| judge(scratch, bug, arguments))
-                    .unwrap_or_else(|problem| vec![Verdict::NotBuilt { problem }])
-            } else {
-                Vec::new()
-            };
-            let row = Row::of(bug, &verdicts, arguments.seeds);
-            println!("{}", row.line());
-            missed += usize::from(row.is_missed());
-            if arguments.writes {
-                // One at a time: a run of all takes hours, and what was found out is not to be lost with it.
-                let _page = self.page.lock();
-                table::write(&row, &scratch.commit())?;
-            }
+/// Examines one bug after the other until none is left. Returns how many were missed.
+fn work_off(jobs: &Jobs<'_>, worker: u64, arguments: &Arguments) -> Result<usize, String> {
+    let scratch = Scratch::prepare(&format!("target/exam/{worker}"), arguments.jobs)?;
+    println!("{}: building without a bug", scratch.commit());
+    scratch.build_sound()?;
+    let mut missed = 0;
+    while let Some(bug) = jobs.next() {
+        let verdicts = if bug.is_planted() {
+            scratch
+                .with(bug, |scratch| judge(scratch, bug, arguments))
+                .unwrap_or_else(|problem| vec![Verdict::NotBuilt { problem }])
+        } else {
+            Vec::new()
+        };
+        let row = Row::of(bug, &verdicts, arguments.seeds);
+        println!("{}", row.line());
+        missed += usize::from(row.is_missed());
+        if arguments.writes {
+            let _page = jobs.page();
+            table::write(&row, &scratch.commit())?;
         }
-        Ok(missed)
     }
-
-    fn next(&self) -> Option<&Bug> {
-        self.waiting.lock().ok()?.next().copied()
-    }
+    Ok(missed)
 }
 
 fn judge(scratch: &Scratch, bug: &Bug, arguments: &Arguments) -> Result<Vec<Verdict>, String> {

@@ -15,6 +15,8 @@ use rustix::process::{Pid, Signal, kill_process};
 mod patience;
 #[path = "processes/scene.rs"]
 mod scene;
+#[path = "processes/under_way.rs"]
+mod under_way;
 use patience::until;
 use scene::{Scene, said};
 
@@ -191,15 +193,8 @@ fn a_file_is_printed_as_a_preset_is_and_a_fleet_names_no_option_that_it_has_not(
 
 /// Starts a run of a minute and waits until it has written a window.
 fn started(scene: &Scene, words: &[&str]) -> std::process::Child {
-    let child = Command::new(env!("CARGO_BIN_EXE_pitchover"))
-        .args(["bench", "run", "-f", "w.toml", "--out", "run"])
-        .args(words)
-        .current_dir(scene.folder())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the program can be started");
+    let run = ["bench", "run", "-f", "w.toml", "--out", "run"];
+    let child = under_way::started(scene, &[&run, words].concat());
     let windows = scene.folder().join("run/windows.ndjson");
     let has_lines = |_look| {
         std::thread::park_timeout(std::time::Duration::from_millis(20));

@@ -1,7 +1,5 @@
 //! Measurements of controllers that others started: whatever command, and however it ends, they keep no broker set of it.
 
-use std::process::{Child, Command, Stdio};
-
 use load::OwnCluster;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -11,9 +9,12 @@ mod others;
 mod patience;
 #[path = "processes/scene.rs"]
 mod scene;
+#[path = "processes/under_way.rs"]
+mod under_way;
 use others::{controllers, nothing_is_left, sets};
 use patience::until;
 use scene::{Scene, said};
+use under_way::started;
 
 const WORKLOAD: &str = "schema = \"pitchover.bench/v1\"\nname = \"guest\"\n\
                         time = { warmup = \"500ms\", measure = \"1s\", drain_timeout = \"500ms\" }\n\
@@ -28,15 +29,7 @@ fn measure(scene: &Scene, words: &[&str]) {
 
 /// Starts a command, interrupts it as soon as the controllers know so many sets of it, and has its exit code.
 fn interrupted(scene: &Scene, cluster: &OwnCluster, count: u64, words: &[&str]) -> Option<i32> {
-    let mut child: Child = Command::new(env!("CARGO_BIN_EXE_pitchover"))
-        .arg("bench")
-        .args(words)
-        .current_dir(scene.folder())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the program can be started");
+    let mut child = started(scene, &[&["bench"], words].concat());
     until("its sets are there", || sets(cluster).contains(&Some(count)).then_some(()));
     let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     kill_process(id.expect("a child has an id"), Signal::INT).expect("it runs");

@@ -17,6 +17,7 @@
 //! nothing is found that is there without the bug. Exit code 0: all that were asked were found.
 
 use super::catalogue::{self, Bug};
+use super::jobs::Jobs;
 use super::scratch::{Scratch, succeed};
 use super::table;
 use crate::words::understood;
@@ -133,36 +134,23 @@ fn examine(bugs: &[Bug], arguments: &Arguments) -> Result<bool, String> {
     }
     let is_asked = |bug: &&Bug| numbers.is_empty() || numbers.contains(&bug.number);
     let asked: Vec<&Bug> = bugs.iter().filter(is_asked).filter(|bug| bug.is_planted()).collect();
-    let list = &List {
-        arguments,
-        bugs,
-        waiting: Mutex::new(asked.iter()),
-        sound_said: Mutex::default(),
-        page: Mutex::new(()),
-    };
-    let found: Result<usize, String> = std::thread::scope(|scope| {
-        let workers: Vec<_> =
-            (0..arguments.jobs).map(|number| scope.spawn(move || list.work_off(number))).collect();
-        let panicked = |_| Err("a worker panicked".to_owned());
-        workers.into_iter().map(|worker| worker.join().unwrap_or_else(panicked)).sum()
-    });
-    let found = found?;
+    let list = List { arguments, bugs, jobs: Jobs::new(&asked), sound_said: Mutex::default() };
+    let found = Jobs::share(arguments.jobs, |worker| list.work_off(worker))?;
     println!("{found} of {} planted bugs found on real processes", asked.len());
     Ok(found == asked.len())
 }
 
-/// The bugs that nobody examines yet, and what all workers know.
+/// What all workers know.
 struct List<'a> {
     arguments: &'a Arguments,
     /// All that there are.
     bugs: &'a [Bug],
-    waiting: Mutex<std::slice::Iter<'a, &'a Bug>>,
+    jobs: Jobs<'a>,
     /// What the sound program made of each list of faults; who comes second waits for it.
     sound_said: Mutex<BTreeMap<&'static str, Said>>,
-    page: Mutex<()>,
 }
 
-impl<'a> List<'a> {
+impl List<'_> {
     /// Examines one bug after the other until none is left. Returns how many were found.
     fn work_off(&self, worker: u64) -> Result<usize, String> {
         let workers = self.arguments.jobs.max(WORKERS_MIN);
@@ -172,7 +160,7 @@ impl<'a> List<'a> {
         succeed(Command::new(&sound).args(["chaos", "probe"]))?;
         let stage = Stage { list: self, sound, worker };
         let mut found = 0;
-        while let Some(bug) = self.next() {
+        while let Some(bug) = self.jobs.next() {
             let said = scratch.with(bug, |scratch| {
                 let program = scratch.program()?;
                 stage.judge(&program, faults_for(bug.number), &bug.name())
@@ -184,17 +172,12 @@ impl<'a> List<'a> {
             let line = row(bug, &said, &injected, self.arguments, &scratch.commit());
             println!("{line}");
             if self.arguments.writes {
-                // One at a time, and each at once: a run of all takes hours.
-                let _page = self.page.lock();
+                let _page = self.jobs.page();
                 table::put((BEGIN, END), |page| text(page, &line, self.bugs))?;
             }
             found += usize::from(matches!(said, Said::Found(_)));
         }
         Ok(found)
-    }
-
-    fn next(&self) -> Option<&'a Bug> {
-        self.waiting.lock().ok()?.next().copied()
     }
 }
 
