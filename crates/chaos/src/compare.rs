@@ -45,6 +45,8 @@ pub struct Side {
     counts: [u64; KINDS.len()],
     /// Outages in ms, ascending, by fault.
     outages: BTreeMap<String, Vec<u64>>,
+    /// Injections, and masters that were replaced under them, by fault.
+    replaced: BTreeMap<String, (u64, u64)>,
     /// What did not hold, the first few in words.
     violations: Vec<String>,
 }
@@ -101,6 +103,10 @@ fn add(sides: &mut Vec<Side>, verdict: &Value) -> Result<(), &'static str> {
         let of_fault = side.outages.entry(name.to_owned()).or_default();
         of_fault.extend(outages);
         of_fault.sort_unstable();
+        let injections = events.iter().filter(|event| event["fault"] == name).count();
+        let replaced = side.replaced.entry(name.to_owned()).or_default();
+        replaced.0 += u64::try_from(injections).unwrap_or_default();
+        replaced.1 += row["mastersReplaced"].as_u64().ok_or("mastersReplaced")?;
     }
     let lines = verdict["violations"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let room = SHOWN_MAX.saturating_sub(side.violations.len());
@@ -135,17 +141,11 @@ fn summary(sides: &[Side]) -> Table {
     (heading.collect(), rows)
 }
 
-fn outages(sides: &[Side]) -> Table {
+/// A row for each fault, a column for each side.
+fn by_fault(sides: &[Side], cell: &dyn Fn(&Side, &str) -> String) -> Table {
     let faults: BTreeSet<&String> = sides.iter().flat_map(|side| side.outages.keys()).collect();
     let heading =
         ["fault".to_owned()].into_iter().chain(sides.iter().map(|side| side.label.clone()));
-    let cell = |side: &Side, fault: &String| match side.outages.get(fault).map(Vec::as_slice) {
-        None | Some([]) => "–".to_owned(),
-        Some(values) => {
-            let (half, most) = (Row::percentile(values, 50), Row::percentile(values, 100));
-            format!("{half} / {most} ({})", values.len())
-        }
-    };
     let row = |fault: &String| {
         let cells = sides.iter().map(|side| cell(side, fault));
         [format!("`{fault}`")].into_iter().chain(cells).collect()
@@ -153,8 +153,31 @@ fn outages(sides: &[Side]) -> Table {
     (heading.collect(), faults.into_iter().map(row).collect())
 }
 
+fn outages(sides: &[Side]) -> Table {
+    by_fault(sides, &|side, fault| match side.outages.get(fault).map(Vec::as_slice) {
+        None | Some([]) => NONE.to_owned(),
+        Some(values) => {
+            let (half, most) = (Row::percentile(values, 50), Row::percentile(values, 100));
+            format!("{half} / {most} ({})", values.len())
+        }
+    })
+}
+
+fn replaced(sides: &[Side]) -> Table {
+    by_fault(sides, &|side, fault| match side.replaced.get(fault) {
+        None | Some((0, _)) => NONE.to_owned(),
+        Some((injections, masters)) => format!("{masters} ({injections})"),
+    })
+}
+
 const ABOUT: &str = "The same faults, actors, histories and judges for every target. A verdict of upstream's controllers is a \
                      finding about them, by our rules. Times are of one machine that also ran the harness: upper bounds.";
+
+/// A fault that was not injected, or of which no sample counts.
+const NONE: &str = "–";
+
+const REPLACED: &str = "Changes from one master to another, all broker sets together, from the first deed to the next fault, whoever \
+                        was to blame (injections).";
 
 const OUTAGE: &str = "Longest time in which some writer had no success, from the first deed on, in ms: p50 / max (injections). \
                       A writer asks every controller at once.";
@@ -172,6 +195,10 @@ pub fn markdown(sides: &[Side], origin: &str) -> String {
     text.push_str(OUTAGE);
     text.push_str("\n\n");
     write_table(&mut text, &outages(sides));
+    text.push_str("\n## How many masters were replaced\n\n");
+    text.push_str(REPLACED);
+    text.push_str("\n\n");
+    write_table(&mut text, &replaced(sides));
     for side in sides.iter().filter(|side| !side.violations.is_empty()) {
         writeln!(text, "\n## {}: the first violations\n", side.label).expect("a string grows");
         for line in &side.violations {
@@ -207,6 +234,7 @@ pub fn html(sides: &[Side], origin: &str) -> String {
         p { (ABOUT) }
         (page::section("summary", "What each showed", "Runs of one target are added up.", &table(&summary(sides))))
         (page::section("outages", "How long faults were felt", OUTAGE, &table(&outages(sides))))
+        (page::section("replaced", "How many masters were replaced", REPLACED, &table(&replaced(sides))))
         @for side in sides.iter().filter(|side| !side.violations.is_empty()) {
             h2 { (side.label) ": the first violations" }
             @for line in &side.violations { pre { (line) } }
@@ -245,8 +273,8 @@ mod tests {
         json!({
             "label": label, "verdict": word, "seconds": 60, "counts": [0, 0, 0, needless, 0],
             "operations": { "ok": 10, "refused": 2, "unknown": 1 },
-            "violations": ["NEEDLESS: a\n  and more"], "events": [{ "doubts": [] }, { "doubts": ["why"] }],
-            "recovery": [{ "fault": "leader-kill", "outagesMs": outages }],
+            "violations": ["NEEDLESS: a\n  and more"], "events": [{ "fault": "leader-kill", "doubts": [] }, { "fault": "noop", "doubts": ["why"] }],
+            "recovery": [{ "fault": "leader-kill", "outagesMs": outages, "mastersReplaced": needless }],
         })
     }
 
@@ -273,6 +301,7 @@ mod tests {
             "| operations carried out | 20 | 10 |",
             "| healthy masters that were replaced | 0 | 4 |",
             "| `leader-kill` | 200 / 300 (3) | 9000 / 9000 (1) |",
+            "| `leader-kill` | 0 (2) | 4 (1) |",
             "- NEEDLESS: a",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");

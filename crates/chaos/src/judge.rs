@@ -17,7 +17,7 @@
 //! of `SILENCE`: an actor that gets no processor is no proof against a controller.
 
 use crate::actors::broker::HEARTBEAT_TIMEOUT;
-use crate::actors::recorder::{Recorder, Records};
+use crate::actors::recorder::{Recorder, Records, changes_of_master};
 use crate::brokers::messages::Judged;
 use crate::clock::{MILLISECOND, SECOND};
 use crate::faults::Excuse;
@@ -149,7 +149,7 @@ fn judge_within(options: &Options, course: &Course, recorder: &Recorder, limit: 
         (true, false) => Outcome::Invalid,
         (true, true) => Outcome::Passed,
     };
-    let recovery = recovery::rows(course, &records.samples);
+    let recovery = recovery::rows(course, &records.samples, &records.masterships);
     let operations = count(&records.history);
     let undecided = judgement.undecided.len();
     let (asked, not_injected) = (course.asked, course.unreached.clone());
@@ -281,11 +281,7 @@ fn lost(history: &History, finals: &[Final]) -> Vec<String> {
 fn needless(course: &Course, records: &Records) -> Vec<String> {
     let window = u64::try_from(HEARTBEAT_TIMEOUT.as_nanos()).unwrap_or(u64::MAX) + SLACK;
     let mut needless = Vec::new();
-    let mut last: BTreeMap<&str, i64> = BTreeMap::new();
-    let mut in_order: Vec<_> = records.masterships.iter().collect();
-    in_order.sort_by_key(|one| (&one.set, one.epoch));
-    for one in in_order {
-        let Some(old) = last.insert(&one.set, one.master) else { continue };
+    for (old, one) in changes_of_master(&records.masterships) {
         let Some(address) = course.addresses.get(&(one.set.clone(), old)) else { continue };
         let touches = |event: &&crate::run::Event| {
             let until = event.recovered.unwrap_or(u64::MAX);
@@ -293,7 +289,7 @@ fn needless(course: &Course, records: &Records) -> Vec<String> {
         };
         let is_healthy = !course.events.iter().any(|event| touches(&event))
             && beat_on(records.beats.get(address), one.at.saturating_sub(window), one.at);
-        if old != one.master && is_healthy {
+        if is_healthy {
             let at = one.at.saturating_sub(course.began) / MILLISECOND;
             needless.push(format!(
                 "NEEDLESS: set {} lost its healthy master {old} to {} in epoch {}, seen at {at} ms",

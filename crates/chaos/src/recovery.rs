@@ -7,7 +7,7 @@
 //!
 //! Samples in which the host itself stood still are dropped and counted.
 
-use crate::actors::recorder::{Result as Ended, Sample};
+use crate::actors::recorder::{Mastership, Result as Ended, Sample, changes_of_master};
 use crate::clock::MILLISECOND;
 use crate::run::{Course, Event};
 use serde_json::{Value, json};
@@ -24,6 +24,8 @@ pub struct Row {
     pub healed_ms: Vec<u64>,
     /// Injections during which the host stood still.
     pub dropped: usize,
+    /// Changes from one master to another while it was in force, or before the next fault, whoever was to blame.
+    pub replaced: usize,
 }
 
 impl Row {
@@ -31,7 +33,7 @@ impl Row {
     pub(crate) fn to_json(&self) -> Value {
         json!({
             "fault": self.fault, "samples": self.outages_ms.len(), "dropped": self.dropped,
-            "outagesMs": self.outages_ms, "healedMs": self.healed_ms,
+            "outagesMs": self.outages_ms, "healedMs": self.healed_ms, "mastersReplaced": self.replaced,
         })
     }
 
@@ -44,7 +46,7 @@ impl Row {
 }
 
 /// One row for each fault that was injected, by name.
-pub(crate) fn rows(course: &Course, samples: &[Sample]) -> Vec<Row> {
+pub(crate) fn rows(course: &Course, samples: &[Sample], masterships: &[Mastership]) -> Vec<Row> {
     let mut successes: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
     for sample in samples.iter().filter(|sample| sample.is_write && is_client(sample)) {
         let of_client = successes.entry(sample.client).or_default();
@@ -76,6 +78,13 @@ pub(crate) fn rows(course: &Course, samples: &[Sample]) -> Vec<Row> {
     for row in rows.values_mut() {
         row.outages_ms.sort_unstable();
         row.healed_ms.sort_unstable();
+    }
+    // Each change of master belongs to the last fault that was begun before it was seen.
+    for (_, change) in changes_of_master(masterships) {
+        let fault = course.events.iter().rev().find(|event| event.struck <= change.at);
+        if let Some(row) = fault.and_then(|fault| rows.get_mut(&*fault.name)) {
+            row.replaced += 1;
+        }
     }
     rows.into_values().collect()
 }
@@ -109,7 +118,7 @@ fn felt(event: &Event, until: u64, next: u64, successes: &BTreeMap<u32, Vec<u64>
 #[cfg(test)]
 mod tests {
     use super::{Row, rows};
-    use crate::actors::recorder::{Result as Ended, Sample};
+    use crate::actors::recorder::{Mastership, Result as Ended, Sample};
     use crate::clock::MILLISECOND;
     use crate::run::{Course, Event};
 
@@ -143,7 +152,7 @@ mod tests {
             // A broker is no client.
             samples.push(sample(100, ms, Ended::Ok));
         }
-        let rows = rows(&course(Vec::new()), &samples);
+        let rows = rows(&course(Vec::new()), &samples, &[]);
         // Writer 0 from 1,300 to 3,020; after healing it needed 20 ms, writer 1 none.
         assert_eq!((&*rows[0].outages_ms, &*rows[0].healed_ms), (&[1_720][..], &[20][..]));
     }
@@ -154,18 +163,43 @@ mod tests {
         let gone = |gap: std::ops::Range<u64>| {
             let samples = all.clone().filter(|ms| !gap.contains(ms));
             let samples: Vec<Sample> = samples.map(|ms| sample(0, ms, Ended::Ok)).collect();
-            rows(&course(Vec::new()), &samples)[0].outages_ms.clone()
+            rows(&course(Vec::new()), &samples, &[])[0].outages_ms.clone()
         };
         assert_eq!(gone(1_201..2_400), [1_200], "while the deeds were done");
         assert_eq!(gone(0..1_300), [300], "from the first deed, not from before");
         let early = vec![(1_100 * MILLISECOND, 1_400 * MILLISECOND)];
-        assert_eq!(rows(&course(early), &[])[0].dropped, 1, "a stall of that time, too");
+        assert_eq!(rows(&course(early), &[], &[])[0].dropped, 1, "a stall of that time, too");
     }
 
     #[test]
     fn a_stall_of_the_host_drops_the_sample() {
-        let rows = rows(&course(vec![(2_000 * MILLISECOND, 2_300 * MILLISECOND)]), &[]);
+        let rows = rows(&course(vec![(2_000 * MILLISECOND, 2_300 * MILLISECOND)]), &[], &[]);
         assert_eq!((rows[0].dropped, rows[0].outages_ms.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_change_of_master_belongs_to_the_last_fault_before_it() {
+        let mut course = course(Vec::new());
+        let at = |ms: u64| ms * MILLISECOND;
+        course.events.push(Event { name: "reset".into(), struck: at(5_000), ..Event::default() });
+        let seen = [
+            (0, "a", 1, 1),
+            (2_000, "a", 2, 2),
+            (5_000, "a", 3, 3),
+            (8_000, "b", 9, 1),
+            (8_500, "b", 11, 2),
+        ];
+        let mastership = |(ms, set, epoch, master): (u64, &str, i32, i64)| Mastership {
+            at: at(ms),
+            set: set.into(),
+            epoch,
+            master,
+        };
+        // Answers of later epochs may be seen first.
+        let masterships: Vec<_> = seen.into_iter().rev().map(mastership).collect();
+        let rows = rows(&course, &[], &masterships);
+        let counted: Vec<_> = rows.iter().map(|row| (&*row.fault, row.replaced)).collect();
+        assert_eq!(counted, [("leader-kill", 1), ("reset", 2)]);
     }
 
     #[test]

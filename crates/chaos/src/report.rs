@@ -139,6 +139,7 @@ fn recovery(rows: &[Row]) -> Markup {
                     th.n { "Outage p50" } th.n { "p99" } th.n { "max" }
                     th.n { "Healed p50" } th.n { "p99" } th.n { "max" }
                     th.n { "Dropped (host stood still)" }
+                    th.n { "Masters replaced" }
                 }
                 @for row in rows {
                     tr {
@@ -148,6 +149,7 @@ fn recovery(rows: &[Row]) -> Markup {
                             @for per_cent in [50, 99, 100] { td.n { (Row::percentile(values, per_cent)) } }
                         }
                         td.n { (row.dropped) }
+                        td.n { (row.replaced) }
                     }
                 }
             }

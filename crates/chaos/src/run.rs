@@ -3,27 +3,27 @@
 //! ```text
 //! check ─► build ─► calm ─► (fault: plan, inject, hold, heal, await recovery, pause)* ─► stop ─► settle ─► judge ─► report
 //! ```
+//!
+//! `drive` is the part in brackets, `settle` what the controllers are asked once nobody else asks.
 
-use crate::actors::lines::Lines;
-use crate::actors::observer;
+mod drive;
+mod settle;
+
 pub use crate::actors::recorder::OPERATIONS_MAX;
 use crate::actors::recorder::Recorder;
 use crate::brokers::messages::Messages;
 use crate::brokers::{Kit, KitError};
-use crate::clock::{self, SECOND};
+use crate::clock;
 use crate::draw::Draw;
 use crate::fabric::Traffic;
-use crate::faults::injection::{Injection, unexpected_end};
-use crate::faults::plan::{Deed, plan};
 use crate::faults::{Fault, Setting, Skip, UnknownFault, parse, skipped};
 use crate::ground::leftovers;
 use crate::ground::probe::{self, Finding};
 use crate::stalls::Stalls;
 use crate::stand::{Disks, Stand, Wanted};
+pub use crate::stand::{SETS, SETS_MAX};
 use crate::target::Target;
 use crate::{judge, report};
-use bytes::Bytes;
-use protocol::private;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,46 +33,30 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long the cluster may take to be whole at the start. Three JVMs that start at once on a busy machine need
-/// minutes; it says nothing about a controller.
-const START: Duration = Duration::from_secs(240);
-
 /// How long it may take after a fault.
 const WHOLE: Duration = Duration::from_secs(60);
-
-/// The same where a fault may cost the start of a JVM, and the way back into a sync-state set.
-const WHOLE_JAVA: Duration = Duration::from_secs(120);
-
-/// Calm at the start.
-const CALM: Duration = Duration::from_secs(3);
-
-/// Pause after a fault, in ms.
-const PAUSE_MS: (u64, u64) = (500, 2_000);
 
 /// What one fault takes about, from its begin to the next one's: how long it lasts, recovery, pause. Ours: 600 s for 81
 /// faults of all kinds; with Java brokers 420 s for 30 (docs/CHAOS.md).
 const EACH: Duration = Duration::from_millis(7_400);
 const EACH_JAVA: Duration = Duration::from_secs(14);
 
-/// How long one question at the end may take, where an answer is not certain.
-const ANSWER: Duration = Duration::from_secs(3);
-
-/// How long controllers may take to hold the same state once nobody asks any more.
-const SETTLE: Duration = Duration::from_secs(30);
-
 /// Why faults were not injected that were still to come.
 const INTERRUPTED: &str = "the run was interrupted";
-const BROKEN_OFF: &str = "an accident ended the run";
 
 /// What is wanted of a run.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Controllers, 3 or 5.
     pub nodes: u8,
+    /// Broker sets of three, at most [`SETS_MAX`]; with Java brokers there is one.
+    pub sets: u8,
     /// The faults, as [`parse`] reads them.
     pub faults: String,
     /// How long faults are injected.
     pub length: Duration,
+    /// How long each of them lasts whose name does not say it; drawn without.
+    pub each: Option<Duration>,
     /// Operations that are recorded; then the run ends early.
     pub operations_max: usize,
     /// Draws everything that is drawn.
@@ -254,6 +238,7 @@ async fn carry(
     let mut draw = Draw::new(options.seed);
     let wanted = Wanted {
         nodes: options.nodes,
+        sets: options.sets,
         target: options.target.clone(),
         folder: options.folder.clone(),
         disks: disks(faults),
@@ -268,7 +253,7 @@ async fn carry(
         stand = building => stand?,
         () = stop.wanted() => {
             course.is_interrupted = true;
-            skip_unreached(course, faults, INTERRUPTED);
+            drive::skip_unreached(course, faults, INTERRUPTED);
             return Ok(());
         }
     };
@@ -276,13 +261,13 @@ async fn carry(
     let stalls = Stalls::watch()?;
     course.began = clock::now();
     let diary = Diary { course: &mut *course, say };
-    let driving = Box::pin(drive(&mut stand, options, faults, (&mut draw, diary)));
+    let driving = Box::pin(drive::drive(&mut stand, options, faults, (&mut draw, diary)));
     tokio::select! {
         driven = driving => driven?,
         () = stop.wanted() => {
             say("interrupted: what was made is removed, what was seen is judged");
             course.is_interrupted = true;
-            skip_unreached(course, faults, INTERRUPTED);
+            drive::skip_unreached(course, faults, INTERRUPTED);
         }
     }
     course.ended = clock::now();
@@ -296,7 +281,7 @@ async fn carry(
     if let Some(crew) = stand.crew.take() {
         crew.stop().await;
         if !course.is_interrupted {
-            settle(&mut stand, course).await;
+            settle::settle(&mut stand, course).await;
         }
         crew.end();
     }
@@ -355,221 +340,16 @@ impl Stop {
     }
 }
 
-async fn drive(
-    stand: &mut Stand,
-    options: &Options,
-    faults: &[Fault],
-    (draw, diary): (&mut Draw, Diary<'_>),
-) -> Result<(), StartError> {
-    let Diary { course, say } = diary;
-    if !stand.until(START, |stand| stand.is_whole()).await {
-        return Err(StartError::NoCluster(options.folder.display().to_string()));
-    }
-    if let Some(troupe) = &mut stand.troupe {
-        say("the brokers are in sync; messages begin");
-        troupe.open_traffic().await?;
-        if !stand.until(START, |stand| stand.is_whole()).await {
-            return Err(StartError::NoMessages(options.folder.display().to_string()));
-        }
-        // JVMs that start are no part of what the page shows.
-        course.began = clock::now();
-    }
-    say("the cluster is whole; calm");
-    tokio::time::sleep(CALM).await;
-    let length = u64::try_from(options.length.as_nanos()).unwrap_or(u64::MAX);
-    let began = clock::now();
-    let mut order: Vec<&Fault> = Vec::new();
-    while clock::now() - began < length {
-        if let Some(what) = stand.recorder.full() {
-            let (past, all) = ((clock::now() - began) / SECOND, length / SECOND);
-            let text = format!("ended after {past} of {all} s: {what}; part it into several runs");
-            say(&text);
-            course.full = Some(text);
-            break;
-        }
-        let Some(fault) = order.pop() else {
-            order = faults.iter().collect();
-            draw.shuffle(&mut order);
-            continue;
-        };
-        let event = inject(stand, fault, draw).await;
-        say(&line(course, &event));
-        let has_recovered = event.recovered.is_some();
-        let accidents = event.accidents.iter();
-        course.accidents.extend(accidents.map(|what| format!("{}: {what}", event.name)));
-        course.events.push(event);
-        if let Some(accident) = unexpected_end(stand) {
-            course.accidents.push(accident);
-            skip_unreached(course, faults, BROKEN_OFF);
-            return Ok(());
-        }
-        if !has_recovered {
-            let text = format!("{} did not heal within {} s", fault.name, whole(stand).as_secs());
-            course.accidents.push(text);
-            skip_unreached(course, faults, BROKEN_OFF);
-            return Ok(());
-        }
-        let pause = draw.between(PAUSE_MS.0, PAUSE_MS.1);
-        tokio::time::sleep(Duration::from_millis(pause)).await;
-    }
-    let why = course.full.clone().unwrap_or_else(|| "the time was over".to_owned());
-    skip_unreached(course, faults, &why);
-    Ok(())
-}
-
-/// Names what the run never came to, and why.
-fn skip_unreached(course: &mut Course, faults: &[Fault], why: &str) {
-    for fault in faults {
-        if !course.events.iter().any(|event| event.name == fault.name) {
-            course.skipped.push((fault.name.clone(), Skip::because(why)));
-            course.unreached.push(fault.name.clone());
-        }
-    }
-}
-
-async fn inject(stand: &mut Stand, fault: &Fault, draw: &mut Draw) -> Event {
-    let scene = stand.scene(fault.fixed);
-    let plan = plan(fault, &scene, draw);
-    let brokers = touched(&plan.deeds, &scene.brokers);
-    let struck = clock::now();
-    let mut injection = Injection::begin(stand, &plan, &scene).await;
-    let began = clock::now();
-    if plan.deeds.is_empty() && fault.name.ends_with("noop") {
-        injection.evidence.push("nothing was done".to_owned());
-    }
-    let idle = plan.idle.iter().map(|fault| format!("{fault} found nothing to do it to"));
-    injection.doubts.extend(idle);
-    tokio::time::sleep(Duration::from_nanos(plan.lasts)).await;
-    injection.end(stand).await;
-    let healed = clock::now();
-    // What the observer saw before says nothing about now.
-    tokio::time::sleep(observer::EVERY * 3).await;
-    let is_whole = stand.until(whole(stand), |stand| stand.is_whole()).await;
-    let recovered = is_whole.then(clock::now);
-    injection.confirm_members(stand);
-    let Injection { evidence, doubts, accidents, .. } = injection;
-    Event {
-        name: fault.name.clone(),
-        struck,
-        began,
-        healed,
-        recovered,
-        evidence,
-        doubts,
-        accidents,
-        brokers,
-    }
-}
-
-/// How long it may take until all is well again.
-fn whole(stand: &Stand) -> Duration {
-    if stand.troupe.is_some() { WHOLE_JAVA } else { WHOLE }
-}
-
-/// Addresses of brokers whose packets or lives the deeds touch.
-fn touched(deeds: &[Deed], sets: &[Vec<Ipv4Addr>]) -> Vec<Ipv4Addr> {
-    let all = || sets.iter().flatten();
-    let mut touched = Vec::new();
-    for deed in deeds {
-        match deed {
-            Deed::Rule(rule) => {
-                touched
-                    .extend(all().filter(|one| rule.from.contains(one) || rule.to.contains(one)));
-            }
-            Deed::KillBroker(set, place) | Deed::SuspendBroker(set, place) => {
-                touched.push(sets[*set][*place]);
-            }
-            _ => {}
-        }
-    }
-    touched.sort_unstable();
-    touched.dedup();
-    touched
-}
-
-fn line(course: &Course, event: &Event) -> String {
-    let ms = |from: u64, to: u64| to.saturating_sub(from) / clock::MILLISECOND;
-    let at = event.struck.saturating_sub(course.began) / SECOND;
-    let recovered =
-        event.recovered.map_or("never".to_owned(), |at| format!("{} ms", ms(event.healed, at)));
-    let (verdict, said) = match (&event.accidents, &event.doubts) {
-        (accidents, _) if !accidents.is_empty() => ("ACCIDENT", accidents),
-        (_, doubts) if !doubts.is_empty() => ("NOT CONFIRMED", doubts),
-        _ => ("confirmed", &event.evidence),
-    };
-    format!(
-        "{at:>4} s  {:<34} held {:>5} ms, whole again after {recovered}; {verdict}: {}",
-        event.name,
-        ms(event.began, event.healed),
-        said.join(", ")
-    )
-}
-
-/// Waits until all controllers hold the same state, and asks each for every broker set.
-async fn settle(stand: &mut Stand, course: &mut Course) {
-    let is_settled = |stand: &mut Stand| {
-        let all: Option<Vec<_>> = stand.recorder.latest().into_iter().collect();
-        all.is_some_and(|all| {
-            all.iter().all(|v| (v.applied, &v.hash) == (all[0].applied, &all[0].hash))
-        })
-    };
-    tokio::time::sleep(observer::EVERY * 3).await;
-    // Upstream's controllers do not say what state they hold.
-    if stand.cast.kind.is_ours() {
-        if !stand.until(SETTLE, is_settled).await {
-            course.accidents.push(format!("states differ {} s after the end", SETTLE.as_secs()));
-        }
-        let views = stand.recorder.latest().into_iter();
-        course.hashes =
-            views.map(|view| view.map_or("silent".to_owned(), |view| view.hash)).collect();
-    }
-    match ask_finals(stand) {
-        Ok(finals) => course.finals = finals,
-        Err(error) => course.doubts.push(format!(
-            "no controller could be asked for its broker sets at the end, so nobody knows what is lost: {error}"
-        )),
-    }
-}
-
-/// Asks every controller for every broker set of which something was acknowledged.
-fn ask_finals(stand: &Stand) -> io::Result<Vec<Final>> {
-    let sets = {
-        let records = stand.recorder.lock();
-        let sets = judge::written(&records.history).into_iter();
-        sets.map(Box::from).collect::<Vec<Box<str>>>()
-    };
-    let cast = stand.cast.clone();
-    let recorder = Arc::clone(&stand.recorder);
-    // Of upstream's controllers the leader alone answers; if there is none now, whoever was asked first refuses.
-    let leader = stand.leader().unwrap_or(0);
-    let askable = if cast.kind.is_ours() { 0..cast.controllers.len() } else { leader..leader + 1 };
-    let asking = async move {
-        let lines = Lines::new((u32::MAX, cast.observer), &cast.controllers, WHOLE, &recorder);
-        let mut finals = Vec::new();
-        for node in askable {
-            for set in &sets {
-                let answer = if cast.kind.is_ours() {
-                    let body = Bytes::copy_from_slice(set.as_bytes());
-                    observer::ask(&lines, node, private::DESCRIBE, body, WHOLE).await
-                } else {
-                    observer::describe(&lines, node, set, ANSWER).await
-                };
-                finals.push(Final { node, set: set.clone(), said: answer });
-            }
-        }
-        finals
-    };
-    crate::actors::crew::inside(&stand.cast.clients_namespace, asking)
-}
-
 #[cfg(test)]
 impl Options {
     /// Three controllers of this very program.
     pub(crate) fn for_tests(folder: &std::path::Path) -> Self {
         Self {
             nodes: 3,
+            sets: SETS,
             faults: "noop".into(),
             length: Duration::from_secs(1),
+            each: None,
             operations_max: 1,
             seed: 1,
             folder: folder.to_owned(),

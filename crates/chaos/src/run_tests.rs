@@ -1,6 +1,7 @@
 //! What is settled before a run starts, and after it ended.
 
-use super::{Course, Event, Options, StartError, run, skip_unreached, time_needed};
+use super::drive::skip_unreached;
+use super::{Course, Event, Options, StartError, run, time_needed};
 use crate::faults::parse;
 use std::fs;
 use std::path::Path;

@@ -14,7 +14,7 @@ use crate::ground::disk::Disk;
 use crate::ground::namespace::{self, Namespaces};
 use crate::ground::skew::{self, Skew};
 use crate::ground::{PREFIX, tool};
-use crate::target::{Kind, Target};
+use crate::target::Target;
 use rustix::process::Signal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -24,9 +24,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Broker sets, and brokers in each.
-pub(crate) const SETS: u8 = 3;
-pub(crate) const BROKERS: u8 = 3;
+/// Broker sets if nothing else is wanted.
+pub const SETS: u8 = 3;
+
+/// Most broker sets: their brokers have the addresses 10.77.1.1 to 10.77.1.240.
+pub const SETS_MAX: u8 = 80;
+
+/// Brokers in each set.
+const BROKERS: u8 = 3;
 
 /// Clients.
 const WRITERS: u8 = 2;
@@ -42,6 +47,7 @@ pub(crate) const LOOK: Duration = Duration::from_millis(20);
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     pub(crate) nodes: u8,
+    pub(crate) sets: u8,
     pub(crate) target: Target,
     pub(crate) folder: PathBuf,
     pub(crate) disks: Disks,
@@ -108,7 +114,7 @@ impl Stand {
         let run = std::process::id();
         let nodes: Vec<Ipv4Addr> =
             (1..=wanted.nodes).map(|node| Ipv4Addr::new(10, 77, 0, node)).collect();
-        let mut cast = cast(run, &nodes, wanted.target.kind);
+        let mut cast = cast(run, &nodes, wanted);
         if wanted.kit.is_some() {
             cast = Cast { sets: vec![troupe::set()], brokers_namespace: None, ..cast };
         }
@@ -277,6 +283,7 @@ impl Stand {
             fixed,
             taken: BTreeSet::new(),
             to_come: 0,
+            each: None,
         }
     }
 
@@ -294,16 +301,16 @@ impl Stand {
     }
 }
 
-fn cast(run: u32, nodes: &[Ipv4Addr], kind: Kind) -> Cast {
+fn cast(run: u32, nodes: &[Ipv4Addr], wanted: &Wanted) -> Cast {
     let client = |number| Ipv4Addr::new(10, 77, 2, number);
     let set = |set: u8| {
-        let broker = |broker| Ipv4Addr::new(10, 77, 1, set * 16 + broker + 1);
+        let broker = |broker| Ipv4Addr::new(10, 77, 1, set * BROKERS + broker + 1);
         (format!("set-{set}"), (0..BROKERS).map(broker).collect())
     };
     Cast {
-        kind,
+        kind: wanted.target.kind,
         controllers: nodes.iter().map(|node| SocketAddr::from((*node, PORT))).collect(),
-        sets: (0..SETS).map(set).collect(),
+        sets: (0..wanted.sets).map(set).collect(),
         writers: (1..=WRITERS).map(client).collect(),
         readers: (WRITERS + 1..=WRITERS + READERS).map(client).collect(),
         observer: client(250),

@@ -16,7 +16,7 @@ use ::chaos::faults::catalogue::{CATALOGUE, Kind};
 use ::chaos::ground::probe;
 use ::chaos::judge::{Outcome, Verdict};
 use ::chaos::recovery::Row;
-use ::chaos::run::{OPERATIONS_MAX, Options, StartError};
+use ::chaos::run::{OPERATIONS_MAX, Options, SETS, SETS_MAX, StartError};
 use ::chaos::target;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -107,12 +107,18 @@ pub(crate) struct Arguments {
     /// Controllers, 3 or 5.
     #[arg(long, value_parser = ["3", "5"])]
     nodes: Option<String>,
+    /// Broker sets of three, 1 to 80; Java brokers are one set.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=i64::from(SETS_MAX)))]
+    sets: Option<u8>,
     /// `all`, `openchaos`, `ours`, `pairs`, or names: `leader-kill,openchaos:bridge,fixed-kill@n1,leader-kill+master-kill`.
     #[arg(long, value_name = "LIST")]
     faults: Option<String>,
     /// How long faults are injected: 90s, 10m, 24h.
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
     length: Option<Duration>,
+    /// How long each fault lasts whose name does not say it; drawn between 1 and 8 s without.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    each: Option<Duration>,
     /// Operations that are recorded, each of some 250 bytes of memory; a run that has so many ends early and is invalid.
     #[arg(long, value_name = "N", default_value_t = OPERATIONS_MAX)]
     operations_max: usize,
@@ -271,6 +277,9 @@ fn options(arguments: &Arguments) -> Result<Options, Box<dyn std::error::Error>>
         Brokers::Actors => None,
         Brokers::Java => Some(Kit::find(&arguments.jars)?),
     };
+    if java_brokers.is_some() && arguments.sets.is_some() {
+        return Err("--sets is for actors; Java brokers are one set".into());
+    }
     let java = |kind| target::Target::java(kind, &arguments.jars);
     let target = match (arguments.target, &arguments.program) {
         (Target::Pitchover, Some(program)) => target::Target::ours(program)?,
@@ -286,6 +295,8 @@ fn options(arguments: &Arguments) -> Result<Options, Box<dyn std::error::Error>>
     let folder = || std::env::temp_dir().join(format!("pitchover-chaos-{}", std::process::id()));
     Ok(Options {
         nodes: arguments.nodes.as_ref().and_then(|nodes| nodes.parse().ok()).unwrap_or(nodes),
+        sets: arguments.sets.unwrap_or(SETS),
+        each: arguments.each,
         faults: arguments.faults.clone().unwrap_or_else(|| faults.to_owned()),
         length: arguments.length.unwrap_or(Duration::from_secs(minutes * 60)),
         operations_max: arguments.operations_max,
@@ -302,13 +313,15 @@ fn options(arguments: &Arguments) -> Result<Options, Box<dyn std::error::Error>>
 
 fn print_recovery(title: &str, rows: &[Row]) {
     let (outage, healed) = ("OUTAGE P50/MAX MS", "HEALED P50/MAX MS");
-    println!("\n{title:<34} {:>7} {outage:>22} {healed:>22}", "SAMPLES");
+    let (samples, masters) = ("SAMPLES", "MASTERS REPLACED");
+    println!("\n{title:<34} {samples:>7} {outage:>22} {healed:>22} {masters:>17}");
     for row in rows {
         let both = |values: &[u64]| {
             format!("{} / {}", Row::percentile(values, 50), Row::percentile(values, 100))
         };
         let (outage, healed) = (both(&row.outages_ms), both(&row.healed_ms));
-        println!("{:<34} {:>7} {outage:>22} {healed:>22}", row.fault, row.outages_ms.len());
+        let samples = row.outages_ms.len();
+        println!("{:<34} {samples:>7} {outage:>22} {healed:>22} {:>17}", row.fault, row.replaced);
     }
 }
 

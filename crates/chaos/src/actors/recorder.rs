@@ -324,6 +324,15 @@ impl Records {
     }
 }
 
+/// Each change from one master to another: who it was, and the epoch that took it away; by broker set and epoch.
+pub(crate) fn changes_of_master(masterships: &[Mastership]) -> Vec<(i64, &Mastership)> {
+    let mut in_order: Vec<&Mastership> = masterships.iter().collect();
+    in_order.sort_by_key(|one| (&one.set, one.epoch));
+    let pairs = in_order.windows(2).map(|pair| (pair[0], pair[1]));
+    let changes = pairs.filter(|(old, new)| old.set == new.set && old.master != new.master);
+    changes.map(|(old, new)| (old.master, new)).collect()
+}
+
 /// What a list of outcomes comes to.
 pub(crate) fn result_of(outcomes: &[&Outcome]) -> Result {
     let one = |outcome: &&Outcome| match outcome {

@@ -189,7 +189,7 @@ impl Messages {
             failed: self.sends.len() - acknowledged,
             undelivered: self.undelivered,
             reigns: reigns(course, masters),
-            recovery: recovery::rows(course, &self.samples()),
+            recovery: recovery::rows(course, &self.samples(), masters),
             ..Judged::default()
         };
         if self.undelivered.is_none() && !course.is_interrupted {

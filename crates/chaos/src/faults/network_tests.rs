@@ -24,6 +24,7 @@ fn scene() -> Scene {
         fixed: 0,
         taken: BTreeSet::new(),
         to_come: 0,
+        each: None,
     }
 }
 

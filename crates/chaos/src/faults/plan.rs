@@ -121,6 +121,8 @@ pub(crate) struct Scene {
     pub(crate) taken: BTreeSet<usize>,
     /// Faults of the same moment that are still to come; each is left a controller.
     pub(crate) to_come: usize,
+    /// How long the fault lasts unless its kind says otherwise; drawn without.
+    pub(crate) each: Option<Duration>,
 }
 
 impl Scene {
@@ -195,6 +197,9 @@ pub(crate) fn plan(fault: &Fault, scene: &Scene, draw: &mut Draw) -> Plan {
         idle: Vec::new(),
         lasts: draw.log_between(LASTS.0, LASTS.1),
     };
+    if let Some(each) = scene.each {
+        plan.lasts = u64::try_from(each.as_nanos()).unwrap_or(u64::MAX);
+    }
     let mut scene = scene.clone();
     let mut entries = fault.entries.clone();
     // Last, when it is known whom the others end: nobody reads the clocks of those.

@@ -8,6 +8,7 @@ use crate::faults::parse;
 use crate::ground::skew::Skewed;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 fn scene(nodes: u8) -> Scene {
     let host = |net, last| Ipv4Addr::new(10, 77, net, last);
@@ -20,6 +21,7 @@ fn scene(nodes: u8) -> Scene {
         fixed: 0,
         taken: BTreeSet::new(),
         to_come: 0,
+        each: None,
     }
 }
 
@@ -215,9 +217,14 @@ fn clocks_go_wrong_both_ways_within_bounds() {
 
 #[test]
 fn combinations_are_deeds_together_and_seeds_repeat() {
-    let plan = of("leader-kill+master-kill", 3, 1);
-    assert_eq!(plan.deeds, [Deed::Kill(1), Deed::KillBroker(0, 2)]);
+    assert_eq!(of("leader-kill+master-kill", 3, 1).deeds, [Deed::Kill(1), Deed::KillBroker(0, 2)]);
     assert_eq!(of("pause-2", 3, 1).lasts, 2 * super::CAMPAIGN);
+    let lasts = |name, each| {
+        let scene = Scene { each: Some(Duration::from_secs(each)), ..scene(3) };
+        plan(&parse(name, 3).unwrap()[0], &scene, &mut Draw::new(1)).lasts
+    };
+    assert_eq!(lasts("reset", 25), 25 * SECOND, "as long as is wanted");
+    assert_eq!(lasts("pause-2", 25), 2 * super::CAMPAIGN, "unless the name says it");
     for name in ["random-loss", "swizzle", "major-cpu-high"] {
         assert_eq!(of(name, 5, 9).deeds, of(name, 5, 9).deeds);
     }

@@ -458,6 +458,7 @@ mod tests {
             fixed: 0,
             taken: BTreeSet::new(),
             to_come: 0,
+            each: None,
         };
         let is_used = |name: &str, scene: &Scene| {
             is_each_used(scene, &plan(&parse(name, 5).unwrap()[0], scene, &mut Draw::new(1)))
