@@ -1,9 +1,12 @@
 //! What is settled before a run starts, and after it ended.
 
-use super::drive::skip_unreached;
+use super::drive::{skip_unreached, touched};
 use super::{Course, Event, Options, StartError, run, time_needed};
+use crate::fabric::{Effect, Rule};
 use crate::faults::parse;
+use crate::faults::plan::Deed;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -28,6 +31,18 @@ fn what_a_run_never_came_to_is_named_with_the_reason() {
     let skipped = course.skipped.iter().map(|(name, skip)| (&**name, &*skip.why));
     assert_eq!(skipped.collect::<Vec<_>>(), [("noop", "the time was over")]);
     assert_eq!(course.unreached, ["noop"]);
+}
+
+#[test]
+fn a_reset_connection_excuses_no_new_master() {
+    let (broker, controller) = (Ipv4Addr::new(10, 77, 1, 1), Ipv4Addr::new(10, 77, 0, 1));
+    let sets = [vec![broker], vec![Ipv4Addr::new(10, 77, 1, 2)]];
+    let of = |effect| {
+        let rule = Rule::new(&[controller].into(), &[broker].into(), effect);
+        touched(&[Deed::Rule(rule)], &sets)
+    };
+    assert_eq!(of(Effect::Cut), [broker]);
+    assert!(of(Effect::Reset { per_mille: 5 }).is_empty());
 }
 
 #[test]

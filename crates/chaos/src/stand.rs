@@ -244,14 +244,9 @@ impl Stand {
         self.crew.as_ref().is_some_and(Crew::all_live) && self.troupe.as_ref().is_none_or(is_whole)
     }
 
-    /// The controller that leads: of those who say so, the one with the largest term.
+    /// The controller that leads.
     pub(crate) fn leader(&self) -> Option<usize> {
-        let views = self.recorder.latest();
-        let leads = |(node, view): (usize, Option<View>)| {
-            let view = view.filter(|view| view.is_leader)?;
-            Some((view.term, node))
-        };
-        views.into_iter().enumerate().filter_map(leads).max().map(|(_, node)| node)
+        self.recorder.leader()
     }
 
     /// Whether every controller votes, follows one leader and serves, and all brokers live.

@@ -230,6 +230,15 @@ impl Recorder {
         self.lock().latest.clone()
     }
 
+    /// The controller that leads: of those who say so, the one with the largest term.
+    pub(crate) fn leader(&self) -> Option<usize> {
+        let leads = |(node, view): (usize, Option<View>)| {
+            let view = view.filter(|view| view.is_leader)?;
+            Some((view.term, node))
+        };
+        self.latest().into_iter().enumerate().filter_map(leads).max().map(|(_, node)| node)
+    }
+
     /// The newest master that anybody saw of a set.
     pub(crate) fn master(&self, set: &str) -> Option<i64> {
         let records = self.lock();

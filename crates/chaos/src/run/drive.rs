@@ -4,6 +4,7 @@ use super::{Course, Diary, Event, Options, StartError, WHOLE};
 use crate::actors::observer;
 use crate::clock::{self, SECOND};
 use crate::draw::Draw;
+use crate::fabric::{Effect, Rule};
 use crate::faults::injection::{Injection, unexpected_end};
 use crate::faults::plan::{Deed, Scene, plan};
 use crate::faults::{Fault, Skip};
@@ -143,12 +144,14 @@ fn whole(stand: &Stand) -> Duration {
     if stand.troupe.is_some() { WHOLE_JAVA } else { WHOLE }
 }
 
-/// Addresses of brokers whose packets or lives the deeds touch.
-fn touched(deeds: &[Deed], sets: &[Vec<Ipv4Addr>]) -> Vec<Ipv4Addr> {
+/// Addresses of brokers whose packets or lives the deeds touch. A connection that is reset is no reason to replace
+/// anybody: brokers connect again, and their heartbeats go on (RELIABILITY.md, section 1, U28).
+pub(super) fn touched(deeds: &[Deed], sets: &[Vec<Ipv4Addr>]) -> Vec<Ipv4Addr> {
     let all = || sets.iter().flatten();
     let mut touched = Vec::new();
     for deed in deeds {
         match deed {
+            Deed::Rule(Rule { effect: Effect::Reset { .. }, .. }) => {}
             Deed::Rule(rule) => {
                 touched
                     .extend(all().filter(|one| rule.from.contains(one) || rule.to.contains(one)));

@@ -3,6 +3,8 @@
 use super::{Course, Final, WHOLE};
 use crate::actors::lines::Lines;
 use crate::actors::observer;
+use crate::actors::recorder::Recorder;
+use crate::clock;
 use crate::judge;
 use crate::stand::Stand;
 use bytes::Bytes;
@@ -43,7 +45,7 @@ pub(super) async fn settle(stand: &mut Stand, course: &mut Course) {
     }
 }
 
-/// Asks every controller for every broker set of which something was acknowledged.
+/// Asks every controller that answers for every broker set of which something was acknowledged.
 fn ask_finals(stand: &Stand) -> io::Result<Vec<Final>> {
     let sets = {
         let records = stand.recorder.lock();
@@ -52,24 +54,44 @@ fn ask_finals(stand: &Stand) -> io::Result<Vec<Final>> {
     };
     let cast = stand.cast.clone();
     let recorder = Arc::clone(&stand.recorder);
-    // Of upstream's controllers the leader alone answers; if there is none now, whoever was asked first refuses.
-    let leader = stand.leader().unwrap_or(0);
-    let askable = if cast.kind.is_ours() { 0..cast.controllers.len() } else { leader..leader + 1 };
     let asking = async move {
         let lines = Lines::new((u32::MAX, cast.observer), &cast.controllers, WHOLE, &recorder);
-        let mut finals = Vec::new();
-        for node in askable {
-            for set in &sets {
-                let answer = if cast.kind.is_ours() {
-                    let body = Bytes::copy_from_slice(set.as_bytes());
-                    observer::ask(&lines, node, private::DESCRIBE, body, WHOLE).await
-                } else {
-                    observer::describe(&lines, node, set, ANSWER).await
-                };
-                finals.push(Final { node, set: set.clone(), said: answer });
-            }
+        if cast.kind.is_ours() {
+            ask_each(&lines, cast.controllers.len(), sets).await
+        } else {
+            ask_leader(&lines, &recorder, sets).await
         }
-        finals
     };
     crate::actors::crew::inside(&stand.cast.clients_namespace, asking)
+}
+
+async fn ask_each(lines: &Lines, nodes: usize, sets: Vec<Box<str>>) -> Vec<Final> {
+    let mut finals = Vec::new();
+    for node in 0..nodes {
+        for set in &sets {
+            let body = Bytes::copy_from_slice(set.as_bytes());
+            let said = observer::ask(lines, node, private::DESCRIBE, body, WHOLE).await;
+            finals.push(Final { node, set: set.clone(), said });
+        }
+    }
+    finals
+}
+
+/// Of upstream's controllers the leader alone answers, and it may change while it is asked.
+async fn ask_leader(lines: &Lines, recorder: &Recorder, sets: Vec<Box<str>>) -> Vec<Final> {
+    let began = clock::now();
+    let mut finals = Vec::new();
+    for set in sets {
+        let (node, said) = loop {
+            // If there is none, whoever is asked refuses.
+            let node = recorder.leader().unwrap_or(0);
+            let said = observer::describe(lines, node, &set, ANSWER).await;
+            if said.is_some() || Duration::from_nanos(clock::now() - began) > WHOLE {
+                break (node, said);
+            }
+            tokio::time::sleep(observer::EVERY).await;
+        };
+        finals.push(Final { node, set, said });
+    }
+    finals
 }
