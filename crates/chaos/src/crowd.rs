@@ -1,10 +1,11 @@
-//! A crowd of strangers that ask too much of one controller.
+//! A crowd of strangers that ask too much of one controller, or what nobody may ask.
 //!
 //! | Manner | What they do | Confirmed by |
 //! |---|---|---|
 //! | overload | `ASKERS` connections send polls and heartbeats as fast as they are taken | answers that the controller counts: ten times as many a second as before, and `OVERLOAD_MIN` at least |
 //! | storm | `STORMERS` connect and close in turn, and `SILENT` connect and say nothing | connections that the kernel counts in the controller's namespace |
 //! | slow readers | `SLOW` connections with a small window ask on and on, half of them for listings of settings, and read nothing | sockets of the controller whose bytes nobody takes; connections that it closed for it |
+//! | malformed | requests that lack something, see `crowd/malformed.rs` | each of them, by an answer or the end of its connection |
 //!
 //! Each crowd is a thread in the network namespace of its controller, beside the fabric: through the fabric, its one
 //! thread would be what is asked too much, and everybody's packets would wait. For the same reason the thread yields
@@ -15,11 +16,14 @@
 //!
 //! What is *absent*: connects that are never finished (a flood of SYN), which a kernel sees and no controller does.
 
+mod malformed;
 mod members;
 mod seen;
 
 use crate::actors::crew;
 use crate::clock::{self, MILLISECOND, SECOND};
+use malformed::Tally;
+use members::Members;
 use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
 use seen::Seen;
 use std::io;
@@ -68,6 +72,8 @@ pub enum Manner {
     Storm,
     /// It asks and reads nothing.
     SlowReaders,
+    /// It asks for changes that lack something.
+    Malformed,
 }
 
 impl Manner {
@@ -77,6 +83,7 @@ impl Manner {
             Self::Overload => "those who ask too much",
             Self::Storm => "those who connect and close",
             Self::SlowReaders => "those who read nothing",
+            Self::Malformed => "those who ask for what is malformed",
         }
     }
 }
@@ -88,6 +95,8 @@ pub(crate) struct Felt {
     pub(crate) words: String,
     /// Whether it was what it was to be.
     pub(crate) is_enough: bool,
+    /// What must not happen, whatever is asked.
+    pub(crate) accident: Option<String>,
 }
 
 /// A crowd at work; dropping it ends it.
@@ -138,20 +147,9 @@ impl Crowd {
         let body = move || async move {
             // It then competes like any other; the figures say what came of it.
             setpriority_process(None, NICE).ok();
-            let usual = Seen::read().await;
-            tokio::time::sleep(WATCH).await;
-            let before = Seen::read().await;
-            // The run was interrupted if this fails.
-            say_begun.send(()).ok();
-            let members = members::enter(manner);
-            let began = clock::now();
-            // Told to stop, or left alone: both are the end.
-            drop(is_stopped.await);
-            let lasted = clock::now() - began;
-            let stuck = seen::stuck();
-            drop(members);
-            let after = Seen::read().await;
-            drop(say_felt.send(judge(manner, [&usual, &before, &after], lasted, stuck)));
+            let felt = watch(manner, say_begun, is_stopped).await;
+            // The run was interrupted if nobody hears it.
+            drop(say_felt.send(felt));
         };
         let thread = Some(crew::thread("crowd", namespace, body)?);
         Ok(Self { stop: Some(stop), begun, felt, thread })
@@ -164,7 +162,8 @@ impl Crowd {
 
     /// Tells it to end.
     pub(crate) fn stop(&mut self) {
-        drop(self.stop.take());
+        // Its thread died if this fails, which `disperse` says.
+        self.stop.take().map(|stop| stop.send(()).ok());
     }
 
     /// Ends it; says what was felt of it.
@@ -176,7 +175,7 @@ impl Crowd {
 
 impl Drop for Crowd {
     fn drop(&mut self) {
-        self.stop();
+        drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             // It panicked if this fails, and has said so.
             drop(thread.join());
@@ -184,15 +183,47 @@ impl Drop for Crowd {
     }
 }
 
-/// What is to be made of what was seen: when the watch began, when the crowd did, and after its end. It was at work for
-/// `lasted` nanoseconds, and left `stuck` connections whose bytes nobody took.
-fn judge(manner: Manner, [usual, before, after]: [&Seen; 3], lasted: u64, stuck: usize) -> Felt {
+/// Watches a controller, sends it a crowd until that is stopped, and says what was felt.
+async fn watch(
+    manner: Manner,
+    say_begun: oneshot::Sender<()>,
+    is_stopped: oneshot::Receiver<()>,
+) -> Felt {
+    let usual = Seen::read().await;
+    tokio::time::sleep(WATCH).await;
+    let before = Seen::read().await;
+    // The run was interrupted if this fails.
+    say_begun.send(()).ok();
+    let members = Members::enter(manner);
+    let began = clock::now();
+    // Told to stop, or left alone: both are the end.
+    let is_told = is_stopped.await.is_ok();
+    let (lasted, stuck) = (clock::now() - began, seen::stuck());
+    let tally = if is_told { members.leave().await } else { Tally::default() };
+    let after = Seen::read().await;
+    judge(manner, [&usual, &before, &after], &Known { lasted, stuck, tally })
+}
+
+/// What the members of a crowd know at its end.
+#[derive(Debug, Default)]
+struct Known {
+    /// Nanoseconds for which they were at work.
+    lasted: u64,
+    /// Connections whose bytes nobody took.
+    stuck: usize,
+    /// What became of malformed requests.
+    tally: Tally,
+}
+
+/// What is to be made of what was seen: when the watch began, when the crowd did, and after its end.
+fn judge(manner: Manner, [usual, before, after]: [&Seen; 3], known: &Known) -> Felt {
+    let felt = |words, is_enough| Felt { words, is_enough, accident: None };
     match manner {
         Manner::Overload => {
             let (Some(first), Some(then), Some(last)) =
                 (usual.answers, before.answers, after.answers)
             else {
-                return Felt { words: "does not say what it answered".into(), is_enough: false };
+                return felt("does not say what it answered".to_owned(), false);
             };
             // A page that takes long counts what is answered meanwhile, so the time between pages is what counts.
             let watched = before.at.saturating_sub(usual.at).max(1);
@@ -202,35 +233,30 @@ fn judge(manner: Manner, [usual, before, after]: [&Seen; 3], lasted: u64, stuck:
             let answered = last.saturating_sub(then);
             let busy = after.busy.saturating_sub(before.busy);
             let ms = counted / MILLISECOND;
-            Felt {
-                words: format!(
-                    "answered {answered} requests in {ms} ms, {busy} of them as too many; {in_a_second} a second before, {needed} are an overload"
-                ),
-                is_enough: answered * SECOND >= needed.saturating_mul(counted),
-            }
+            let words = format!(
+                "answered {answered} requests in {ms} ms, {busy} of them as too many; {in_a_second} a second before, {needed} are an overload"
+            );
+            felt(words, answered * SECOND >= needed.saturating_mul(counted))
         }
         Manner::Storm => {
             let accepted = after.accepted.saturating_sub(before.accepted);
-            let ms = lasted / MILLISECOND;
-            Felt {
-                words: format!("was connected to {accepted} times in {ms} ms"),
-                is_enough: accepted * SECOND >= CONNECTS_MIN * lasted.max(1),
-            }
+            let words =
+                format!("was connected to {accepted} times in {} ms", known.lasted / MILLISECOND);
+            felt(words, accepted * SECOND >= CONNECTS_MIN * known.lasted.max(1))
         }
         Manner::SlowReaders => {
-            let closed = after.unread.saturating_sub(before.unread);
-            Felt {
-                words: format!("had {stuck} connections that read nothing, and closed {closed}"),
-                is_enough: stuck >= SLOW / 2 || closed > 0,
-            }
+            let (stuck, closed) = (known.stuck, after.unread.saturating_sub(before.unread));
+            let words = format!("had {stuck} connections that read nothing, and closed {closed}");
+            felt(words, stuck >= SLOW / 2 || closed > 0)
         }
+        Manner::Malformed => known.tally.judge(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        CONNECTS_MIN, MILLISECOND, Manner, OVERLOAD_MIN, SECOND, SLOW, Seen, TIMES, judge,
+        CONNECTS_MIN, Known, MILLISECOND, Manner, OVERLOAD_MIN, SECOND, SLOW, Seen, TIMES, judge,
     };
 
     fn answers(at_ms: u64, count: u64) -> Seen {
@@ -247,7 +273,7 @@ mod tests {
                 &answers(7 + watched_ms, before),
                 &answers(2_007 + watched_ms, after),
             ];
-            let felt = judge(Manner::Overload, seen, SECOND, 0);
+            let felt = judge(Manner::Overload, seen, &Known::default());
             assert_eq!(felt.is_enough, expected, "{}", felt.words);
         };
         // 500 a second, also if the page took 2 s to come.
@@ -261,9 +287,9 @@ mod tests {
         check((500, 0), 2 * OVERLOAD_MIN - 1, false);
         // It started anew and counts from zero.
         let anew = [&answers(0, 90_000), &answers(500, 90_000), &answers(2_500, 10)];
-        assert!(!judge(Manner::Overload, anew, SECOND, 0).is_enough);
+        assert!(!judge(Manner::Overload, anew, &Known::default()).is_enough);
         let silent = [&answers(0, 1), &answers(500, 1), &Seen::default()];
-        assert!(!judge(Manner::Overload, silent, SECOND, 0).is_enough);
+        assert!(!judge(Manner::Overload, silent, &Known::default()).is_enough);
     }
 
     #[test]
@@ -271,13 +297,13 @@ mod tests {
         let accepted = |accepted| Seen { accepted, ..Seen::default() };
         let storm = |count| {
             let seen = [&accepted(5), &accepted(7), &accepted(7 + count)];
-            judge(Manner::Storm, seen, 3 * SECOND, 0).is_enough
+            judge(Manner::Storm, seen, &Known { lasted: 3 * SECOND, ..Known::default() }).is_enough
         };
         assert!(storm(3 * CONNECTS_MIN) && !storm(3 * CONNECTS_MIN - 1));
         let unread = |unread| Seen { unread, ..Seen::default() };
         let slow = |stuck, closed| {
             let seen = [&unread(0), &unread(0), &unread(closed)];
-            judge(Manner::SlowReaders, seen, SECOND, stuck).is_enough
+            judge(Manner::SlowReaders, seen, &Known { stuck, ..Known::default() }).is_enough
         };
         assert!(slow(SLOW / 2, 0) && slow(0, 1) && !slow(SLOW / 2 - 1, 0));
     }

@@ -10,6 +10,7 @@
 //! | `plan.rs` | from a fault and the state of the cluster to deeds; no IO |
 //! | `injection.rs` | deeds done, confirmed, undone |
 //! | `crowds.rs` | those of them that are about crowds |
+//! | `processes.rs` | those of them that keep one process from running |
 //! | `network.rs` | whether rules of the network were felt |
 //! | `storage.rs` | those of them that are about disks and files |
 //! | `rest.rs` | files damaged while nobody has them open |
@@ -19,6 +20,7 @@ mod crowds;
 pub(crate) mod injection;
 mod network;
 pub(crate) mod plan;
+mod processes;
 pub mod rest;
 mod storage;
 
@@ -225,6 +227,15 @@ mod tests {
     }
 
     #[test]
+    fn the_design_says_how_many_there_are() {
+        let design = include_str!("../../../docs/design/RELIABILITY.md");
+        let ours = CATALOGUE.iter().filter(|entry| entry.origin == Origin::Ours).count();
+        let said =
+            format!("({ours} of our own, {} in all: `pitchover chaos list`)", CATALOGUE.len());
+        assert!(design.contains(&said), "docs/design/RELIABILITY.md, 5.3, should say: {said}");
+    }
+
+    #[test]
     fn names_are_used_once() {
         let mut names: Vec<&str> = CATALOGUE.iter().map(|entry| entry.name).collect();
         names.sort_unstable();
@@ -253,9 +264,9 @@ mod tests {
         let names: Vec<&str> = pairs.iter().map(|pair| &*pair.name).collect();
         assert!(names.contains(&"minor-kill+minor-disk-error"), "{names:?}");
         assert!(!names.iter().any(|name| name.contains("wiped") || name.contains("noop")));
-        // 16 families: kill, suspend, partition, delay, loss, cpu, memory, disk error, io hang, network, disk full,
-        // descriptors, clock, broker, power loss, load.
-        assert_eq!(pairs.len(), 16 * 15 / 2);
+        // 17 families: kill, suspend, partition, delay, loss, cpu, memory, disk error, io hang, network, disk full,
+        // descriptors, clock, broker, power loss, load, bad input.
+        assert_eq!(pairs.len(), 17 * 16 / 2);
     }
 
     #[test]
@@ -284,6 +295,7 @@ mod tests {
         check("overload", Target::Pitchover, 5, None);
         check("overload", Target::JavaJraft, 5, Some(Excuse::None));
         check("slow-readers", Target::JavaJraft, 5, None);
+        check("malformed-alter", Target::JavaJraft, 5, None);
         check("leader-cpu", Target::Pitchover, 5, Some(Excuse::None));
         check("power-loss", Target::JavaJraft, 5, Some(Excuse::NothingToHit));
         // These want what the first setting lacks and the second has.

@@ -1,5 +1,6 @@
 //! The members of a crowd, each a task of its thread. What they ask is not recorded: they are nobody's clients.
 
+use super::malformed::{Sending, Tally};
 use super::{ASKERS, Manner, SILENT, SLOW, STORMERS};
 use crate::actors::PORT;
 use bytes::BytesMut;
@@ -42,18 +43,40 @@ const FIN_EVERY: usize = 8;
 /// The set that heartbeats of the crowd name. Nobody registers it.
 const SET: &str = "crowd";
 
-/// Begins; dropping what this returns ends all connections at once.
-pub(super) fn enter(manner: Manner) -> JoinSet<()> {
-    let mut members = JoinSet::new();
-    match manner {
-        Manner::Overload => (0..ASKERS).for_each(|_| drop(members.spawn(ask_on()))),
-        Manner::SlowReaders => (0..SLOW).for_each(|at| drop(members.spawn(ask_and_not_read(at)))),
-        Manner::Storm => {
-            (0..STORMERS).for_each(|number| drop(members.spawn(come_and_go(number))));
-            (0..SILENT).for_each(|_| drop(members.spawn(say_nothing())));
+/// A crowd at work; dropping it ends all connections at once.
+#[derive(Debug)]
+pub(super) enum Members {
+    /// Each a task.
+    Many(JoinSet<()>),
+    /// Those whose every request counts.
+    Malformed(Sending),
+}
+
+impl Members {
+    pub(super) fn enter(manner: Manner) -> Self {
+        let mut many = JoinSet::new();
+        match manner {
+            Manner::Overload => (0..ASKERS).for_each(|_| drop(many.spawn(ask_on()))),
+            Manner::SlowReaders => (0..SLOW).for_each(|at| drop(many.spawn(ask_and_not_read(at)))),
+            Manner::Storm => {
+                (0..STORMERS).for_each(|number| drop(many.spawn(come_and_go(number))));
+                (0..SILENT).for_each(|_| drop(many.spawn(say_nothing())));
+            }
+            Manner::Malformed => return Self::Malformed(Sending::begin()),
+        }
+        Self::Many(many)
+    }
+
+    /// Ends it; says what became of malformed requests, those under way included.
+    pub(super) async fn leave(self) -> Tally {
+        match self {
+            Self::Many(all) => {
+                drop(all);
+                Tally::default()
+            }
+            Self::Malformed(sending) => sending.finish().await,
         }
     }
-    members
 }
 
 /// Many requests in a row.

@@ -139,6 +139,8 @@ pub enum Kind {
         /// Tenths of the campaign time-out.
         tenths: u64,
     },
+    /// The kernel lets it not run at all, and it hears no signal; let go afterwards.
+    Freeze(Choice),
     /// Packets between some and others are dropped.
     Partition(Cut),
     /// The links of some behave badly.
@@ -181,7 +183,7 @@ pub enum Kind {
     MasterFromReplicas,
     /// It is cut from replicas and controllers, not from clients and name server, who go on to use it.
     MasterApart,
-    /// A crowd of strangers at every controller asks too much.
+    /// A crowd of strangers at every controller asks too much, or what nobody may ask.
     Crowd(Manner),
     /// The product has nothing that it could be done to, and what that is.
     Cannot(&'static str),
@@ -412,6 +414,8 @@ pub const CATALOGUE: &[Entry] = &[
     ours("overload", "load", Kind::Crowd(Manner::Overload)).needs(Means::Descriptors),
     ours("connection-storm", "load", Kind::Crowd(Manner::Storm)).needs(Means::Descriptors),
     ours("slow-readers", "load", Kind::Crowd(Manner::SlowReaders)).needs(Means::Descriptors),
+    ours("freeze", "suspend", Kind::Freeze(Leader)).needs(Means::Freezer),
+    ours("malformed-alter", "bad input", Kind::Crowd(Manner::Malformed)),
     ours("tls-expired", "tls", TLS),
     ours("tls-unknown-authority", "tls", TLS),
 ];

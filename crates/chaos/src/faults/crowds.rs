@@ -47,6 +47,7 @@ impl Injection {
     ) -> Result<(), String> {
         let felt = crowd.disperse().await?;
         let words = format!("n{node} {}", felt.words);
+        self.accidents.extend(felt.accident.map(|what| format!("n{node} {what}")));
         if felt.is_enough {
             *self.crowds_felt.entry(manner).or_insert(0) += 1;
         } else if self.is_crowds_only {

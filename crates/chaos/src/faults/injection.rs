@@ -4,6 +4,7 @@
 //! |---|---|
 //! | kill, term, crash loop, rolling | the exit status says the signal; a new process afterwards |
 //! | suspend | the process is in state `T`, and not after healing |
+//! | frozen | see `processes.rs` |
 //! | rules of the network | packets that those of each fault touched, see `network.rs` |
 //! | quota | `nr_throttled` grew |
 //! | full disk | no block is free |
@@ -30,6 +31,7 @@ use crate::crowd::{Crowd, Manner};
 use crate::disk::Order;
 use crate::ground::cgroup::Limit;
 use crate::ground::controller::{Controller, is_killed};
+use crate::ground::freezer::Freezer;
 use crate::ground::skew::{Felt, Skewed};
 use crate::stand::Stand;
 use rustix::fs::statvfs;
@@ -57,6 +59,7 @@ pub(super) enum Done {
     /// Down, and to be started with this clock.
     DownAhead(usize, u64),
     Suspended(usize),
+    Frozen(usize, Freezer),
     Rule(u64, &'static str),
     Quota(usize, Limit),
     Full(usize, PathBuf),
@@ -174,6 +177,7 @@ impl Injection {
             Deed::Skew(node, skewed) => self.skew(stand, *node, *skewed),
             Deed::Upgrade => self.upgrade(stand).await,
             Deed::Suspend(node) => self.suspend(stand, *node).await,
+            Deed::Freeze(node) => self.freeze(stand, *node).await,
             Deed::Rule(rule) => Ok(Done::Rule(stand.fabric.add(rule.clone()), fault)),
             Deed::Quota(node, per_cent) => {
                 let pid = pid(stand, *node)?;
@@ -395,6 +399,7 @@ impl Injection {
                     _ => Ok(()),
                 }
             }
+            Done::Frozen(node, freezer) => self.thaw(node, freezer).await,
             Done::SuspendedBroker(place) => {
                 let broker = process(stand, place)?;
                 broker.signal(Signal::CONT).map_err(text)?;

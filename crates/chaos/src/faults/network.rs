@@ -41,6 +41,7 @@ fn hindered(scene: &Scene, deeds: &[Deed]) -> Hosts {
             | Deed::Term(node)
             | Deed::CrashLoop(node, _)
             | Deed::Suspend(node)
+            | Deed::Freeze(node)
             | Deed::Quota(node, _)
             | Deed::Fill(node)
             | Deed::Disk(node, _)

@@ -51,6 +51,8 @@ pub(crate) enum Deed {
     Rolling,
     /// Stop it; healing continues it.
     Suspend(usize),
+    /// Freeze it; healing thaws it.
+    Freeze(usize),
     /// A rule of the network; healing removes it.
     Rule(Rule),
     /// So many per cent of a processor.
@@ -77,7 +79,7 @@ pub(crate) enum Deed {
     Skew(usize, Skewed),
     /// Put another build in the place of each controller; healing puts back what was there.
     Upgrade,
-    /// A crowd asks too much of it; healing ends that.
+    /// A crowd asks too much of it, or what nobody may ask; healing ends that.
     Crowd(usize, Manner),
     /// End this broker (set, place in the set); healing starts it.
     KillBroker(usize, usize),
@@ -235,6 +237,7 @@ fn deeds(kind: Kind, scene: &mut Scene, draw: &mut Draw) -> Vec<Deed> {
         }
         Kind::Rolling => vec![Deed::Rolling],
         Kind::Suspend { choice, .. } => each(scene.choose(choice, draw), Deed::Suspend),
+        Kind::Freeze(choice) => each(scene.choose(choice, draw), Deed::Freeze),
         Kind::Partition(cut) => partition(cut, scene, draw).into_iter().map(Deed::Rule).collect(),
         Kind::Links(choice, link) => {
             let nodes = scene.choose(choice, draw);

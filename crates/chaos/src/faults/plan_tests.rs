@@ -49,6 +49,7 @@ fn choices_have_the_sizes_of_their_names() {
             assert!((1..majority).contains(&count("minor-kill")));
             assert!((majority..=usize::from(nodes)).contains(&count("major-suspend")));
             assert_eq!(of("leader-kill", nodes, seed).deeds, [Deed::Kill(1)]);
+            assert_eq!(of("freeze", nodes, seed).deeds, [Deed::Freeze(1)]);
             assert_eq!(of("fixed-kill@n2", nodes, seed).deeds, [Deed::Kill(2)]);
             assert_eq!(count("kill-all"), usize::from(nodes));
         }
@@ -61,6 +62,7 @@ fn crowds_come_to_every_controller() {
         ("overload", Manner::Overload),
         ("connection-storm", Manner::Storm),
         ("slow-readers", Manner::SlowReaders),
+        ("malformed-alter", Manner::Malformed),
     ] {
         let expected: Vec<Deed> = (0..5).map(|node| Deed::Crowd(node, manner)).collect();
         assert_eq!(of(name, 5, 1).deeds, expected, "{name}");

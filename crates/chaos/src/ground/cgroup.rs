@@ -1,4 +1,4 @@
-//! Limits of processor time and of memory by cgroup, version 1 or 2, whichever has the controller.
+//! Groups of processes (cgroups), version 1 or 2, whichever has the controller; limits of processor time and of memory.
 //!
 //! A limit alone does nothing to a process that sleeps most of the time and needs no more than it has. So another is put
 //! into the same group: one that never sleeps, or one that takes memory until there is none. The two share what the
@@ -32,15 +32,18 @@ const LOOK: Duration = Duration::from_millis(5);
 pub(crate) enum Resource {
     Processor,
     Memory,
+    /// Whether its processes run at all: `freezer.rs`.
+    Freezer,
 }
 
 impl Resource {
-    const ALL: [Self; 2] = [Self::Processor, Self::Memory];
+    const ALL: [Self; 3] = [Self::Processor, Self::Memory, Self::Freezer];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Processor => "cpu",
             Self::Memory => "memory",
+            Self::Freezer => "freezer",
         }
     }
 }
@@ -65,7 +68,14 @@ impl Tree {
         let second =
             fs::read_to_string("/sys/fs/cgroup/cgroup.subtree_control").unwrap_or_default();
         let first = Self { version: Version::First, resource };
-        if second.split_whitespace().any(|word| word == resource.name()) {
+        // Every group of the second version can be frozen: it is no controller there.
+        let is_second = match resource {
+            Resource::Processor | Resource::Memory => {
+                second.split_whitespace().any(|word| word == resource.name())
+            }
+            Resource::Freezer => fs::exists("/sys/fs/cgroup/cgroup.controllers").unwrap_or(false),
+        };
+        if is_second {
             return Some(Self { version: Version::Second, resource });
         }
         fs::exists(first.root().join("tasks")).unwrap_or(false).then_some(first)
@@ -139,8 +149,9 @@ impl Limit {
     }
 
     fn share(mut self, pid: i32) -> io::Result<Self> {
-        self.write(MEMBERS, &self.neighbour.id().to_string())?;
-        self.write(MEMBERS, &pid.to_string())?;
+        let neighbour = i32::try_from(self.neighbour.id()).map_err(io::Error::other)?;
+        put(&self.folder, neighbour)?;
+        put(&self.folder, pid)?;
         self.inside = Some(pid);
         Ok(self)
     }
@@ -171,13 +182,7 @@ impl Limit {
     }
 
     fn let_go(&mut self) -> io::Result<()> {
-        let inside = self.inside.take();
-        // Asked, because an id may have gone to another process since.
-        let is_here = |pid: &i32| members(&self.folder).contains(pid);
-        match inside.filter(is_here) {
-            Some(pid) => fs::write(self.tree.root().join(MEMBERS), pid.to_string()),
-            None => Ok(()),
-        }
+        self.inside.take().map_or(Ok(()), |pid| let_go(self.tree, &self.folder, pid))
     }
 
     fn write(&self, file: &str, text: &str) -> io::Result<()> {
@@ -205,6 +210,19 @@ const MEMBERS: &str = "cgroup.procs";
 fn members(group: &Path) -> Vec<i32> {
     let text = fs::read_to_string(group.join(MEMBERS)).unwrap_or_default();
     text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// Puts a process into a group, with all its threads.
+pub(super) fn put(group: &Path, pid: i32) -> io::Result<()> {
+    let path = group.join(MEMBERS);
+    let failed = |error| io::Error::other(format!("{}: {error}", path.display()));
+    fs::write(&path, pid.to_string()).map_err(failed)
+}
+
+/// Lets a process go its own way again, if it is in this group.
+pub(super) fn let_go(tree: Tree, group: &Path, pid: i32) -> io::Result<()> {
+    // Asked, because an id may have gone to another process since.
+    if members(group).contains(&pid) { put(&tree.root(), pid) } else { Ok(()) }
 }
 
 /// Removes a group in which nobody is, or only who is ending.
@@ -238,7 +256,7 @@ mod tests {
     #[test]
     fn a_limit_that_is_broken_off_goes_while_its_process_lives() {
         let is_root = rustix::process::geteuid().is_root();
-        for resource in Resource::ALL {
+        for resource in [Resource::Processor, Resource::Memory] {
             if !is_root || Tree::find(resource).is_none() {
                 let why = "not root, or no cgroup for it";
                 let text = format!("SKIPPED: no limit of {} was made: {why}\n", resource.name());
@@ -251,7 +269,7 @@ mod tests {
             let limit = match resource {
                 Resource::Processor => Limit::processor(run, "dropped", pid, 50),
                 // Its neighbour is told nothing: a process that lives on is wanted here.
-                Resource::Memory => {
+                Resource::Memory | Resource::Freezer => {
                     Limit::begin(resource, (run, "dropped"), "read -r begin").unwrap().share(pid)
                 }
             };

@@ -4,7 +4,7 @@
 //! left alone; two runs on one machine share nothing but its processors.
 
 use super::cgroup::{self, Tree};
-use super::{PREFIX, namespace, tool};
+use super::{PREFIX, freezer, namespace, tool};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::fs;
@@ -48,6 +48,11 @@ pub(crate) fn remove() -> Vec<String> {
 
 impl Left {
     fn remove(self, run: u32) -> String {
+        let mut failed = Vec::new();
+        // Nobody who is frozen ends.
+        for folder in &self.groups {
+            failed.extend(freezer::thaw_left(Path::new(folder)).err());
+        }
         let mut processes = 0;
         for name in &self.namespaces {
             let pids = tool(&["ip", "netns", "pids", name]).unwrap_or_default();
@@ -59,7 +64,6 @@ impl Left {
         if processes > 0 {
             std::thread::park_timeout(GO);
         }
-        let mut failed = Vec::new();
         for name in &self.namespaces {
             failed.extend(tool(&["ip", "netns", "del", name]).err());
         }

@@ -19,6 +19,8 @@ pub enum Means {
     Quota,
     /// A limit of memory.
     MemoryLimit,
+    /// Processes that stand still.
+    Freezer,
     /// A file system that can be full.
     SizedTmpfs,
     /// A clock of its own for one process.
@@ -32,12 +34,13 @@ pub enum Means {
 }
 
 /// All means, in the order of the table.
-pub const ALL: [Means; 10] = [
+pub const ALL: [Means; 11] = [
     Means::Root,
     Means::Namespaces,
     Means::Tun,
     Means::Quota,
     Means::MemoryLimit,
+    Means::Freezer,
     Means::SizedTmpfs,
     Means::TimeNamespace,
     Means::ClockShim,
@@ -61,6 +64,7 @@ impl Means {
             Self::Tun => "TUN fabric",
             Self::Quota => "processor quota",
             Self::MemoryLimit => "memory limit",
+            Self::Freezer => "freezer",
             Self::SizedTmpfs => "sized tmpfs",
             Self::TimeNamespace => "time namespace",
             Self::ClockShim => "clock shim",
@@ -93,6 +97,11 @@ impl Means {
                 Some(Version::First) => Ok("cgroup v1, memory.limit_in_bytes"),
                 Some(Version::Second) => Ok("cgroup v2, memory.max"),
                 None => Err("no cgroup with the memory controller".to_owned()),
+            },
+            Self::Freezer => match Tree::find(Resource::Freezer).map(|tree| tree.version) {
+                Some(Version::First) => Ok("cgroup v1, freezer.state"),
+                Some(Version::Second) => Ok("cgroup v2, cgroup.freeze"),
+                None => Err("no cgroup that can freeze".to_owned()),
             },
             Self::SizedTmpfs => {
                 said(&[
