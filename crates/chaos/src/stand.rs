@@ -43,6 +43,17 @@ const DISK_BYTES: usize = 96 * 1_024 * 1_024;
 /// How often we look while we wait.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);
 
+/// Why a cluster is not whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Lack {
+    /// They do not all vote, serve and follow one leader.
+    Controllers,
+    /// Not all live; or, if they are processes, not all are in sync.
+    Brokers,
+    /// All is there, and the living brokers of this set follow no common master (rule L2).
+    Master(String),
+}
+
 /// What a cluster is made of.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
@@ -249,14 +260,30 @@ impl Stand {
         self.recorder.leader()
     }
 
-    /// Whether every controller votes, follows one leader and serves, and all brokers live.
-    pub(crate) fn is_whole(&self) -> bool {
+    /// Whether every controller votes, follows one leader and serves.
+    fn controllers_serve(&self) -> bool {
         let views = self.recorder.latest();
         let all: Option<Vec<View>> = views.into_iter().collect();
         let Some(all) = all else { return false };
         let leaders = all.iter().filter(|view| view.is_leader).count();
         let serves = |view: &View| view.is_ready && view.leader == all[0].leader;
-        leaders == 1 && all.iter().all(serves) && self.all_brokers_live()
+        leaders == 1 && all.iter().all(serves)
+    }
+
+    /// What is still to come until all is well; `None` if all is.
+    pub(crate) fn lacks(&self) -> Option<Lack> {
+        if !self.controllers_serve() {
+            return Some(Lack::Controllers);
+        }
+        if !self.all_brokers_live() {
+            return Some(Lack::Brokers);
+        }
+        let set = self.crew.as_ref().and_then(Crew::without_master)?;
+        self.cast.sets.get(set).map(|(name, _)| Lack::Master(name.clone()))
+    }
+
+    pub(crate) fn is_whole(&self) -> bool {
+        self.lacks().is_none()
     }
 
     /// Where the data of a controller lie.

@@ -52,11 +52,30 @@ const RETRY: Duration = Duration::from_secs(1);
 /// A master asks for another set after a pause drawn from this, in ms.
 const ALTER_MS: (u64, u64) = (50, 250);
 
-/// What survives a broker's death: its id, as on its disk; 0 is none yet.
+/// What the run knows of a broker. The id survives its death, as on its disk.
 #[derive(Debug, Default)]
 pub(crate) struct Identity {
+    /// 0 is none yet.
     pub(crate) id: AtomicI64,
     pub(crate) is_alive: AtomicBool,
+    /// The master that it follows, or is itself; 0 is none.
+    pub(crate) master: AtomicI64,
+}
+
+impl Identity {
+    /// Of a broker that lives: its id, and the master that it follows.
+    fn following(&self) -> Option<(i64, i64)> {
+        let (id, master) = (self.id.load(Ordering::Relaxed), self.master.load(Ordering::Relaxed));
+        self.is_alive.load(Ordering::Relaxed).then_some((id, master))
+    }
+}
+
+/// Whether all living brokers of a set follow one master, which is one of them (rule L2).
+pub(crate) fn follow_one(brokers: &[Identity]) -> bool {
+    let living: Vec<(i64, i64)> = brokers.iter().filter_map(Identity::following).collect();
+    let Some((_, master)) = living.first() else { return false };
+    living.iter().all(|(_, followed)| followed == master)
+        && living.iter().any(|(id, _)| id == master)
 }
 
 /// What a broker knows of its set.
@@ -106,6 +125,7 @@ pub(crate) async fn live(broker: Broker) {
         leader: AtomicUsize::new(0),
     });
     let mut tasks = JoinSet::new();
+    body.identities[me].master.store(0, Ordering::Relaxed);
     let Ok(listener) = TcpListener::bind(at).await else { return };
     tasks.spawn(listen(listener, Arc::clone(&body)));
     loop {
@@ -233,6 +253,7 @@ impl Body {
         let mut role = self.role();
         if master_epoch > role.master_epoch {
             *role = Role { master, master_epoch, set, set_epoch };
+            self.identities[self.me].master.store(master.unwrap_or(0), Ordering::Relaxed);
         } else if master_epoch == role.master_epoch && set_epoch > role.set_epoch {
             role.set = set;
             role.set_epoch = set_epoch;
@@ -360,5 +381,28 @@ async fn take_notices(mut stream: TcpStream, body: Arc<Body>) {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Identity, follow_one};
+
+    #[test]
+    fn a_set_is_led_if_all_who_live_follow_one_of_them() {
+        let led = |brokers: &[(i64, bool, i64)]| {
+            let one = |(id, is_alive, master): &(i64, bool, i64)| Identity {
+                id: (*id).into(),
+                is_alive: (*is_alive).into(),
+                master: (*master).into(),
+            };
+            follow_one(&brokers.iter().map(one).collect::<Vec<_>>())
+        };
+        assert!(led(&[(1, true, 2), (2, true, 2)]));
+        assert!(led(&[(1, false, 3), (2, true, 2)]), "the dead follow nobody");
+        assert!(!led(&[(1, true, 1), (2, true, 2)]), "two masters");
+        assert!(!led(&[(1, true, 3), (2, true, 3), (3, false, 3)]), "a dead master");
+        assert!(!led(&[(1, true, 0), (2, true, 0)]), "none");
+        assert!(!led(&[]) && !led(&[(1, false, 1)]));
     }
 }

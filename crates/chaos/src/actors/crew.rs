@@ -119,6 +119,11 @@ impl Crew {
             .all(|one| one.is_alive.load(Ordering::Relaxed))
     }
 
+    /// The first broker set whose living brokers do not all follow one of them.
+    pub(crate) fn without_master(&self) -> Option<usize> {
+        self.identities.iter().position(|of_set| !broker::follow_one(of_set))
+    }
+
     pub(crate) async fn start_broker(&self, set: usize, place: usize) {
         // The thread is gone if this fails; then nothing can be asked of it.
         drop(self.brokers.send(Order::Start(set, place)).await);

@@ -8,7 +8,7 @@ use crate::fabric::{Effect, Rule};
 use crate::faults::injection::{Injection, unexpected_end};
 use crate::faults::plan::{Deed, Scene, plan};
 use crate::faults::{Fault, Skip};
-use crate::stand::Stand;
+use crate::stand::{Lack, Stand};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -77,8 +77,7 @@ pub(super) async fn drive(
             return Ok(());
         }
         if !has_recovered {
-            let text = format!("{} did not heal within {} s", fault.name, whole(stand).as_secs());
-            course.accidents.push(text);
+            course.accidents.push(not_healed(&fault.name, whole(stand), stand.lacks()));
             skip_unreached(course, faults, BROKEN_OFF);
             return Ok(());
         }
@@ -88,6 +87,24 @@ pub(super) async fn drive(
     let why = course.full.clone().unwrap_or_else(|| "the time was over".to_owned());
     skip_unreached(course, faults, &why);
     Ok(())
+}
+
+/// What to say of a fault that is over while its consequences are not. Controllers or brokers that are not back may
+/// be the fault of a busy machine; a set that nobody leads, with all of them there, is one of the controllers.
+fn not_healed(fault: &str, within: Duration, lack: Option<Lack>) -> String {
+    let within = within.as_secs();
+    match lack {
+        Some(Lack::Master(set)) => {
+            format!("NO MASTER: {within} s after {fault} the brokers of {set} follow no common one")
+        }
+        Some(Lack::Controllers) => {
+            format!("{fault} did not heal within {within} s: the controllers do not serve")
+        }
+        Some(Lack::Brokers) => {
+            format!("{fault} did not heal within {within} s: not all brokers are back")
+        }
+        None => format!("{fault} did not heal within {within} s, only a moment later"),
+    }
 }
 
 /// Names what the run never came to, and why.
