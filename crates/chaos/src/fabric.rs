@@ -35,7 +35,7 @@ use tun::Tun;
 pub const PACKETS_MAX: usize = 65_536;
 
 /// Name of the device inside each namespace.
-pub(crate) const TUN: &str = "tun0";
+pub const TUN: &str = "tun0";
 
 /// What the network carried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,9 +52,11 @@ pub struct Traffic {
 
 /// A namespace and the addresses in it.
 #[derive(Clone, Debug)]
-pub(crate) struct Home {
-    pub(crate) namespace: String,
-    pub(crate) addresses: Vec<Ipv4Addr>,
+pub struct Home {
+    /// What `ip netns` calls it.
+    pub namespace: String,
+    /// Packets for these go to it.
+    pub addresses: Vec<Ipv4Addr>,
 }
 
 struct Shared {
@@ -90,8 +92,11 @@ impl std::fmt::Debug for Fabric {
 }
 
 impl Fabric {
-    /// Makes a device in each namespace and begins to carry.
-    pub(crate) fn start(homes: &[Home], draw: Draw) -> io::Result<Self> {
+    /// Makes a device [`TUN`] in each namespace and begins to carry.
+    ///
+    /// # Errors
+    /// There is no such namespace, or no TUN device can be made: not root, or the kernel has none.
+    pub fn start(homes: &[Home], draw: Draw) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             rules: Mutex::new(Rules::new(draw)),
             traffic: Mutex::default(),
@@ -121,7 +126,7 @@ impl Fabric {
     }
 
     /// Puts a rule in force; returns what names it.
-    pub(crate) fn add(&self, rule: Rule) -> u64 {
+    pub fn add(&self, rule: Rule) -> u64 {
         self.shared.rules().add(rule, clock::now())
     }
 

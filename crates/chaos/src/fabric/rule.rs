@@ -5,6 +5,7 @@
 //! |---|---|
 //! | delay, rate | kept: a later packet never overtakes |
 //! | reorder | the held packet is overtaken |
+//! | scatter | lost |
 //!
 //! Without a rule a packet passes at once. Nothing is dropped but by a rule, or by the limit of the queue,
 //! which has a count of its own.
@@ -39,6 +40,13 @@ pub enum Effect {
         spread: u64,
         /// Nanoseconds; 0 for no tail.
         tail: u64,
+    },
+    /// Comes later by `mean` ± `spread`, each packet by itself: it overtakes and is overtaken, as with netem.
+    Scatter {
+        /// Nanoseconds.
+        mean: u64,
+        /// Nanoseconds, at most `mean`.
+        spread: u64,
     },
     /// Comes twice.
     Duplicate {
@@ -252,9 +260,13 @@ impl Installed {
             Effect::DropOver { bytes } => drop_if(packet.bytes().len() > bytes),
             Effect::Delay { mean, spread, tail } => {
                 let is_late = tail > 0 && draw.happens(10);
-                let usual = mean - spread + draw.below(2 * spread + 1);
+                let usual = around(mean, spread, draw);
                 let delay = if is_late { draw.between(mean, tail.max(mean)) } else { usual };
                 Fate::Passes { delay, overtaken: false, copies: 1, touched: true }
+            }
+            Effect::Scatter { mean, spread } => {
+                let delay = around(mean, spread, draw);
+                Fate::Passes { delay, overtaken: true, copies: 1, touched: true }
             }
             Effect::Duplicate { per_mille } => {
                 let is_doubled = draw.happens(per_mille);
@@ -292,6 +304,11 @@ impl Installed {
         *free = begins + packet.bytes().len() as u64 * SECOND / bytes.max(1);
         Fate::Passes { delay: *free - now, overtaken: false, copies: 1, touched: waits > 0 }
     }
+}
+
+/// One of the times that are at most `spread` away from `mean`, all alike.
+fn around(mean: u64, spread: u64, draw: &mut Draw) -> u64 {
+    mean - spread + draw.below(2 * spread + 1)
 }
 
 #[cfg(test)]

@@ -83,6 +83,18 @@ fn a_delay_keeps_the_order_and_its_bounds() {
 }
 
 #[test]
+fn what_is_scattered_keeps_its_bounds_and_loses_its_order() {
+    let effect = Effect::Scatter { mean: 100 * MILLISECOND, spread: 50 * MILLISECOND };
+    let (out, counts) = hundred(effect, None);
+    assert_eq!((out.len(), counts), (100, Counts { fitted: 100, touched: 100, dropped: 0 }));
+    for (at, number) in &out {
+        let held = at - u64::from(*number) * MILLISECOND;
+        assert!((50 * MILLISECOND..=150 * MILLISECOND).contains(&held), "{held} ns");
+    }
+    assert!(out.windows(2).any(|pair| pair[0].1 > pair[1].1));
+}
+
+#[test]
 fn what_is_held_is_overtaken() {
     let (out, counts) = hundred(Effect::Reorder { per_mille: 200, hold: 5 * MILLISECOND }, None);
     assert_eq!(out.len(), 100);

@@ -102,6 +102,7 @@ fn hinders(deed: &Deed, from: &Hosts, to: &Hosts) -> bool {
     let Deed::Rule(rule) = deed else { return false };
     let lets_through = match rule.effect {
         Effect::Delay { .. }
+        | Effect::Scatter { .. }
         | Effect::Duplicate { .. }
         | Effect::Reorder { .. }
         | Effect::Corrupt { .. } => true,
@@ -119,7 +120,7 @@ fn hinders(deed: &Deed, from: &Hosts, to: &Hosts) -> bool {
 /// Whether a few packets are enough for it to do something to one of them.
 fn is_certain(effect: Effect) -> bool {
     match effect {
-        Effect::Cut | Effect::Loss { .. } | Effect::Delay { .. } => true,
+        Effect::Cut | Effect::Loss { .. } | Effect::Delay { .. } | Effect::Scatter { .. } => true,
         Effect::Duplicate { .. }
         | Effect::Reorder { .. }
         | Effect::Corrupt { .. }
