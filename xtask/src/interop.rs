@@ -251,17 +251,25 @@ fn set_up(
 /// # Errors
 /// Cargo failed; its output is in the log the text names.
 pub(crate) fn build(root: &Path, folder: &Path) -> Outcome<PathBuf> {
+    let words = ["build", "--release", "--package", "pitchover"];
+    Ok(cargo(root, &words, &folder.join("build.log"))?.join("release").join("pitchover"))
+}
+
+/// Lets cargo build something; gives the folder in which its profiles have theirs.
+///
+/// # Errors
+/// Cargo failed; its output is in the log the text names.
+pub(crate) fn cargo(root: &Path, words: &[&str], log: &Path) -> Outcome<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = std::process::Command::new(cargo);
-    command.current_dir(root).args(["build", "--release", "--package", "pitchover"]);
-    let log = folder.join("build.log");
-    let (status, _) = process::run("cargo build", command, &log, BUILD_LIMIT)?;
+    command.current_dir(root).args(words);
+    let (status, _) = process::run("cargo build", command, log, BUILD_LIMIT)?;
     if !status.success() {
         return Err(Failure(format!("cargo build ended with {status}; see {}", log.display())));
     }
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    Ok(root.join(target).join("release").join("pitchover"))
+    Ok(root.join(target))
 }
 
 /// Makes a folder if it is not there.

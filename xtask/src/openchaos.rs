@@ -10,10 +10,12 @@
 //!  ├─ faults     what works in `OpenChaos`
 //!  ├─ ground     what the machine must have; what is removed, and by whom
 //!  ├─ source     `OpenChaos`' sources to a jar; the driver to classes
+//!  ├─ delay      what holds packets where the kernel has no netem
 //!  ├─ play       one fault ── nodes, watch (was it in force?), result (what `OpenChaos` wrote)
 //!  └─ table      lines for the terminal, docs/report/openchaos.md
 //! ```
 
+mod delay;
 mod faults;
 mod ground;
 mod nodes;
@@ -23,7 +25,8 @@ mod source;
 mod table;
 mod watch;
 
-use self::faults::{FAULTS, Fault};
+use self::delay::Emulation;
+use self::faults::{FAULTS, Fault, Means};
 use self::ground::Janitor;
 use self::nodes::{Keys, Programs};
 use self::play::Stage;
@@ -133,8 +136,11 @@ pub(crate) fn run(words: impl Iterator<Item = String>) -> ExitCode {
 fn play_all(options: &Options) -> Outcome<bool> {
     let run = std::process::id();
     let _janitor = Janitor::start(run)?;
-    let lacking = ground::lacking(run)?;
-    let stage = set_up(options)?;
+    let mut lacking = ground::lacking(run)?;
+    let mut stage = set_up(options)?;
+    if options.faults.iter().any(|fault| fault.means == Means::Netem) {
+        stage.programs.emulation = Emulation::instead(&mut lacking, run, &stage.folder);
+    }
     exam(&stage)?;
     let mut is_well = true;
     let target = options.target;
@@ -192,7 +198,8 @@ fn set_up(options: &Options) -> Outcome<Stage<'_>> {
         }
     };
     let logback = root.join("interop").join("logback.xml");
-    let programs = Programs { target: options.target, pitchover, class_path, logback };
+    let programs =
+        Programs { target: options.target, pitchover, class_path, logback, emulation: None };
     let keys = Keys::make(&folder)?;
     Ok(Stage { options, folder, keys, programs, jar, driver })
 }

@@ -137,7 +137,7 @@ pub(crate) fn run(
 
 /// A running program that is asked in lines and answers in lines.
 #[derive(Debug)]
-pub(super) struct Dialogue {
+pub(crate) struct Dialogue {
     process: Process,
     input: ChildStdin,
     lines: Receiver<String>,
@@ -145,7 +145,7 @@ pub(super) struct Dialogue {
 
 impl Dialogue {
     /// Starts `command`; its errors are added to `log`.
-    pub(super) fn start(name: &str, mut command: Command, log: &Path) -> Outcome<Self> {
+    pub(crate) fn start(name: &str, mut command: Command, log: &Path) -> Outcome<Self> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(append(log)?);
         let mut process = Process::spawn(name, command, log)?;
         let missing = || Failure(format!("{name} has no pipe"));
@@ -166,7 +166,7 @@ impl Dialogue {
     }
 
     /// Sends one line.
-    pub(super) fn say(&mut self, line: &str) -> Outcome<()> {
+    pub(crate) fn say(&mut self, line: &str) -> Outcome<()> {
         let sent = writeln!(self.input, "{line}").and_then(|()| self.input.flush());
         sent.map_err(Failure::while_doing(format!("{} does not listen", self.process.name)))
     }
@@ -175,7 +175,7 @@ impl Dialogue {
     ///
     /// # Errors
     /// It printed nothing within `limit`, or ended.
-    pub(super) fn hear(&mut self, limit: Duration) -> Outcome<String> {
+    pub(crate) fn hear(&mut self, limit: Duration) -> Outcome<String> {
         let name = self.process.name.clone();
         self.lines.recv_timeout(limit).map_err(|error| {
             let end = tail(&self.process.log);

@@ -14,7 +14,7 @@ pub(super) enum Trace {
     Stopped,
     /// Packet filters of a node dropped packets.
     Dropped,
-    /// A node's device has a delay.
+    /// A round trip to a node takes as much longer as a delay is at least.
     Delayed,
 }
 
@@ -27,7 +27,7 @@ pub(super) enum Means {
     Filter,
     /// iptables with `-m statistic`.
     Statistic,
-    /// `tc` with netem.
+    /// `tc` with netem, or [`super::delay`].
     Netem,
 }
 

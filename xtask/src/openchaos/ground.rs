@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 pub(super) const PREFIX: &str = "openchaos-";
 
 /// Where `ip` keeps names of namespaces.
-const NAMES: &str = "/run/netns";
+pub(super) const NAMES: &str = "/run/netns";
 
 /// Kills and removes what begins with `$1`.
 const REMOVE: &str = "for name in $(ls /run/netns 2>/dev/null | grep \"^$1\"); do \

@@ -8,9 +8,11 @@
 //!
 //! A node has a network, a PID and a mount namespace: `OpenChaos` finds processes by `ps ax | grep` and drops packets by
 //! iptables, both of which would hit the others. `/run` is a file system of its own (iptables and sshd lock there), and
-//! `/etc/passwd` a list with nobody but root, whose home is the node's folder.
+//! `/etc/passwd` a list with nobody but root, whose home is the node's folder. Where netem is emulated, `tc` is a script.
 
 use super::Target;
+use super::delay::{self, Carrier, Emulation};
+use super::faults::{Fault, Means};
 use super::ground::{PREFIX, find, tool};
 use crate::interop::process::Process;
 use crate::interop::report::{Failure, Outcome};
@@ -30,6 +32,9 @@ pub(super) const HUB: &str = "10.78.0.100";
 
 /// In the command line of every controller, and of nothing else on a node.
 pub(super) const PROCESS: &str = "openchaos-controller.conf";
+
+/// Where a node keeps the machine's own `tc`, if a script stands in its place.
+const KEPT_TC: &str = "/run/tc";
 
 /// Java controllers get so much, as their own start script would be told for a small machine.
 const JAVA: [&str; 3] = ["-Xms256m", "-Xmx256m", "-XX:+UseSerialGC"];
@@ -81,9 +86,16 @@ pub(super) struct Programs {
     pub(super) class_path: String,
     /// `interop/logback.xml`.
     pub(super) logback: PathBuf,
+    /// Of netem, where the kernel has none.
+    pub(super) emulation: Option<Emulation>,
 }
 
 impl Programs {
+    /// What emulates netem, if this fault needs it and the kernel has none.
+    fn emulation(&self, fault: Fault) -> Option<&Emulation> {
+        self.emulation.as_ref().filter(|_| fault.means == Means::Netem)
+    }
+
     fn command(&self, home: &Path) -> Outcome<String> {
         let conf = home.join(PROCESS);
         let conf = conf.display();
@@ -112,6 +124,7 @@ pub(super) struct Nodes {
     pub(super) homes: Vec<PathBuf>,
     pub(super) hub: String,
     inits: Vec<Process>,
+    carrier: Option<Carrier>,
 }
 
 impl Nodes {
@@ -121,7 +134,7 @@ impl Nodes {
     /// Something could not be made; what was made is removed when the value is dropped, or with the run.
     pub(super) fn start(
         run: u32,
-        count: u8,
+        fault: Fault,
         folder: &Path,
         keys: &Keys,
         programs: &Programs,
@@ -129,13 +142,21 @@ impl Nodes {
         let hub = format!("{PREFIX}{run}-hub");
         tool(&["ip", "netns", "add", &hub])?;
         let mut nodes = Self {
-            addresses: (1..=count).map(|node| format!("10.78.0.{node}")).collect(),
-            names: (1..=count).map(|node| format!("{PREFIX}{run}-n{node}")).collect(),
-            homes: (1..=count).map(|node| folder.join(format!("node-{node}"))).collect(),
+            addresses: (1..=fault.nodes).map(|node| format!("10.78.0.{node}")).collect(),
+            names: (1..=fault.nodes).map(|node| format!("{PREFIX}{run}-n{node}")).collect(),
+            homes: (1..=fault.nodes).map(|node| folder.join(format!("node-{node}"))).collect(),
             hub,
             inits: Vec::new(),
+            carrier: None,
         };
         nodes.wire()?;
+        let emulation = programs.emulation(fault);
+        if let Some(emulation) = emulation {
+            let names = nodes.names.iter().map(String::as_str);
+            let mut hosts: Vec<_> = names.zip(nodes.addresses.iter().map(String::as_str)).collect();
+            hosts.push((&nodes.hub, HUB));
+            nodes.carrier = Some(emulation.start(&hosts, &folder.join("delay.log"))?);
+        }
         for node in 0..nodes.names.len() {
             nodes.furnish(node, keys, programs)?;
             let (name, home) = (&nodes.names[node], &nodes.homes[node]);
@@ -178,6 +199,7 @@ impl Nodes {
         let address = &self.addresses[node];
         let sshd = find("sshd").ok_or_else(|| Failure("sshd is gone".to_owned()))?;
         let command = programs.command(home)?;
+        let mask = self.mask(home)?;
         let files = [
             (PROCESS, properties(programs.target, node, &self.addresses, home)),
             ("passwd", format!("root:x:0:0:root:{shown}:/bin/sh\n{PASSWD}")),
@@ -194,7 +216,7 @@ impl Nodes {
             (
                 "init",
                 format!(
-                    "mount -t tmpfs openchaos /run && mkdir /run/sshd\n\
+                    "mount -t tmpfs openchaos /run && mkdir /run/sshd\n{mask}\
                      mount --bind {shown}/passwd /etc/passwd && mount --bind {shown}/shadow /etc/shadow\n\
                      {shown}/start\n{sshd} -D -e -f {shown}/sshd_config &\nwait\n"
                 ),
@@ -204,9 +226,31 @@ impl Nodes {
             let file = home.join(name);
             fs::write(&file, text).map_err(Failure::while_doing(file.display()))?;
         }
-        let start = home.join("start");
-        let executable = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(&start, executable).map_err(Failure::while_doing(start.display()))
+        executable(&home.join("start"))
+    }
+
+    /// Where netem is emulated: writes the script that stands in place of `tc`, and gives the line of `init` that puts it there.
+    fn mask(&self, home: &Path) -> Outcome<String> {
+        if self.carrier.is_none() {
+            return Ok(String::new());
+        }
+        let script = home.join("tc");
+        fs::write(&script, delay::script(KEPT_TC))
+            .map_err(Failure::while_doing(script.display()))?;
+        executable(&script)?;
+        let tc = find("tc").ok_or_else(|| Failure("tc is gone".to_owned()))?;
+        let script = script.display();
+        Ok(format!(
+            "touch {KEPT_TC} && mount --bind {tc} {KEPT_TC} && mount --bind {script} {tc} || exit 1\n"
+        ))
+    }
+
+    /// Packets that were held in place of netem; none where the kernel does that itself, or nothing is to be held.
+    ///
+    /// # Errors
+    /// [`Carrier::held`]
+    pub(super) fn held(&mut self) -> Outcome<Option<u64>> {
+        self.carrier.as_mut().map(Carrier::held).transpose()
     }
 
     /// An error if a node has ended.
@@ -219,10 +263,16 @@ impl Drop for Nodes {
     fn drop(&mut self) {
         // The chains die with their shells; names that stay are the janitor's.
         self.inits.clear();
+        self.carrier = None;
         for name in self.names.iter().chain([&self.hub]) {
             drop(tool(&["ip", "netns", "del", name]));
         }
     }
+}
+
+fn executable(file: &Path) -> Outcome<()> {
+    let permissions = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(file, permissions).map_err(Failure::while_doing(file.display()))
 }
 
 fn sshd_config(address: &str, host_key: &str, allowed: &str) -> String {

@@ -57,7 +57,7 @@ impl Stage<'_> {
             fs::remove_dir_all(&folder).map_err(Failure::while_doing(folder.display()))?;
         }
         fs::create_dir_all(&folder).map_err(Failure::while_doing(folder.display()))?;
-        let mut nodes = Nodes::start(run, fault.nodes, &folder, &self.keys, &self.programs)?;
+        let mut nodes = Nodes::start(run, fault, &folder, &self.keys, &self.programs)?;
         for address in &nodes.addresses {
             let hub = nodes.hub.as_str();
             let port = format!("exec 3<>/dev/tcp/{address}/22");
@@ -71,7 +71,7 @@ impl Stage<'_> {
         let settings = folder.join("driver.yaml");
         fs::write(&settings, self.settings(&nodes, &history))
             .map_err(Failure::while_doing(settings.display()))?;
-        let watch = Watch::start(&nodes.names, &nodes.homes, fault.trace);
+        let watch = Watch::start(&nodes, fault.trace);
         let log = folder.join("openchaos.log");
         let seconds = seconds(self.options.writes);
         let command = self.command(&nodes, fault, &settings, &folder);
@@ -82,6 +82,7 @@ impl Stage<'_> {
             openchaos.ended()
         })?;
         let looks = watch.end();
+        let held = nodes.held()?;
         drop(nodes);
         if !status.success() {
             return Err(Failure(format!("OpenChaos ended with {status}; see {}", log.display())));
@@ -94,6 +95,7 @@ impl Stage<'_> {
         shown.nodes = fault.nodes;
         shown.outage_ms = outage_ms;
         shown.injections = injections.len();
+        shown.held = held;
         shown.confirmed = confirmed(&injections, &looks, fault.trace);
         Ok(shown)
     }

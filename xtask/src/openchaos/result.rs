@@ -28,6 +28,8 @@ pub(super) struct Shown {
     /// Injections that `OpenChaos` recorded, and those that were seen to work.
     pub(super) injections: usize,
     pub(super) confirmed: usize,
+    /// Packets that a program of ours held, if the fault was emulated.
+    pub(super) held: Option<u64>,
     /// Longest time without an acknowledged put while clients ran.
     pub(super) outage_ms: u64,
     /// `OpenChaos`' own recovery times.

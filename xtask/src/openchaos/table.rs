@@ -70,8 +70,9 @@ pub(super) fn line(shown: &Shown, verdict: &Verdict) -> String {
     let (word, why) = words(verdict);
     let why = if why.is_empty() { String::new() } else { format!("\n         {why}") };
     let [puts, acknowledged, lost, own, second, outage, rto, seen] = figures(shown);
+    let emulated = emulated(shown);
     format!(
-        "{word:<8} {:<26} {puts:>6} {acknowledged:>6} {lost:>5} {own:>10} {second:>13} {outage:>9} {rto:>10}  {seen}{why}",
+        "{word:<8} {:<26} {puts:>6} {acknowledged:>6} {lost:>5} {own:>10} {second:>13} {outage:>9} {rto:>10}  {seen}{emulated}{why}",
         shown.fault
     )
 }
@@ -99,6 +100,11 @@ fn words(verdict: &Verdict) -> (&'static str, &str) {
     }
 }
 
+/// A word for a fault that was made by a program of ours, since the kernel cannot.
+fn emulated(shown: &Shown) -> String {
+    shown.held.map_or(String::new(), |held| format!(", EMULATED: {held} packets held"))
+}
+
 /// What is lost, if that is known.
 fn lost(shown: &Shown) -> String {
     if shown.was_read { shown.counts.lost.to_string() } else { "?".to_owned() }
@@ -117,7 +123,7 @@ fn times(times: &[u64]) -> String {
 /// The file cannot be written.
 pub(super) fn write(file: &Path, options: &Options, row: &Row) -> Outcome<()> {
     let title = format!("{}, mapping {}", options.target.name(), options.mapping.name());
-    let before = fs::read_to_string(file).unwrap_or_else(|_| INTRODUCTION.to_owned());
+    let before = introduced(&fs::read_to_string(file).unwrap_or_default());
     let mut rows = rows(&before, &title);
     rows.insert(place(row.fault()), cells(row, &about_run(options)?));
     let section = section(&title, options.target, &rows);
@@ -158,11 +164,18 @@ Written by `cargo xtask openchaos --write`, which replaces the rows of the fault
 | Second opinion | `pitchover check` over the same history, by other code |
 | Outage | longest time without an acknowledged put of any client, over the whole run |
 | RTO | OpenChaos' own, from the first failed request after an injection to the next success; none: no request failed |
-| Seen to work | injections whose trace was seen from outside, of those that OpenChaos recorded |
+| Seen to work | injections whose trace was seen from outside, of those that OpenChaos recorded; EMULATED: made by a program of ours, since the kernel has no netem |
 | Run | date, commit of our program (or digest of a file that was named) or release of RocketMQ, length, load of the machine at the end |
 
 One run each, on a virtual machine with two cores that did other work at the same time: times are upper bounds, counts are what happened in that run.
 ";
+
+/// `text` with the introduction as it is today above its sections.
+fn introduced(text: &str) -> String {
+    let heading = format!("\n{SECTION}");
+    let sections = text.split_once(&heading);
+    sections.map_or(INTRODUCTION.to_owned(), |(_, rest)| format!("{INTRODUCTION}{heading}{rest}"))
+}
 
 fn section(title: &str, target: Target, rows: &BTreeMap<usize, String>) -> String {
     let release = match target {
@@ -184,19 +197,22 @@ fn section(title: &str, target: Target, rows: &BTreeMap<usize, String>) -> Strin
 
 fn cells(row: &Row, run: &str) -> String {
     let none = |fault: &str, word: &str, why: &str| {
+        let why = why.replace(['\n', '|'], " ");
         format!("| `{fault}` | | | | | | | | | | {word}: {why} | {run} |")
     };
     let (one, verdict) = match row {
         Row::Played(one, verdict) => (one, verdict),
         Row::Skipped(fault, why) => return none(fault, "SKIPPED", why),
-        Row::Broken(fault, why) => {
-            return none(fault, "BROKEN OFF", &why.replace(['\n', '|'], " "));
-        }
+        Row::Broken(fault, why) => return none(fault, "BROKEN OFF", why),
     };
     let (word, why) = words(verdict);
     let colon = if why.is_empty() { "" } else { ": " };
     let figures = figures(one).join(" | ");
-    format!("| `{}` | {} | {figures} | {word}{colon}{why} | {run} |", one.fault, one.nodes)
+    let emulated = emulated(one);
+    format!(
+        "| `{}` | {} | {figures}{emulated} | {word}{colon}{why} | {run} |",
+        one.fault, one.nodes
+    )
 }
 
 /// What a run's figures come from, as far as it matters and no further.
@@ -224,8 +240,41 @@ fn replaced(text: &str, title: &str, section: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{place, replaced, rows, section};
+    use super::{INTRODUCTION, Row, cells, introduced, line, place, replaced, rows, section};
     use crate::openchaos::Target;
+    use crate::openchaos::result::{Shown, Verdict};
+
+    #[test]
+    fn what_was_emulated_says_so_and_only_that() {
+        let check = |held, expected: bool| {
+            let shown = Shown { fault: "random-delay".into(), held, ..Shown::default() };
+            let text = line(&shown, &Verdict::Passed);
+            assert!(text.starts_with("PASSED   random-delay "), "{text}");
+            let row = cells(&Row::Played(shown, Verdict::Passed), "today");
+            for text in [text, row] {
+                assert_eq!(text.contains("0 of 0, EMULATED: 7 packets held"), expected, "{text}");
+                assert_eq!(text.contains("EMULATED"), expected, "{text}");
+            }
+        };
+        check(Some(7), true);
+        check(None, false);
+    }
+
+    #[test]
+    fn a_reason_of_several_lines_is_one_row() {
+        let why = || "no netem\nnor | a device".to_owned();
+        for row in [Row::Skipped("random-delay", why()), Row::Broken("random-delay", why())] {
+            let text = cells(&row, "today");
+            assert!(text.contains(": no netem nor   a device | today |"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_introduction_is_todays_and_sections_stay() {
+        assert_eq!(introduced(""), INTRODUCTION);
+        let expected = format!("{INTRODUCTION}\n## one\n\n1\n\n## two\n");
+        assert_eq!(introduced("# Old\n\nwords\n\n## one\n\n1\n\n## two\n"), expected);
+    }
 
     #[test]
     fn the_row_of_a_fault_is_replaced_and_those_of_others_stay() {
