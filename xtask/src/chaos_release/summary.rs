@@ -43,24 +43,32 @@ impl Excuse {
         }
     }
 
-    fn word(self) -> &'static str {
-        match self {
-            Self::None => "",
-            Self::NothingToHit => "excused: nothing to hit; ",
-            Self::Nodes(_) => "excused: stages with more controllers inject it; ",
-            Self::JavaBrokers => "excused: stages with Java brokers inject it; ",
+    /// Before the reason; `is_well`: another stage did inject it, if it is for another.
+    fn word(self, is_well: bool) -> &'static str {
+        match (self, is_well) {
+            (Self::None, _) => "",
+            (Self::NothingToHit, _) => "excused: nothing to hit; ",
+            (Self::Nodes(_), true) => "excused: a stage with more controllers injected it; ",
+            (Self::Nodes(_), false) => {
+                "for stages with more controllers, of which none injected it; "
+            }
+            (Self::JavaBrokers, true) => "excused: a stage with Java brokers injected it; ",
+            (Self::JavaBrokers, false) => {
+                "for stages with Java brokers, of which none injected it; "
+            }
         }
     }
 }
 
 impl Row {
-    fn line(&self, fault: &str, nodes: u8) -> String {
+    fn line(&self, fault: &str, nodes: u8, is_well: bool) -> String {
         let Self { injected, confirmed, healed_ms, why, excuse } = self;
         let mut healed = healed_ms.clone();
         healed.sort_unstable();
         let middle = healed.get(healed.len() / 2).copied().unwrap_or(0);
         let most = healed.last().copied().unwrap_or(0);
-        let why = if *injected > 0 { String::new() } else { format!("{}{why}", excuse.word()) };
+        let why =
+            if *injected > 0 { String::new() } else { format!("{}{why}", excuse.word(is_well)) };
         format!("| `{fault}` | {nodes} | {injected} | {confirmed} | {middle}, {most} | {why} |\n")
     }
 }
@@ -234,7 +242,7 @@ impl Summary {
              | Fault | Controllers | Injections | Confirmed | Well again p50, max ms | Skipped |\n|---|---|---|---|---|---|\n",
         );
         for ((fault, nodes), row) in &self.rows {
-            out.push_str(&row.line(fault, *nodes));
+            out.push_str(&row.line(fault, *nodes, self.is_well(fault, row)));
         }
         if !self.theirs.is_empty() {
             let lines = self.theirs.join("\n");
@@ -317,11 +325,16 @@ mod tests {
         let mut summary = Summary::default();
         summary.take("001-all-5", 5, &with_actors);
         assert!(!summary.is_complete(), "nobody injected it yet");
+        let text = summary.markdown();
+        let line = "for stages with Java brokers, of which none injected it; needs --brokers java";
+        assert!(text.contains(line), "{text}");
         let mut with_java = verdict("PASSED", &[], &[]);
         with_java["skipped"] = json!([]);
         with_java["events"][0]["fault"] = "master-apart".into();
         summary.take("002-java-brokers-3", 3, &with_java);
-        assert!(summary.is_complete(), "{}", summary.markdown());
+        let text = summary.markdown();
+        assert!(summary.is_complete(), "{text}");
+        assert!(text.contains("excused: a stage with Java brokers injected it; "), "{text}");
     }
 
     #[test]

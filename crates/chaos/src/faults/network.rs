@@ -140,7 +140,8 @@ pub(super) fn evidence(felt: &[Felt]) -> Vec<String> {
         *sum = (sum.0 + 1, sum.1 + one.lifted.sum().touched);
     }
     let words = |(fault, (rules, touched)): (&str, (usize, u64))| {
-        format!("{rules} rules of {fault} touched {touched} packets")
+        let rules = if rules == 1 { "1 rule".to_owned() } else { format!("{rules} rules") };
+        format!("{rules} of {fault} touched {touched} packets")
     };
     sums.into_iter().map(words).collect()
 }
