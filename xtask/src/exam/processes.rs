@@ -24,6 +24,7 @@ use crate::words::understood;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Mutex;
@@ -41,16 +42,40 @@ const BEGIN: &str =
     "<!-- exam on processes: written by `cargo xtask exam --on processes --write` -->";
 const END: &str = "<!-- end of the exam on processes -->";
 
-/// What comes of a bug in the core: who leads, who follows, what is answered.
-const CORE: &str = "leader-kill,kill-all,crash-loop,leader-suspend,leader-partition,one-way-out,flapping,\
-                    leader-from-followers,master-kill,master-from-leader,master-cut";
+/// Faults that a bug is looked for under. What this machine cannot inject is skipped by the run itself.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Faults {
+    /// As the table calls them.
+    name: &'static str,
+    list: &'static str,
+}
 
-/// What comes of a bug in what is durable. What this machine cannot inject is skipped by the run itself.
-const DURABLE: &str = "kill-all,major-kill,power-loss-all,power-loss,torn-writes,sync-error,bit-flips,cut-tail,\
-                       disk-full";
+/// What comes of a bug in the core: who leads, who follows, what is answered.
+const CORE: Faults = Faults {
+    name: "core",
+    list: "leader-kill,kill-all,crash-loop,leader-suspend,leader-partition,one-way-out,flapping,\
+           leader-from-followers,master-kill,master-from-leader,master-cut",
+};
+
+/// What comes of a bug in what is durable.
+const DURABLE: Faults = Faults {
+    name: "durable",
+    list: "kill-all,major-kill,power-loss-all,power-loss,torn-writes,sync-error,bit-flips,cut-tail,disk-full",
+};
+
+/// What comes of a bug in who is alive, who is elected, and who is told.
+const BROKERS: Faults = Faults {
+    name: "brokers",
+    list: "master-kill,replica-kill,master-cut,master-from-leader,leader-from-brokers,leader-kill+master-kill,\
+           leader-suspend,leader-kill,reset",
+};
 
 /// The bugs of writing, syncing and recovering.
 const OF_DURABLE: [u32; 11] = [1, 2, 3, 4, 10, 21, 22, 23, 24, 73, 74];
+
+/// The bugs of broker sets, of liveness and of notices.
+const OF_BROKERS: RangeInclusive<u32> = 33..=62;
+const ALSO_OF_BROKERS: [u32; 3] = [75, 78, 79];
 
 /// How kinds of violations are called in the table, in the order of `judge::KINDS` of the crate `chaos`.
 const KINDS: [&str; 5] = [
@@ -147,7 +172,7 @@ struct List<'a> {
     bugs: &'a [Bug],
     jobs: Jobs<'a>,
     /// What the sound program made of each list of faults; who comes second waits for it.
-    sound_said: Mutex<BTreeMap<&'static str, Said>>,
+    sound_said: Mutex<BTreeMap<&'static Faults, Said>>,
 }
 
 impl List<'_> {
@@ -181,8 +206,14 @@ impl List<'_> {
     }
 }
 
-fn faults_for(bug: u32) -> &'static str {
-    if OF_DURABLE.contains(&bug) { DURABLE } else { CORE }
+fn faults_for(bug: u32) -> &'static Faults {
+    if OF_DURABLE.contains(&bug) {
+        &DURABLE
+    } else if OF_BROKERS.contains(&bug) || ALSO_OF_BROKERS.contains(&bug) {
+        &BROKERS
+    } else {
+        &CORE
+    }
 }
 
 struct Stage<'l, 'a> {
@@ -196,7 +227,7 @@ impl Stage<'_, '_> {
     fn judge(
         &self,
         program: &Path,
-        faults: &'static str,
+        faults: &'static Faults,
         name: &str,
     ) -> Result<(Said, Vec<String>), String> {
         let sound_failed = self.sound_failed(faults)?;
@@ -208,13 +239,12 @@ impl Stage<'_, '_> {
         Ok((said, injected))
     }
 
-    fn sound_failed(&self, faults: &'static str) -> Result<bool, String> {
+    fn sound_failed(&self, faults: &'static Faults) -> Result<bool, String> {
         let mut sound_said = self.list.sound_said.lock().map_err(|error| error.to_string())?;
         if let Some(said) = sound_said.get(faults) {
             return Ok(*said != Said::Passed);
         }
-        let folder = if faults == CORE { "sound-core" } else { "sound-durable" };
-        let (said, _) = self.chaos(&self.sound, faults, folder)?;
+        let (said, _) = self.chaos(&self.sound, faults, &format!("sound-{}", faults.name))?;
         println!("without a bug: {said:?}");
         let failed = said != Said::Passed;
         sound_said.insert(faults, said);
@@ -225,7 +255,7 @@ impl Stage<'_, '_> {
     fn chaos(
         &self,
         program: &Path,
-        faults: &str,
+        faults: &Faults,
         name: &str,
     ) -> Result<(Said, Vec<String>), String> {
         let folder = crate::tree::root().join(format!("{FOLDER}/{}/runs/{name}", self.worker));
@@ -235,7 +265,7 @@ impl Stage<'_, '_> {
         fs::create_dir_all(&folder).map_err(|it| format!("{}: {it}", folder.display()))?;
         let Arguments { seconds, seed, .. } = self.list.arguments;
         let mut command = Command::new(&self.sound);
-        command.args(["chaos", "run", "--faults", faults, "--for", &format!("{seconds}s")]);
+        command.args(["chaos", "run", "--faults", faults.list, "--for", &format!("{seconds}s")]);
         command.args(["--seed", &seed.to_string(), "--out"]).arg(&folder);
         command.arg("--program").arg(program);
         let output = command.output().map_err(|error| format!("chaos: {error}"))?;
@@ -284,11 +314,14 @@ fn injected(verdict: &Value) -> Vec<String> {
 }
 
 /// Which list of faults was in force, and what of it was not.
-fn in_force(list: &str, injected: &[String]) -> String {
+fn in_force(Faults { name, list }: &Faults, injected: &[String]) -> String {
     let lacks = list.split(',').map(str::trim).filter(|name| !injected.iter().any(|it| it == name));
     let lacks: Vec<String> = lacks.map(|name| format!("`{name}`")).collect();
-    let name = if list == CORE { "core" } else { "durable" };
-    if lacks.is_empty() { name.to_owned() } else { format!("{name} without {}", lacks.join(", ")) }
+    if lacks.is_empty() {
+        (*name).to_owned()
+    } else {
+        format!("{name} without {}", lacks.join(", "))
+    }
 }
 
 /// One line, not too long, without what would end a cell of the table.
@@ -325,10 +358,13 @@ fn text(page: &str, line: &str, bugs: &[Bug]) -> String {
     let unasked = bugs.iter().filter(|bug| bug.is_planted() && !lines.contains_key(&bug.name()));
     let unasked: Vec<String> = unasked.map(Bug::name).collect();
     let mut text = format!(
-        "{} asked: {found} found, {missed} not found, {open} without a result. *Core* is `{CORE}`; *durable* is \
-         `{DURABLE}`.\n\n\
+        "{} asked: {found} found, {missed} not found, {open} without a result. *Core* is `{}`; *durable* is \
+         `{}`; *brokers* is `{}`.\n\n\
          | Bug | Found by | Faults in force | Run | Commit |\n|---|---|---|---|---|\n",
-        lines.len()
+        lines.len(),
+        CORE.list,
+        DURABLE.list,
+        BROKERS.list
     );
     for line in lines.values() {
         text.push_str(line);
@@ -343,7 +379,8 @@ fn text(page: &str, line: &str, bugs: &[Bug]) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        Arguments, BEGIN, CORE, END, SHOWN_MAX, Said, in_force, injected, said, shortened, text,
+        Arguments, BEGIN, CORE, END, Faults, SHOWN_MAX, Said, faults_for, in_force, injected, said,
+        shortened, text,
     };
     use crate::exam::catalogue;
     use serde_json::json;
@@ -388,10 +425,15 @@ mod tests {
 
     #[test]
     fn what_of_a_list_was_not_in_force_is_named() {
-        let all: Vec<String> = CORE.split(',').map(|name| name.trim().to_owned()).collect();
-        assert_eq!(in_force(CORE, &all), "core");
-        assert_eq!(in_force(CORE, &all[1..]), "core without `leader-kill`");
-        assert_eq!(in_force("a, b", &["b".to_owned()]), "durable without `a`");
+        let all: Vec<String> = CORE.list.split(',').map(|name| name.trim().to_owned()).collect();
+        assert_eq!(in_force(&CORE, &all), "core");
+        assert_eq!(in_force(&CORE, &all[1..]), "core without `leader-kill`");
+        let faults = Faults { name: "some", list: "a, b" };
+        assert_eq!(in_force(&faults, &["b".to_owned()]), "some without `a`");
+        assert_eq!(
+            [1, 32, 54, 78].map(|bug| faults_for(bug).name),
+            ["durable", "core", "brokers", "brokers"]
+        );
     }
 
     #[test]
