@@ -47,7 +47,11 @@ pub enum Rule {
     Forked,
     /// A change was seen that nobody made.
     Orphan,
-    /// An answer does not fit its request.
+    /// A broker is named that has no id, or was cleaned.
+    Stranger,
+    /// A broker set is unknown though a broker is in it.
+    Vanished,
+    /// An answer does not fit its request, or no state of a broker set.
     WrongAnswer,
     /// No order explains all answers.
     NoOrder,
@@ -60,6 +64,8 @@ impl fmt::Display for Rule {
             Self::TwoOfOne => "two of one",
             Self::Forked => "forked",
             Self::Orphan => "orphan",
+            Self::Stranger => "stranger",
+            Self::Vanished => "vanished",
             Self::WrongAnswer => "wrong answer",
             Self::NoOrder => "no order",
         })
@@ -176,8 +182,13 @@ impl fmt::Display for Call {
             Self::Alter { master, master_epoch, set_epoch, new_set } => {
                 write!(f, "alter at ({master_epoch}, {set_epoch}) by {master} to {new_set:?}")
             }
-            Self::Clean { ids, living: _ } if ids.is_empty() => f.write_str("clean the whole set"),
-            Self::Clean { ids, living: _ } => write!(f, "clean {ids:?}"),
+            Self::Clean { ids, living } => {
+                match ids.as_slice() {
+                    [] => f.write_str("clean the whole set")?,
+                    ids => write!(f, "clean {ids:?}")?,
+                }
+                if *living { f.write_str(", living or not") } else { Ok(()) }
+            }
         }
     }
 }

@@ -8,21 +8,22 @@
 //! | alter refused with 2000, 2001 | the master epoch, the set epoch differs |
 //! | id granted | nobody was given it or one above it, or the same check code has it |
 //! | id refused with 2014 | it is below the next id, or the broker set is unknown and it is not the first |
-//! | clean | always; what it removes does not show, so every effect is tried |
+//! | clean | always; what it does follows from who is there, and where that is not known every effect is tried |
 //! | what says that the broker set is known, unknown | it is |
+//! | what names brokers | each has an id and was not cleaned; the master is in the sync-state set |
 //!
 //! Elections that no client asked for may happen at any moment: each raises the master epoch, and the
 //! set epoch too if it finds a new master. They are not searched for: the state keeps a version that
 //! is certain and a *slack*, by how much the set epoch may be larger.
 //!
 //! In a history that is not complete there may be other clients, so every version above is allowed,
-//! and nothing is asked of ids and of being known beyond what the counters say.
+//! and nothing is asked of ids, of who is there and of being known beyond what the counters say.
 //!
-//! Not looked at: who was registered and alive, since heartbeats are not in a history.
+//! Not looked at: who was alive, since heartbeats are not in a history.
 
 use super::search::{Found, Limit, Model, Span, Stuck, search};
 use super::{Part, Rule, Violation};
-use crate::history::{Call, Operation, Outcome, Seen};
+use crate::history::{Call, NOBODY, Operation, Outcome, Seen};
 use protocol::response_code as code;
 use std::collections::BTreeMap;
 
@@ -127,6 +128,7 @@ pub struct State {
     sync_state_set: Option<Vec<i64>>,
     next_id: i64,
     is_known: bool,
+    /// Who has an id, by which check code; in a complete history these are all that are there.
     granted: BTreeMap<i64, Box<str>>,
 }
 
@@ -175,6 +177,38 @@ impl State {
         Some(self)
     }
 
+    fn raised(&self, elections: i32, rise: i32) -> Self {
+        let mut state = self.clone();
+        state.master_epoch = state.master_epoch.saturating_add(elections);
+        state.set_epoch = state.set_epoch.saturating_add(rise);
+        state
+    }
+
+    /// What is left of the versions when brokers go, others staying: nothing changed, a smaller sync-state set,
+    /// or no master; all of these where it is not known whether they were in sync.
+    fn lessened(&self, ids: &[i64], next: &mut Vec<Self>) {
+        // With a slack the set that is known may be one of before.
+        let in_sync = self.sync_state_set.as_ref().filter(|_| self.slack == 0);
+        let shrinks = in_sync.map(|set| set.iter().any(|id| ids.contains(id)));
+        let beheads = self.master.map(|master| ids.contains(&master));
+        let beheads = if shrinks == Some(false) { Some(false) } else { beheads };
+        let shrinks = if beheads == Some(true) { Some(true) } else { shrinks };
+        let rest = in_sync.map(|set| {
+            let stay = set.iter().copied().filter(|id| !ids.contains(id));
+            stay.collect::<Vec<i64>>()
+        });
+        if shrinks != Some(true) {
+            next.push(self.clone());
+        }
+        if shrinks != Some(false) && beheads != Some(true) {
+            next.push(Self { sync_state_set: rest.clone(), ..self.raised(0, 1) });
+        }
+        if beheads != Some(false) {
+            let master = Some(NOBODY);
+            next.push(Self { sync_state_set: rest, master, ..self.raised(1, 1) });
+        }
+    }
+
     /// Goes to a moment at which the master epoch is `master_epoch`, whatever the set epoch.
     fn at_master_epoch(&self, master_epoch: i32) -> Option<Self> {
         let elections = master_epoch.checked_sub(self.master_epoch).filter(|e| *e >= 0)?;
@@ -213,7 +247,19 @@ impl BrokerSet {
             (None, Some(set_epoch)) => self.look_at_set_epoch(state, set_epoch),
             (None, None) => Some(state.clone()),
         }?;
-        there.showing(seen.master, seen.sync_state_set.as_deref())
+        let there = there.showing(seen.master, seen.sync_state_set.as_deref())?;
+        self.are_here(&there, seen.master, seen.sync_state_set.as_deref()).then_some(there)
+    }
+
+    /// Whether all who are named have an id, and the master is among those in sync.
+    fn are_here(self, state: &State, master: Option<i64>, in_sync: Option<&[i64]>) -> bool {
+        let is_here = |id: &i64| state.granted.contains_key(id);
+        let Some(master) = master.filter(|master| *master != NOBODY) else {
+            return !self.is_complete || in_sync.is_none_or(|ids| ids.iter().all(is_here));
+        };
+        let is_in_sync = in_sync.is_none_or(|ids| ids.contains(&master));
+        let are_here = is_here(&master) && in_sync.is_none_or(|ids| ids.iter().all(is_here));
+        !self.is_complete || (is_in_sync && are_here)
     }
 
     /// A look that shows the set epoch alone. Whether elections happened that raised it stays open, so
@@ -245,6 +291,7 @@ impl BrokerSet {
 
     fn ok(self, state: &State, call: &Call, seen: &Seen, next: &mut Vec<State>) {
         match call {
+            Call::Register { id } if !self.are_here(state, Some(*id), None) => {}
             Call::Read | Call::Register { .. } => {
                 next.extend(self.look(state, seen).and_then(|state| self.known(state)));
             }
@@ -258,6 +305,8 @@ impl BrokerSet {
                     }
                     _ => Some(state.clone()),
                 };
+                let in_sync = seen.sync_state_set.as_deref();
+                let before = before.filter(|state| self.are_here(state, seen.master, in_sync));
                 next.extend(before.and_then(|state| self.known(state)).map(|mut state| {
                     state.master_epoch = state.master_epoch.saturating_add(1);
                     state.set_epoch = state.set_epoch.saturating_add(1);
@@ -275,6 +324,9 @@ impl BrokerSet {
         let Call::Alter { master, master_epoch, set_epoch, new_set } = call else { return None };
         let state = state.at(self, *master_epoch, *set_epoch)?;
         let mut state = self.known(state.showing(Some(*master), None)?)?;
+        if !self.are_here(&state, Some(*master), Some(new_set)) {
+            return None;
+        }
         state.set_epoch = state.set_epoch.saturating_add(1);
         state.sync_state_set = None;
         state.showing(None, Some(new_set))
@@ -302,28 +354,36 @@ impl BrokerSet {
         }
     }
 
-    /// Everything that a clean may do: nothing to the versions, one member of the sync-state set gone,
-    /// the master gone, or everything gone.
+    /// Everything that a clean may do. Who goes is known in a complete history; whether the master and members
+    /// of the sync-state set are among them, only if no election came between.
     fn clean(self, state: &State, ids: &[i64], next: &mut Vec<State>) {
-        let changed = |elections: i32, rise: i32| {
-            let mut state = state.clone();
-            state.master_epoch = state.master_epoch.saturating_add(elections);
-            state.set_epoch = state.set_epoch.saturating_add(rise);
-            state
-        };
-        if !ids.is_empty() {
-            next.push(state.clone());
-            let mut smaller = changed(0, 1);
-            smaller.sync_state_set = None;
-            next.push(smaller);
-            let mut headless = changed(1, 1);
-            headless.forget();
-            next.push(headless);
+        let is_named = |id: &i64| ids.is_empty() || ids.contains(id);
+        let mut left = state.clone();
+        if self.is_complete {
+            left.granted.retain(|id, _| !is_named(id));
         }
-        let mut gone = changed(1, 1);
-        gone.forget();
-        gone.is_known = false;
-        next.push(gone);
+        let (here, stay) = (state.granted.len(), left.granted.len());
+        let is_somebody_left = self.is_complete && stay > 0;
+        if is_somebody_left && stay == here {
+            next.push(left);
+            return;
+        }
+        if is_somebody_left || !ids.is_empty() && !self.is_complete {
+            left.lessened(ids, next);
+            if left.master.is_some() || left.sync_state_set.is_some() {
+                // Behind elections that nobody saw.
+                let later = left.master_epoch.saturating_add(1);
+                if let Some(elected) = left.at_master_epoch(later) {
+                    elected.lessened(ids, next);
+                }
+            }
+        }
+        if !is_somebody_left && (state.is_known || !self.is_complete) {
+            let mut gone = left.raised(1, 1);
+            gone.forget();
+            gone.is_known = false;
+            next.push(gone);
+        }
     }
 
     fn refused(self, state: &State, asked: (&Call, i32), seen: &Seen, next: &mut Vec<State>) {

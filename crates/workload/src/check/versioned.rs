@@ -16,16 +16,19 @@
 //! 3. Versions (pairs of epochs) form one line, one content each, and one master each master epoch.
 //! 4. One writer for each value, one check code for each id.
 //! 5. In a complete history a set epoch rises only by elections, and by changes that somebody asked for.
+//! 6. In a complete history whoever is named has an id and was not cleaned, a master is in its sync-state set, and
+//!    a broker set with a broker is known.
 //!
 //! Where every answer shows both epochs, 1 and 3 are exact: sorted by version, writers first,
 //! operations stand in an order that respects time. The lower bounds that fencing answers give are
 //! the smallest possible, so what 2 finds is false for certain; what it leaves, where a fencing
 //! answer is squeezed between the two epochs, is left to the search.
 //!
-//! Cost: two sorts of the operations of a broker set.
+//! Cost: two sorts of the operations of a broker set; each clean is held against each id.
 //!
 //! Source: RELIABILITY.md section 3; rests on C2, C3, C9, which the simulator checks on its own.
 
+mod brokers;
 mod facts;
 mod line;
 
@@ -51,6 +54,7 @@ pub fn check_set(part: &Part<'_>) -> Option<Violation> {
         .find_map(|counter| sweep(part, &facts, counter))
         .or_else(|| facts::made_twice(part, &facts))
         .or_else(|| line::check(part))
+        .or_else(|| brokers::check(part))
 }
 
 /// Goes through begins and ends in time and keeps the largest value that is known to be reached.

@@ -4,7 +4,7 @@
 //! that nobody asked for are tried here, every number of them.
 
 use std::collections::BTreeMap;
-use workload::history::{Call, History, Operation, Outcome, Seen};
+use workload::history::{Call, History, NOBODY, Operation, Outcome, Seen};
 
 /// No answer of the small world shows an epoch above this, and no refusal needs one above the next.
 const EPOCH_MAX: i32 = 6;
@@ -52,7 +52,13 @@ fn place_next(world: &World, left: &[&Operation]) -> bool {
         }
         let mut rest = left.to_vec();
         rest.remove(at);
-        drift(world, |world| after(world, left[at]).is_some_and(|world| place_next(&world, &rest)))
+        drift(world, |world| {
+            let then = match (&left[at].call, &left[at].outcome) {
+                (Call::Clean { ids, .. }, Outcome::Ok(_) | Outcome::Unknown) => cleaned(world, ids),
+                _ => after(world, left[at]).into_iter().collect(),
+            };
+            then.iter().any(|world| place_next(world, &rest))
+        })
     })
 }
 
@@ -83,7 +89,7 @@ fn after(world: &World, operation: &Operation) -> Option<World> {
             let is_there = world.is_known
                 && seen.master_epoch == Some(world.master_epoch)
                 && seen.set_epoch == Some(world.set_epoch);
-            if !is_there {
+            if !is_there || !has(&world, seen.master, seen.sync_state_set.as_ref()) {
                 return None;
             }
             learn(&mut world, seen).then_some(world)
@@ -99,6 +105,7 @@ fn after(world: &World, operation: &Operation) -> Option<World> {
             world.set_epoch += 1;
             (world.master, world.in_sync) = (None, None);
             let is_it = world.is_known
+                && has(&world, seen.master, seen.sync_state_set.as_ref())
                 && seen.master_epoch == Some(world.master_epoch)
                 && seen.set_epoch == Some(world.set_epoch);
             (is_it && learn(&mut world, seen)).then_some(world)
@@ -113,6 +120,7 @@ fn after(world: &World, operation: &Operation) -> Option<World> {
             }
             _ => {
                 let is_current = world.is_known
+                    && has(&world, Some(*master), Some(new_set))
                     && (world.master_epoch, world.set_epoch) == (*master_epoch, *set_epoch);
                 if !is_current || world.master.is_some_and(|known| known != *master) {
                     return None;
@@ -131,6 +139,55 @@ fn after(world: &World, operation: &Operation) -> Option<World> {
     }
 }
 
+/// Whether those who are named are there, and the master is in sync.
+fn has(world: &World, master: Option<i64>, in_sync: Option<&Vec<i64>>) -> bool {
+    if !world.is_complete {
+        return true;
+    }
+    let master = master.filter(|master| *master != NOBODY);
+    let named = in_sync.into_iter().flatten().chain(&master);
+    let is_in_sync = |master| in_sync.is_none_or(|ids| ids.contains(&master));
+    named.into_iter().all(|id| world.owners.contains_key(id)) && master.is_none_or(is_in_sync)
+}
+
+/// Every world that a clean may leave; who was in sync or master after an unseen election may be among
+/// the cleaned or not.
+fn cleaned(world: &World, ids: &[i64]) -> Vec<World> {
+    assert!(world.is_complete, "cleans are in the small world of complete histories only");
+    if !world.is_known {
+        return Vec::new();
+    }
+    let is_named = |id: &i64| ids.is_empty() || ids.contains(id);
+    let mut left = world.clone();
+    left.owners.retain(|id, _| !is_named(id));
+    if left.owners.is_empty() {
+        left.master_epoch += 1;
+        left.set_epoch += 1;
+        (left.master, left.in_sync, left.is_known) = (None, None, false);
+        return vec![left];
+    }
+    if left.owners.len() == world.owners.len() {
+        return vec![left];
+    }
+    let mut worlds = Vec::new();
+    for (shrinks, loses_master) in [(false, false), (true, false), (true, true)] {
+        let fits_set = world.in_sync.as_ref().is_none_or(|set| set.iter().any(is_named) == shrinks);
+        let fits_master = world.master.is_none_or(|master| is_named(&master) == loses_master);
+        if !fits_set || !fits_master {
+            continue;
+        }
+        let mut then = left.clone();
+        then.set_epoch += i32::from(shrinks);
+        then.master_epoch += i32::from(loses_master);
+        if let Some(set) = &mut then.in_sync {
+            set.retain(|id| !is_named(id));
+        }
+        then.master = if loses_master { Some(NOBODY) } else { then.master };
+        worlds.push(then);
+    }
+    worlds
+}
+
 fn applied(mut world: World, id: i64, check_code: &str, outcome: &Outcome) -> Option<World> {
     let owner = world.owners.get(&id);
     if matches!(outcome, Outcome::Refused { .. }) {
@@ -141,6 +198,7 @@ fn applied(mut world: World, id: i64, check_code: &str, outcome: &Outcome) -> Op
     if let Some(owner) = owner {
         return (*owner == check_code).then_some(world);
     }
+    // Whoever was cleaned is no owner any more, and its id is below the next.
     if id < world.next_id {
         return None;
     }

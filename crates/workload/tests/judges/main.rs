@@ -74,6 +74,34 @@ fn id_operation() -> impl Strategy<Value = (Call, Outcome)> {
     })
 }
 
+/// Cleans among looks at a broker set in which two brokers are or were.
+fn clean_operation() -> impl Strategy<Value = (Call, Outcome)> {
+    let named = prop::sample::select(vec![vec![], vec![1], vec![2], vec![1, 2], vec![3]]);
+    (0..4_u8, named).prop_map(|(kind, ids)| {
+        let clean = Call::Clean { ids, living: true };
+        match kind {
+            0 | 1 => (clean, Outcome::Ok(Seen::default())),
+            2 => (clean, Outcome::Unknown),
+            _ => (Call::Read, refused(2008)),
+        }
+    })
+}
+
+/// A broker set of two: their ids were given before anything else was asked.
+fn of_two(history: &mut History) {
+    for id in [1, 2] {
+        let call = Call::ApplyId { id, check_code: "a".into() };
+        let at = id.unsigned_abs();
+        let mut operation = operation(at, call, Outcome::Ok(Seen::default()));
+        (operation.invoked, operation.finished) = (at * 2, Some(at * 2 + 1));
+        history.operations.iter_mut().for_each(|other| {
+            other.invoked += 3;
+            other.finished = other.finished.map(|end| end + 3);
+        });
+        history.operations.insert(0, operation);
+    }
+}
+
 fn history(
     operation: impl Strategy<Value = (Call, Outcome)>,
     is_complete: bool,
@@ -126,6 +154,22 @@ proptest! {
             judgement.violations.iter().map(|violation| violation.explain(&history)).collect();
         prop_assert_eq!(told, Vec::<String>::new());
         prop_assert!(judgement.undecided.is_empty());
+    }
+}
+
+proptest! {
+    // Two operations more cost brute force four times as much.
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn cleans_the_search_agrees_with_brute_force(
+        history in history(prop_oneof![epoch_operation(), clean_operation()], true)
+    ) {
+        let mut history = history;
+        of_two(&mut history);
+        let truth = brute_force::can_be(&history);
+        prop_assert_eq!(classic(&history), truth, "search");
+        prop_assert!(fast(&history) || !truth, "versions");
     }
 }
 
@@ -334,4 +378,107 @@ fn two_judges_agree_on_ten_thousand_changed_histories() {
         false_count += u32::from(!fast);
     }
     assert!((1_000..9_000).contains(&false_count), "{false_count} of 10,000 are false");
+}
+
+fn operation(at: u64, call: Call, outcome: Outcome) -> Operation {
+    let finished = (outcome != Outcome::Unknown).then_some(at * 10 + 5);
+    Operation { client: 0, peer: None, set: "s".into(), invoked: at * 10, finished, call, outcome }
+}
+
+/// What is asked, one after the other, and what comes of it.
+type Rows = Vec<(Call, Outcome)>;
+
+/// One after the other: three brokers come, the first is elected, all are in sync; then these.
+fn after_three(then: Rows) -> History {
+    let ok = || Outcome::Ok(Seen::default());
+    let apply = |id| (Call::ApplyId { id, check_code: format!("broker {id}").into() }, ok());
+    let mut rows = vec![apply(1), apply(2), apply(3)];
+    rows.push((Call::Elect { id: 1, designate: false }, Outcome::Ok(seen(1, 1, 1, &[1]))));
+    let alter = Call::Alter { master: 1, master_epoch: 1, set_epoch: 1, new_set: vec![1, 2, 3] };
+    rows.push((alter, Outcome::Ok(seen(1, 2, 1, &[1, 2, 3]))));
+    rows.extend(then);
+    let operations = (1..).zip(rows).map(|(at, (call, outcome))| operation(at, call, outcome));
+    History { is_complete: true, origin: String::new(), operations: operations.collect() }
+}
+
+fn clean(ids: &[i64]) -> (Call, Outcome) {
+    (Call::Clean { ids: ids.to_vec(), living: true }, Outcome::Ok(Seen::default()))
+}
+
+fn read(seen: Seen) -> (Call, Outcome) {
+    (Call::Read, Outcome::Ok(seen))
+}
+
+fn next_id(next_id: i64) -> (Call, Outcome) {
+    (Call::ReadNextId, Outcome::Ok(Seen { next_id: Some(next_id), ..Seen::default() }))
+}
+
+fn apply(id: i64, check_code: &str) -> (Call, Outcome) {
+    (Call::ApplyId { id, check_code: check_code.into() }, Outcome::Ok(Seen::default()))
+}
+
+fn alter(view: (i64, i32, i32), new_set: &[i64]) -> (Call, Outcome) {
+    let (master, master_epoch, set_epoch) = view;
+    let call = Call::Alter { master, master_epoch, set_epoch, new_set: new_set.to_vec() };
+    (call, Outcome::Ok(seen(master_epoch, set_epoch + 1, master, new_set)))
+}
+
+fn elect(id: i64, seen: Seen) -> (Call, Outcome) {
+    (Call::Elect { id, designate: true }, Outcome::Ok(seen))
+}
+
+/// What an operator does, and what must and must not follow; each row is told by both judges on their own.
+#[test]
+fn both_judges_know_what_follows_a_clean() {
+    let unknown = || (Call::Read, refused(2008));
+    let [smaller, headless] = [seen(1, 3, 1, &[1, 2]), seen(2, 3, NOBODY, &[2, 3])];
+    let begun = || vec![clean(&[]), unknown(), next_id(4), apply(4, "again")];
+    let followed = |mut rows: Rows, then: Rows| {
+        rows.extend(then);
+        rows
+    };
+    let rows: Vec<(&str, bool, Rows)> = vec![
+        ("a member goes", true, vec![clean(&[3]), read(smaller)]),
+        ("the set epoch stays", false, vec![clean(&[3]), read(seen(1, 2, 1, &[1, 2]))]),
+        ("a member stays", false, vec![clean(&[3]), read(seen(1, 3, 1, &[1, 2, 3]))]),
+        ("the master goes", true, vec![clean(&[1]), read(headless.clone())]),
+        ("the master stays", false, vec![clean(&[1]), read(seen(1, 3, 1, &[2, 3]))]),
+        ("it is master again", false, vec![clean(&[1]), elect(1, seen(3, 4, 1, &[1]))]),
+        ("another is", true, vec![clean(&[1]), elect(2, seen(3, 4, 2, &[2]))]),
+        ("one goes, all go", false, vec![clean(&[1]), unknown()]),
+        ("all go, one by one", true, vec![clean(&[1]), clean(&[2, 3]), unknown()]),
+        ("who is not there goes", true, vec![clean(&[9]), read(seen(1, 2, 1, &[1, 2, 3]))]),
+        ("it begins again", true, followed(begun(), vec![elect(4, seen(3, 4, 4, &[4]))])),
+        ("an id is given twice", false, vec![clean(&[]), unknown(), apply(3, "another")]),
+        ("the next id falls", false, vec![clean(&[]), unknown(), next_id(1)]),
+        ("epochs begin anew", false, followed(begun(), vec![elect(4, seen(2, 2, 4, &[4]))])),
+        ("the dead come back", false, followed(begun(), vec![elect(2, seen(3, 4, 2, &[2]))])),
+        ("the master is left out", false, vec![alter((1, 1, 2), &[2, 3])]),
+        ("a stranger is taken in", false, vec![alter((1, 1, 2), &[1, 9])]),
+        ("a stranger comes", false, vec![(Call::Register { id: 9 }, Outcome::Ok(Seen::default()))]),
+        ("it cannot be known again", false, vec![clean(&[]), read(headless)]),
+    ];
+    for (what, is_true, then) in rows {
+        let history = after_three(then);
+        let told = versioned::check(&history);
+        assert_eq!(told.is_empty(), is_true, "versions: {what}: {told:?}");
+        assert_eq!(classic(&history), is_true, "search: {what}");
+    }
+}
+
+/// A clean without an answer may have come at any time since, or never.
+#[test]
+fn what_an_unheard_clean_did_is_open() {
+    let unheard = || (Call::Clean { ids: vec![1], living: true }, Outcome::Unknown);
+    let stays = read(seen(1, 2, 1, &[1, 2, 3]));
+    let goes = read(seen(2, 3, NOBODY, &[2, 3]));
+    let passes = |then| {
+        let history = after_three(then);
+        (fast(&history), classic(&history))
+    };
+    assert_eq!(passes(vec![unheard(), stays.clone()]), (true, true));
+    assert_eq!(passes(vec![unheard(), goes.clone()]), (true, true));
+    assert_eq!(passes(vec![unheard(), stays.clone(), goes.clone()]), (true, true));
+    assert_eq!(passes(vec![unheard(), (Call::Read, refused(2008))]), (false, false));
+    assert_eq!(passes(vec![unheard(), goes, stays]), (false, false));
 }
