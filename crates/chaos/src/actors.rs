@@ -5,6 +5,7 @@
 //! | broker | `10.77.1.x` | what `docs/spec/broker-side.md` says a broker does; as master shrinks and expands its set |
 //! | writer | `10.77.2.x` | registers ids (1012, 1013) at every controller at once |
 //! | reader | `10.77.2.x` | reads (1004, 1006, 1012) at every controller at once |
+//! | operator | `10.77.2.x` | elects, designates, cleans (1002, 1011) and asks for what must be refused, at every controller at once, in broker sets of its own; not where controllers or brokers are upstream's |
 //! | observer | `10.77.2.250` | asks each controller for its status every 100 ms; no rule names it |
 //!
 //! Brokers and clients are tasks of two threads, each in a network namespace of its own: a fault hits them
@@ -17,6 +18,7 @@ pub(crate) mod clients;
 pub(crate) mod crew;
 pub(crate) mod lines;
 pub(crate) mod observer;
+pub(crate) mod operator;
 pub(crate) mod recorder;
 
 /// Name of the cluster of brokers.

@@ -16,17 +16,20 @@
 //! replacement was first seen, no fault touched it or any of its packets, and its heartbeats left without a gap
 //! of `SILENCE`: an actor that gets no processor is no proof against a controller.
 
+mod lost;
+
 use crate::actors::broker::HEARTBEAT_TIMEOUT;
 use crate::actors::recorder::{Recorder, Records, changes_of_master};
 use crate::brokers::messages::Judged;
 use crate::clock::{MILLISECOND, SECOND};
 use crate::faults::Excuse;
 use crate::recovery::{self, Row};
-use crate::run::{Course, Final, Options};
+use crate::run::{Course, Options};
+use lost::lost;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use workload::check::search::Limit;
-use workload::history::{Call, History};
+use workload::history::History;
 
 /// How much later than its cause a change of master may be seen, beyond the heartbeat time-out.
 const SLACK: u64 = 5 * SECOND;
@@ -221,60 +224,6 @@ fn count(history: &History) -> [usize; 3] {
         counts[place] += 1;
     }
     counts
-}
-
-/// The largest versions and ids that were acknowledged for one set.
-#[derive(Debug, Default)]
-struct Acknowledged {
-    epochs: (i32, i32),
-    ids: BTreeSet<i64>,
-}
-
-/// Acknowledged changes that a controller does not have at the end.
-fn lost(history: &History, finals: &[Final]) -> Vec<String> {
-    let mut promised: BTreeMap<&str, Acknowledged> = BTreeMap::new();
-    let certain = history.operations.iter().filter(|one| one.outcome.took_effect());
-    for operation in certain {
-        let promised = promised.entry(&operation.set).or_default();
-        if let Call::ApplyId { id, .. } = &operation.call {
-            promised.ids.insert(*id);
-        }
-        if let Some(seen) = operation.outcome.seen()
-            && let (Some(master), Some(set)) = (seen.master_epoch, seen.set_epoch)
-        {
-            promised.epochs = promised.epochs.max((master, set));
-        }
-    }
-    let (mut lost, mut unanswered) = (Vec::new(), 0);
-    for Final { node, set: name, said } in finals {
-        let Some(promised) = promised.get(&**name) else { continue };
-        // What names another set is no answer.
-        let Some(found) = said.as_ref().filter(|found| found["brokerName"] == **name) else {
-            unanswered += 1;
-            continue;
-        };
-        let number =
-            |key: &str| found[key].as_i64().and_then(|n| i32::try_from(n).ok()).unwrap_or(-1);
-        let epochs = (number("masterEpoch"), number("syncStateSetEpoch"));
-        if epochs < promised.epochs {
-            lost.push(format!(
-                "LOST: set {name} is at {epochs:?} at n{node}; {:?} was acknowledged",
-                promised.epochs
-            ));
-        }
-        let replicas = found["replicas"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let ids: BTreeSet<i64> = replicas.iter().filter_map(|one| one["id"].as_i64()).collect();
-        let missing: Vec<&i64> = promised.ids.difference(&ids).collect();
-        if !missing.is_empty() {
-            lost.push(format!(
-                "LOST: set {name} lacks at n{node} the acknowledged ids {missing:?}"
-            ));
-        }
-    }
-    if unanswered > 0 {
-        lost.push(format!("{unanswered} questions about broker sets had no answer at the end"));
-    }
-    lost
 }
 
 /// Masters that were replaced though nothing touched them.

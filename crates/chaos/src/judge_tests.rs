@@ -88,6 +88,82 @@ fn what_was_acknowledged_is_there_at_the_end() {
     assert_eq!(lost(&history, &[of_another]).len(), 1, "an answer about another set is none");
 }
 
+/// Ids 1 to 3 are given, then these cleans; each operation comes after the one before. Ids at the end, none if the
+/// set is unknown, and how much of that is told.
+#[test]
+fn what_was_cleaned_is_gone_and_not_lost() {
+    use history::Outcome::{Ok, Refused, Unknown};
+    let ok = || Ok(Seen::default());
+    let refused = || Refused { code: 2009, seen: Seen::default() };
+    type Cleans = Vec<(Vec<i64>, history::Outcome)>;
+    let check = |cleans: Cleans, ids: Option<&[i64]>, told: &[&str]| {
+        let apply = |id| (Call::ApplyId { id, check_code: "x".into() }, ok());
+        let clean = |(ids, outcome)| (Call::Clean { ids, living: true }, outcome);
+        let seen = Seen { master_epoch: Some(2), set_epoch: Some(7), ..Seen::default() };
+        let calls = [(Call::Read, Ok(seen)), apply(1), apply(2), apply(3)].into_iter();
+        let operation = |(at, (call, outcome)): (u64, (Call, history::Outcome))| Operation {
+            invoked: at * 2,
+            finished: (outcome != Unknown).then_some(at * 2 + 1),
+            outcome,
+            ..acknowledged(call, Seen::default())
+        };
+        let operations = (0..).zip(calls.chain(cleans.into_iter().map(clean))).map(operation);
+        let history = History { operations: operations.collect(), ..History::default() };
+        let found = ids.map_or(json!(null), |ids| {
+            let replicas: Vec<_> = ids.iter().map(|id| json!({ "id": id })).collect();
+            json!({ "brokerName": "a", "masterEpoch": 3, "syncStateSetEpoch": 8, "replicas": replicas })
+        });
+        let lost = lost(&history, &[said(Some(found))]);
+        assert_eq!(lost.len(), told.len(), "{lost:?}");
+        assert!(lost.iter().zip(told).all(|(lost, told)| lost.contains(told)), "{lost:?}");
+    };
+    let all = Some(&[1, 2, 3][..]);
+    check(vec![(vec![2], ok())], Some(&[1, 3]), &[]);
+    check(vec![(vec![2], ok())], all, &["at n1 the ids [2], which were cleaned"]);
+    check(vec![(vec![2], Unknown)], all, &[]);
+    check(vec![(vec![2], Unknown)], Some(&[1, 3]), &[]);
+    check(vec![(vec![2], Unknown)], Some(&[1]), &["lacks at n1 the acknowledged ids [3]"]);
+    check(vec![(vec![2], refused())], Some(&[1, 3]), &["lacks at n1 the acknowledged ids [2]"]);
+    check(vec![(vec![2], ok())], None, &["unknown at n1, with the acknowledged ids [1, 3]"]);
+    check(vec![(vec![1, 2, 3], ok())], None, &[]);
+    check(vec![(vec![], ok())], None, &[]);
+    check(vec![(vec![], ok())], Some(&[3]), &["at n1 the ids [3], which were cleaned"]);
+    check(vec![(vec![], Unknown)], None, &[]);
+    check(vec![(vec![], Unknown)], all, &[]);
+    check(vec![(vec![], refused())], None, &["with the acknowledged ids [1, 2, 3]"]);
+}
+
+#[test]
+fn an_id_that_is_given_after_a_clean_is_there_at_the_end() {
+    let apply = |id| Call::ApplyId { id, check_code: "x".into() };
+    let clean = Call::Clean { ids: vec![], living: true };
+    let at = |at: u64, call| Operation {
+        invoked: at,
+        finished: Some(at),
+        ..acknowledged(call, Seen::default())
+    };
+    let operations = vec![at(1, apply(1)), at(2, clean), at(3, apply(2))];
+    let history = History { operations, ..History::default() };
+    let found = |id| {
+        let replicas = json!([{ "id": id }]);
+        json!({ "brokerName": "a", "masterEpoch": 1, "syncStateSetEpoch": 1, "replicas": replicas })
+    };
+    let count = |found| lost(&history, &[said(Some(found))]).len();
+    assert_eq!((count(found(2)), count(found(1)), count(json!(null))), (0, 2, 1));
+}
+
+#[test]
+fn masters_that_an_operator_replaces_are_not_missed() {
+    let count = |set: &str| {
+        let mut records = masters(&[(1, 1, 1), (60, 2, 2)]);
+        records.masterships.iter_mut().for_each(|one| one.set = set.into());
+        let mut course = course(Ipv4Addr::LOCALHOST);
+        course.addresses = [((set.into(), 1), MASTER)].into();
+        needless(&course, &records).len()
+    };
+    assert_eq!((count("a"), count("op-0-0")), (1, 0));
+}
+
 fn said(said: Option<serde_json::Value>) -> Final {
     Final { node: 1, set: "a".into(), said }
 }

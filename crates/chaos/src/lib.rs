@@ -3,7 +3,7 @@
 //! ```text
 //!                      ┌──────────── fabric (one thread: the network) ───────────┐
 //!   controllers n0…n4  │   brokers (a thread)      clients (a thread)            │
-//!   one process, one   │   9 actors                writers, readers, observer    │
+//!   one process, one   │   9 actors                writers, readers, operator, … │
 //!   network and one    └─────────────────────────────────────────────────────────┘
 //!   PID namespace each            │ history (JSON lines), states, masters
 //!        ▲                        ▼
@@ -18,7 +18,7 @@
 //! | [`fabric`] | the network |
 //! | [`disk`] | a disk that fails, hangs, and forgets what was not synced |
 //! | [`ground`] | namespaces, processes, cgroups, probes, leftovers |
-//! | `actors` | brokers, clients, observer; the recorder |
+//! | `actors` | brokers, clients, operator, observer; the recorder |
 //! | [`crowd`] | strangers that ask too much |
 //! | `stand` | one cluster under test |
 //! | [`brokers`] | Java brokers, producer and consumer instead of the actors that are brokers |

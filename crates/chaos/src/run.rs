@@ -156,7 +156,7 @@ pub(crate) struct Course {
 pub(crate) struct Final {
     pub(crate) node: usize,
     pub(crate) set: Box<str>,
-    /// `None` if it did not answer, or refused.
+    /// `None` if it did not answer, or refused; null if it does not know the set.
     pub(crate) said: Option<Value>,
 }
 

@@ -335,6 +335,7 @@ fn cast(run: u32, nodes: &[Ipv4Addr], wanted: &Wanted) -> Cast {
         sets: (0..wanted.sets).map(set).collect(),
         writers: (1..=WRITERS).map(client).collect(),
         readers: (WRITERS + 1..=WRITERS + READERS).map(client).collect(),
+        operator: client(249),
         observer: client(250),
         brokers_namespace: Some(namespace::name(run, "brokers")),
         clients_namespace: namespace::name(run, "clients"),
@@ -355,7 +356,8 @@ fn homes(run: u32, nodes: &[Ipv4Addr], cast: &Cast) -> Vec<Home> {
         }),
         None => homes.extend(troupe::homes(run)),
     }
-    let clients = cast.writers.iter().chain(&cast.readers).chain([&cast.observer]);
+    let others = [&cast.operator, &cast.observer];
+    let clients = cast.writers.iter().chain(&cast.readers).chain(others);
     homes.push(Home {
         namespace: cast.clients_namespace.clone(),
         addresses: clients.copied().collect(),

@@ -35,7 +35,7 @@ use tokio::time::sleep;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Source: upstream `brokerHeartbeatInterval`.
-const HEARTBEAT: Duration = Duration::from_secs(1);
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// After this a silent broker counts as dead.
 pub(crate) const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -273,11 +273,8 @@ impl Body {
             heartbeat_timeout_ms: i64::try_from(HEARTBEAT_TIMEOUT.as_millis()).ok(),
             ..BrokerHeartbeat::default()
         });
-        if let Ok(line) = self.lines.line(peer).await {
-            // A heartbeat that is lost is followed by the next.
-            if line.send_one_way(&beat, Deadline::after(HEARTBEAT)).await.is_ok() {
-                self.lines.recorder().beat(self.lines.from());
-            }
+        if self.lines.tell(peer, &beat, HEARTBEAT).await {
+            self.lines.recorder().beat(self.lines.from());
         }
     }
 }

@@ -4,6 +4,7 @@ use super::broker::{self, Broker, Identity};
 use super::clients;
 use super::lines::Lines;
 use super::observer;
+use super::operator::{self, Operator};
 use super::recorder::Recorder;
 use crate::draw::Draw;
 use crate::ground::namespace;
@@ -33,10 +34,18 @@ pub(crate) struct Cast {
     pub(crate) sets: Vec<(String, Vec<Ipv4Addr>)>,
     pub(crate) writers: Vec<Ipv4Addr>,
     pub(crate) readers: Vec<Ipv4Addr>,
+    pub(crate) operator: Ipv4Addr,
     pub(crate) observer: Ipv4Addr,
     /// Where brokers that are actors live; none if the brokers are processes.
     pub(crate) brokers_namespace: Option<String>,
     pub(crate) clients_namespace: String,
+}
+
+impl Cast {
+    /// Whether the operator takes part: see [`operator`].
+    fn is_operated(&self) -> bool {
+        self.kind.is_ours() && self.brokers_namespace.is_some()
+    }
 }
 
 /// What the run may ask for.
@@ -251,6 +260,11 @@ async fn run_clients(
     for from in &cast.readers {
         tasks.spawn(clients::read(lines((number, *from)), Arc::clone(&sets), draw.fork()));
         number += 1;
+    }
+    if cast.is_operated() {
+        let (from, controllers) = (cast.operator, cast.controllers.clone());
+        let operator = Operator { from, controllers, recorder: Arc::clone(&recorder) };
+        tasks.spawn(operator::operate(operator, draw.fork()));
     }
     let mut observing = JoinSet::new();
     observing.spawn(observer::observe(lines((number, cast.observer)), cast.kind));

@@ -128,6 +128,12 @@ impl Lines {
         answer
     }
 
+    /// Sends what nobody answers, and nobody records; what is lost is followed by the next. Whether it left.
+    pub(crate) async fn tell(&self, peer: usize, request: &Request, patience: Duration) -> bool {
+        let Ok(line) = self.line(peer).await else { return false };
+        line.send_one_way(request, Deadline::after(patience)).await.is_ok()
+    }
+
     /// `answer` is none if nothing was sent: then there is a sample and no operation.
     fn record(
         &self,

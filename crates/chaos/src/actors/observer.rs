@@ -106,7 +106,8 @@ async fn call(
     (answer.code != response_code::CONTROLLER_NOT_LEADER).then_some(answer)
 }
 
-/// One private question to one controller; `None` if it does not answer in time, or refuses.
+/// One private question to one controller: [`Value::Null`] if it knows no such broker set, `None` if it does not
+/// answer in time, or refuses.
 pub(crate) async fn ask(
     lines: &Lines,
     node: usize,
@@ -121,6 +122,9 @@ pub(crate) async fn ask(
         lines.close(node).await;
         return None;
     };
-    (answer.header.code == response_code::SUCCESS).then_some(())?;
-    serde_json::from_slice(&answer.body).ok()
+    match answer.header.code {
+        response_code::SUCCESS => serde_json::from_slice(&answer.body).ok(),
+        response_code::CONTROLLER_BROKER_METADATA_NOT_EXIST => Some(Value::Null),
+        _ => None,
+    }
 }

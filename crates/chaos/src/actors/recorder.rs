@@ -5,6 +5,7 @@
 //! that a list may outgrow its limit by what one fault brings. `states.jsonl` holds every state; in memory is what changed.
 
 use super::crew::BROKERS_FROM;
+use super::operator;
 use crate::clock;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -70,6 +71,13 @@ pub(crate) struct Mastership {
     pub(crate) set: Box<str>,
     pub(crate) epoch: i32,
     pub(crate) master: i64,
+}
+
+impl Mastership {
+    /// Whether the operator plays the brokers of that set.
+    pub(crate) fn is_operated(&self) -> bool {
+        self.set.starts_with(operator::SETS)
+    }
 }
 
 /// What one controller said of itself, or that it said nothing.
@@ -334,8 +342,10 @@ impl Records {
 }
 
 /// Each change from one master to another: who it was, and the epoch that took it away; by broker set and epoch.
+/// The operator's changes are not among them: it means to make them.
 pub(crate) fn changes_of_master(masterships: &[Mastership]) -> Vec<(i64, &Mastership)> {
-    let mut in_order: Vec<&Mastership> = masterships.iter().collect();
+    let mut in_order: Vec<&Mastership> =
+        masterships.iter().filter(|one| !one.is_operated()).collect();
     in_order.sort_by_key(|one| (&one.set, one.epoch));
     let pairs = in_order.windows(2).map(|pair| (pair[0], pair[1]));
     let changes = pairs.filter(|(old, new)| old.set == new.set && old.master != new.master);

@@ -106,7 +106,7 @@ fn roles(chart: &mut Timeline, node: usize, course: &Course, turns: &[Turn]) {
 
 fn masters(chart: &mut Timeline, course: &Course, records: &Records) {
     let mut sets: BTreeMap<&str, Vec<&Mastership>> = BTreeMap::new();
-    for one in &records.masterships {
+    for one in records.masterships.iter().filter(|one| !one.is_operated()) {
         sets.entry(&one.set).or_default().push(one);
     }
     for (set, mut list) in sets {
