@@ -5,6 +5,7 @@
 //! | overload | `ASKERS` connections send polls and heartbeats as fast as they are taken | answers that the controller counts: ten times as many a second as before, and `OVERLOAD_MIN` at least |
 //! | storm | `STORMERS` connect and close in turn, and `SILENT` connect and say nothing | connections that the kernel counts in the controller's namespace |
 //! | slow readers | `SLOW` connections with a small window ask on and on, half of them for listings of settings, and read nothing | sockets of the controller whose bytes nobody takes; connections that it closed for it |
+//! | slow headers | `SLOW_HEADERS` connections send a header of one byte a second | connections that a controller of ours counts as closed at its header deadline; one that has none: connections that are still open after `HELD_BYTES` bytes |
 //! | malformed | requests that lack something, see `crowd/malformed.rs` | each of them, by an answer or the end of its connection |
 //!
 //! Each crowd is a thread in the network namespace of its controller, beside the fabric: through the fabric, its one
@@ -44,6 +45,12 @@ pub(crate) const SILENT: usize = 400;
 /// Connections to one controller that read nothing.
 pub(crate) const SLOW: usize = 64;
 
+/// Connections to one controller that send a header byte by byte.
+pub(crate) const SLOW_HEADERS: usize = 300;
+
+/// A connection that is still open after so many bytes, and seconds, is held: ours ends it after 5.
+pub(crate) const HELD_BYTES: usize = 8;
+
 /// How long a controller is watched before, to know what is usual; longer by the time that its page takes.
 const WATCH: Duration = Duration::from_millis(500);
 
@@ -72,6 +79,8 @@ pub enum Manner {
     Storm,
     /// It asks and reads nothing.
     SlowReaders,
+    /// It says what it wants byte by byte.
+    SlowHeaders,
     /// It asks for changes that lack something.
     Malformed,
 }
@@ -83,6 +92,7 @@ impl Manner {
             Self::Overload => "those who ask too much",
             Self::Storm => "those who connect and close",
             Self::SlowReaders => "those who read nothing",
+            Self::SlowHeaders => "those who send a byte a second",
             Self::Malformed => "those who ask for what is malformed",
         }
     }
@@ -199,9 +209,9 @@ async fn watch(
     // Told to stop, or left alone: both are the end.
     let is_told = is_stopped.await.is_ok();
     let (lasted, stuck) = (clock::now() - began, seen::stuck());
-    let tally = if is_told { members.leave().await } else { Tally::default() };
+    let said = if is_told { members.leave().await } else { Known::default() };
     let after = Seen::read().await;
-    judge(manner, [&usual, &before, &after], &Known { lasted, stuck, tally })
+    judge(manner, [&usual, &before, &after], &Known { lasted, stuck, ..said })
 }
 
 /// What the members of a crowd know at its end.
@@ -211,6 +221,8 @@ struct Known {
     lasted: u64,
     /// Connections whose bytes nobody took.
     stuck: usize,
+    /// Connections that were open for longer than their header may take.
+    held: usize,
     /// What became of malformed requests.
     tally: Tally,
 }
@@ -249,6 +261,15 @@ fn judge(manner: Manner, [usual, before, after]: [&Seen; 3], known: &Known) -> F
             let words = format!("had {stuck} connections that read nothing, and closed {closed}");
             felt(words, stuck >= SLOW / 2 || closed > 0)
         }
+        Manner::SlowHeaders => {
+            let (held, closed) = (known.held, after.late.saturating_sub(before.late));
+            let words = format!(
+                "closed {closed} connections at its header deadline, and held {held} beyond 8 s"
+            );
+            // Who has a deadline, and says so, must have kept it.
+            let counts = if after.answers.is_some() { closed } else { held as u64 };
+            felt(words, counts >= SLOW_HEADERS as u64 / 2)
+        }
         Manner::Malformed => known.tally.judge(),
     }
 }
@@ -256,7 +277,8 @@ fn judge(manner: Manner, [usual, before, after]: [&Seen; 3], known: &Known) -> F
 #[cfg(test)]
 mod tests {
     use super::{
-        CONNECTS_MIN, Known, MILLISECOND, Manner, OVERLOAD_MIN, SECOND, SLOW, Seen, TIMES, judge,
+        CONNECTS_MIN, Known, MILLISECOND, Manner, OVERLOAD_MIN, SECOND, SLOW, SLOW_HEADERS, Seen,
+        TIMES, judge,
     };
 
     fn answers(at_ms: u64, count: u64) -> Seen {
@@ -306,5 +328,22 @@ mod tests {
             judge(Manner::SlowReaders, seen, &Known { stuck, ..Known::default() }).is_enough
         };
         assert!(slow(SLOW / 2, 0) && slow(0, 1) && !slow(SLOW / 2 - 1, 0));
+    }
+
+    #[test]
+    fn slow_headers_end_at_a_deadline_where_there_is_one() {
+        let check = |answers: Option<u64>, late: u64, held: usize, expected: bool| {
+            let seen = |late| Seen { answers, late, ..Seen::default() };
+            let seen = [&seen(3), &seen(3), &seen(3 + late)];
+            let felt = judge(Manner::SlowHeaders, seen, &Known { held, ..Known::default() });
+            assert_eq!(felt.is_enough, expected, "{}", felt.words);
+        };
+        let half = SLOW_HEADERS / 2;
+        check(Some(0), half as u64, 0, true);
+        check(Some(0), half as u64 - 1, 0, false);
+        // One of ours that holds them has no deadline any more.
+        check(Some(0), 0, SLOW_HEADERS, false);
+        check(None, 0, half, true);
+        check(None, 0, half - 1, false);
     }
 }

@@ -12,6 +12,7 @@
 //! | `crowds.rs` | those of them that are about crowds |
 //! | `processes.rs` | those of them that keep one process from running |
 //! | `network.rs` | whether rules of the network were felt |
+//! | `settings.rs` | the one that changes a setting |
 //! | `storage.rs` | those of them that are about disks and files |
 //! | `rest.rs` | files damaged while nobody has them open |
 
@@ -22,6 +23,7 @@ mod network;
 pub(crate) mod plan;
 mod processes;
 pub mod rest;
+mod settings;
 mod storage;
 
 use crate::ground::probe::Finding;
@@ -264,9 +266,9 @@ mod tests {
         let names: Vec<&str> = pairs.iter().map(|pair| &*pair.name).collect();
         assert!(names.contains(&"minor-kill+minor-disk-error"), "{names:?}");
         assert!(!names.iter().any(|name| name.contains("wiped") || name.contains("noop")));
-        // 17 families: kill, suspend, partition, delay, loss, cpu, memory, disk error, io hang, network, disk full,
-        // descriptors, clock, broker, power loss, load, bad input.
-        assert_eq!(pairs.len(), 17 * 16 / 2);
+        // 18 families: kill, suspend, partition, delay, loss, cpu, memory, disk error, io hang, network, disk full,
+        // descriptors, clock, broker, power loss, load, configuration, bad input.
+        assert_eq!(pairs.len(), 18 * 17 / 2);
     }
 
     #[test]
@@ -295,7 +297,9 @@ mod tests {
         check("overload", Target::Pitchover, 5, None);
         check("overload", Target::JavaJraft, 5, Some(Excuse::None));
         check("slow-readers", Target::JavaJraft, 5, None);
-        check("malformed-alter", Target::JavaJraft, 5, None);
+        for name in ["malformed-alter", "slowloris", "config-reload"] {
+            check(name, Target::JavaJraft, 5, None);
+        }
         check("leader-cpu", Target::Pitchover, 5, Some(Excuse::None));
         check("power-loss", Target::JavaJraft, 5, Some(Excuse::NothingToHit));
         // These want what the first setting lacks and the second has.

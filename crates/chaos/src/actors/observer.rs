@@ -92,7 +92,7 @@ pub(crate) async fn describe(
 
 /// One question of the wire protocol, whose answer is not recorded; `None` if none comes in time, or a refusal
 /// to serve.
-async fn call(
+pub(crate) async fn call(
     lines: &Lines,
     node: usize,
     request: &Request,

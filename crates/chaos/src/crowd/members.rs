@@ -1,13 +1,15 @@
 //! The members of a crowd, each a task of its thread. What they ask is not recorded: they are nobody's clients.
 
 use super::malformed::{Sending, Tally};
-use super::{ASKERS, Manner, SILENT, SLOW, STORMERS};
+use super::{ASKERS, HELD_BYTES, Known, Manner, SILENT, SLOW, SLOW_HEADERS, STORMERS};
 use crate::actors::PORT;
 use bytes::BytesMut;
 use protocol::{BrokerHeartbeat, GetReplicaInfo, HeaderEncoding, Request};
 use rustix::net::sockopt::set_socket_linger;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt as _, Interest};
 use tokio::net::{TcpSocket, TcpStream};
@@ -40,42 +42,50 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Of a stormer's connections one in so many ends with FIN, and its port is taken for a minute; the others by RST.
 const FIN_EVERY: usize = 8;
 
+/// Between two bytes of a slow header.
+const DRIP: Duration = Duration::from_secs(1);
+
 /// The set that heartbeats of the crowd name. Nobody registers it.
 const SET: &str = "crowd";
 
 /// A crowd at work; dropping it ends all connections at once.
 #[derive(Debug)]
-pub(super) enum Members {
-    /// Each a task.
-    Many(JoinSet<()>),
+pub(super) struct Members {
+    tasks: JoinSet<()>,
+    /// Connections of slow headers that were held.
+    held: Arc<AtomicUsize>,
     /// Those whose every request counts.
-    Malformed(Sending),
+    malformed: Option<Sending>,
 }
 
 impl Members {
     pub(super) fn enter(manner: Manner) -> Self {
-        let mut many = JoinSet::new();
+        let mut tasks = JoinSet::new();
+        let (held, mut malformed) = (Arc::<AtomicUsize>::default(), None);
         match manner {
-            Manner::Overload => (0..ASKERS).for_each(|_| drop(many.spawn(ask_on()))),
-            Manner::SlowReaders => (0..SLOW).for_each(|at| drop(many.spawn(ask_and_not_read(at)))),
+            Manner::Overload => (0..ASKERS).for_each(|_| drop(tasks.spawn(ask_on()))),
+            Manner::SlowReaders => (0..SLOW).for_each(|at| drop(tasks.spawn(ask_and_not_read(at)))),
             Manner::Storm => {
-                (0..STORMERS).for_each(|number| drop(many.spawn(come_and_go(number))));
-                (0..SILENT).for_each(|_| drop(many.spawn(say_nothing())));
+                (0..STORMERS).for_each(|number| drop(tasks.spawn(come_and_go(number))));
+                (0..SILENT).for_each(|_| drop(tasks.spawn(say_nothing())));
             }
-            Manner::Malformed => return Self::Malformed(Sending::begin()),
+            Manner::SlowHeaders => {
+                (0..SLOW_HEADERS).for_each(|_| drop(tasks.spawn(drip(Arc::clone(&held)))));
+            }
+            Manner::Malformed => malformed = Some(Sending::begin()),
         }
-        Self::Many(many)
+        Self { tasks, held, malformed }
     }
 
-    /// Ends it; says what became of malformed requests, those under way included.
-    pub(super) async fn leave(self) -> Tally {
-        match self {
-            Self::Many(all) => {
-                drop(all);
-                Tally::default()
-            }
-            Self::Malformed(sending) => sending.finish().await,
-        }
+    /// Ends it, when answers to malformed requests that are under way have come; says what the members know.
+    pub(super) async fn leave(self) -> Known {
+        drop(self.tasks);
+        let held = self.held.load(Ordering::Relaxed);
+        let tally = match self.malformed {
+            Some(sending) => sending.finish().await,
+            None => Tally::default(),
+        };
+        Known { held, tally, ..Known::default() }
     }
 }
 
@@ -189,6 +199,26 @@ async fn say_nothing() {
         if let Ok(stream) = connect(None, None).await {
             // Nothing is ever sent to it, so this returns at its end.
             drop(stream.readable().await);
+        }
+        sleep(AGAIN).await;
+    }
+}
+
+/// Sends the header of a request byte by byte, and begins anew when that is ended.
+async fn drip(held: Arc<AtomicUsize>) {
+    let requests = requests();
+    loop {
+        if let Ok(stream) = connect(None, None).await {
+            for (count, byte) in requests.iter().enumerate() {
+                let is_open = stream.try_write(&[*byte]).is_ok();
+                if !is_open || timeout(DRIP, stream.readable()).await.is_ok() {
+                    // Nothing is ever answered to it: this is its end.
+                    break;
+                }
+                if count + 1 == HELD_BYTES {
+                    held.fetch_add(1, Ordering::Relaxed);
+                }
+            }
         }
         sleep(AGAIN).await;
     }

@@ -29,6 +29,8 @@ pub(super) struct Seen {
     pub(super) busy: u64,
     /// Connections that it closed since their other ends read nothing.
     pub(super) unread: u64,
+    /// Connections that it closed since their headers took too long.
+    pub(super) late: u64,
     /// Connections to any port of its namespace, as the kernel counts them.
     pub(super) accepted: u64,
 }
@@ -66,6 +68,7 @@ fn of_page(page: &str) -> Seen {
         busy: sum("pitchover_refused_total{limit=\"INBOX_"),
         // For what they held, or for how long.
         unread: sum("pitchover_refused_total{limit=\"outbound"),
+        late: sum("pitchover_refused_total{limit=\"headerDeadlineMs\""),
         ..Seen::default()
     }
 }
@@ -111,8 +114,9 @@ mod tests {
             pitchover_refused_total{limit=\"INBOX_WRITES_MAX\"} 3\n\
             pitchover_refused_total{limit=\"outboundBytesMax\"} 1\n\
             pitchover_refused_total{limit=\"outboundStallMs\"} 2\n\
+            pitchover_refused_total{limit=\"headerDeadlineMs\"} 6\n\
             pitchover_refused_total{limit=\"unknown code\"} 9\n";
-        let expected = Seen { answers: Some(42), busy: 7, unread: 3, ..Seen::default() };
+        let expected = Seen { answers: Some(42), busy: 7, unread: 3, late: 6, ..Seen::default() };
         assert_eq!(of_page(page), expected);
         assert_eq!(of_page("HTTP/1.1 404 Not Found"), Seen::default());
     }

@@ -185,6 +185,8 @@ pub enum Kind {
     MasterApart,
     /// A crowd of strangers at every controller asks too much, or what nobody may ask.
     Crowd(Manner),
+    /// A setting of every controller is changed while it runs, and set back.
+    Reload,
     /// The product has nothing that it could be done to, and what that is.
     Cannot(&'static str),
 }
@@ -415,6 +417,8 @@ pub const CATALOGUE: &[Entry] = &[
     ours("connection-storm", "load", Kind::Crowd(Manner::Storm)).needs(Means::Descriptors),
     ours("slow-readers", "load", Kind::Crowd(Manner::SlowReaders)).needs(Means::Descriptors),
     ours("freeze", "suspend", Kind::Freeze(Leader)).needs(Means::Freezer),
+    ours("slowloris", "load", Kind::Crowd(Manner::SlowHeaders)).needs(Means::Descriptors),
+    ours("config-reload", "configuration", Kind::Reload),
     ours("malformed-alter", "bad input", Kind::Crowd(Manner::Malformed)),
     ours("tls-expired", "tls", TLS),
     ours("tls-unknown-authority", "tls", TLS),

@@ -16,6 +16,7 @@
 //! | a broker's end | its thread says that its sockets are closed; of a process, its exit status |
 //! | a broker that stands still | its process is in state `T`, and not after healing |
 //! | crowds | see `crowds.rs` |
+//! | a setting | see `settings.rs` |
 //! | disks and files | see `storage.rs` |
 //!
 //! What one of two faults at once did does not stand for the other.
@@ -70,6 +71,8 @@ pub(super) enum Done {
     Upgraded(PathBuf),
     Broker(usize, usize),
     SuspendedBroker(usize),
+    /// This controller has another setting than this.
+    Reloaded(usize, String),
     Crowded(usize, Manner, Crowd),
     Troubled(Troubled),
     Damaged(Damaged),
@@ -196,6 +199,7 @@ impl Injection {
             Deed::Memory(node) => self.starve(stand, *node).await,
             Deed::NoDescriptors(node) => self.limit_descriptors(stand, *node),
             Deed::Crowd(node, manner) => self.crowd(stand, (*node, *manner)),
+            Deed::Reload(node, seconds) => self.reload(stand, (*node, *seconds)),
             Deed::KillBroker(set, place) => {
                 if !stand.end_broker((*set, *place), END).await {
                     return Err(format!("broker {place} of set {set} did not end"));
@@ -408,6 +412,7 @@ impl Injection {
                     _ => Ok(()),
                 }
             }
+            Done::Reloaded(node, before) => self.reload_back(stand, (node, &before)),
             Done::Crowded(node, manner, crowd) => self.disperse((node, manner), crowd).await,
             Done::Quota(node, quota) => {
                 let times = quota.throttled();

@@ -33,7 +33,7 @@ pub(super) struct Felt {
 }
 
 /// Controllers and brokers that another deed ends or hinders.
-fn hindered(scene: &Scene, deeds: &[Deed]) -> Hosts {
+pub(super) fn hindered(scene: &Scene, deeds: &[Deed]) -> Hosts {
     let mut hosts = Hosts::new();
     for deed in deeds {
         match deed {
@@ -57,7 +57,7 @@ fn hindered(scene: &Scene, deeds: &[Deed]) -> Hosts {
             Deed::KillBroker(set, place) | Deed::SuspendBroker(set, place) => {
                 hosts.extend(scene.brokers.get(*set).and_then(|set| set.get(*place)));
             }
-            Deed::Rule(_) | Deed::Crowd(..) => {}
+            Deed::Rule(_) | Deed::Crowd(..) | Deed::Reload(..) => {}
         }
     }
     hosts

@@ -3,6 +3,7 @@
 
 use super::Fault;
 use super::catalogue::{Choice, ClockFault, Cut, DiskFault, Kind, Link};
+use super::network;
 use super::rest::Rest;
 use crate::clock::{MILLISECOND, SECOND};
 use crate::crowd::Manner;
@@ -19,6 +20,9 @@ const LASTS: (u64, u64) = (SECOND, 8 * SECOND);
 
 /// The same for a fault that is to outlast the time after which a Java broker counts as dead.
 const LASTS_LONG: (u64, u64) = (7 * SECOND, 12 * SECOND);
+
+/// The same for headers that are sent byte by byte: a controller of ours has enough of one after 5 s.
+const LASTS_HEADERS: (u64, u64) = (10 * SECOND, 14 * SECOND);
 
 /// Campaign time-out of the controllers, Raft's, as their settings have it by default.
 pub(crate) const CAMPAIGN: u64 = SECOND;
@@ -37,6 +41,9 @@ const RATE_PPM: (u64, u64) = (50_000, 200_000);
 
 /// Least and most seconds by which civil time jumps.
 const JUMP_S: (u64, u64) = (1, 3_600);
+
+/// Least and most seconds that a silent connection may stay, when that setting is changed. It is 120 otherwise.
+const IDLE_S: (u64, u64) = (60, 119);
 
 /// What is done to one thing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +88,8 @@ pub(crate) enum Deed {
     Upgrade,
     /// A crowd asks too much of it, or what nobody may ask; healing ends that.
     Crowd(usize, Manner),
+    /// Change a setting of it to so many seconds; healing sets it back.
+    Reload(usize, u64),
     /// End this broker (set, place in the set); healing starts it.
     KillBroker(usize, usize),
     /// Stop this broker, which is a process; healing continues it.
@@ -204,8 +213,8 @@ pub(crate) fn plan(fault: &Fault, scene: &Scene, draw: &mut Draw) -> Plan {
     }
     let mut scene = scene.clone();
     let mut entries = fault.entries.clone();
-    // Last, when it is known whom the others end: nobody reads the clocks of those.
-    entries.sort_by_key(|entry| matches!(entry.kind, Kind::Clock(..)));
+    // Last, when it is known whom the others end: nobody reads the clocks of those, nor answers for them.
+    entries.sort_by_key(|entry| matches!(entry.kind, Kind::Clock(..) | Kind::Reload));
     for (at, entry) in entries.iter().enumerate() {
         scene.to_come = fault.entries.len() - at - 1;
         if let Kind::Suspend { tenths, .. } = entry.kind
@@ -216,7 +225,15 @@ pub(crate) fn plan(fault: &Fault, scene: &Scene, draw: &mut Draw) -> Plan {
         if entry.kind.needs_java_brokers() {
             plan.lasts = draw.between(LASTS_LONG.0, LASTS_LONG.1);
         }
-        plan.deeds.extend(deeds(entry.kind, &mut scene, draw));
+        if entry.kind == Kind::Crowd(Manner::SlowHeaders) {
+            plan.lasts = draw.between(LASTS_HEADERS.0, LASTS_HEADERS.1);
+        }
+        let mut own = deeds(entry.kind, &mut scene, draw);
+        let hindered = network::hindered(&scene, &plan.deeds);
+        own.retain(|deed| {
+            !matches!(deed, Deed::Reload(node, _) if hindered.contains(&scene.controllers[*node]))
+        });
+        plan.deeds.extend(own);
         if plan.deeds.len() == plan.of.len() && entry.kind != Kind::Noop {
             plan.idle.push(entry.name);
         }
@@ -275,6 +292,10 @@ fn deeds(kind: Kind, scene: &mut Scene, draw: &mut Draw) -> Vec<Deed> {
             nodes.into_iter().map(|node| Deed::Skew(node, skewed(fault, draw))).collect()
         }
         Kind::Upgrade => vec![Deed::Upgrade],
+        Kind::Reload => {
+            let seconds = draw.between(IDLE_S.0, IDLE_S.1);
+            (0..scene.nodes()).map(|node| Deed::Reload(node, seconds)).collect()
+        }
         Kind::Crowd(manner) => (0..scene.nodes()).map(|node| Deed::Crowd(node, manner)).collect(),
         Kind::MasterKill
         | Kind::ReplicaKill

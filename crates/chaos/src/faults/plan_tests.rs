@@ -62,11 +62,44 @@ fn crowds_come_to_every_controller() {
         ("overload", Manner::Overload),
         ("connection-storm", Manner::Storm),
         ("slow-readers", Manner::SlowReaders),
+        ("slowloris", Manner::SlowHeaders),
         ("malformed-alter", Manner::Malformed),
     ] {
         let expected: Vec<Deed> = (0..5).map(|node| Deed::Crowd(node, manner)).collect();
         assert_eq!(of(name, 5, 1).deeds, expected, "{name}");
     }
+}
+
+#[test]
+fn slow_headers_last_longer_than_their_deadline() {
+    for seed in 0..100 {
+        for name in ["slowloris", "slowloris+leader-kill"] {
+            assert!((10 * SECOND..=14 * SECOND).contains(&of(name, 3, seed).lasts), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_setting_changes_wherever_somebody_answers() {
+    let nodes = |name, seed| -> Vec<usize> {
+        let node = |deed: Deed| match deed {
+            Deed::Reload(node, seconds) => {
+                assert!((60..=119).contains(&seconds), "it is another than 120");
+                Some(node)
+            }
+            _ => None,
+        };
+        of(name, 3, seed).deeds.into_iter().filter_map(node).collect()
+    };
+    for seed in 0..20 {
+        for name in ["config-reload", "config-reload+duplicate", "config-reload+overload"] {
+            assert_eq!(nodes(name, seed), [0, 1, 2], "{name}");
+        }
+        for name in ["config-reload+leader-kill", "freeze+config-reload"] {
+            assert_eq!(nodes(name, seed), [0, 2], "{name}");
+        }
+    }
+    assert_eq!(of("config-reload+kill-all", 3, 1).idle, ["config-reload"]);
 }
 
 #[test]

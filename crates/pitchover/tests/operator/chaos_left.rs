@@ -15,11 +15,13 @@ use crate::node::{Folder, Node, PROGRAM, command};
 use crate::patience::until;
 use crate::run::run;
 
-/// One fault of a network, one of a disk, one of a processor, at once and at one controller. The last is begun last.
-const FAULTS: &str = "fixed-partition+fixed-io-hang+fixed-cpu-high";
+/// One fault of a network, one of a disk, one of a processor, at once and at one controller, and a leader that is frozen.
+/// The last is begun last.
+const FAULTS: &str = "fixed-partition+fixed-io-hang+freeze+fixed-cpu-high";
 
 /// What they need, as `chaos list` calls it.
-const NEEDS: [&str; 5] = ["root", "namespaces", "TUN fabric", "processor quota", "faulty disk"];
+const NEEDS: [&str; 6] =
+    ["root", "namespaces", "TUN fabric", "processor quota", "faulty disk", "freezer"];
 
 /// Three controllers, brokers, clients.
 const NAMESPACES: usize = 5;
