@@ -11,6 +11,7 @@
 //! | `injection.rs` | deeds done, confirmed, undone |
 //! | `crowds.rs` | those of them that are about crowds |
 //! | `processes.rs` | those of them that keep one process from running |
+//! | `snapshots.rs` | a kill in the middle of a snapshot |
 //! | `network.rs` | whether rules of the network were felt |
 //! | `settings.rs` | the one that changes a setting |
 //! | `storage.rs` | those of them that are about disks and files |
@@ -24,6 +25,7 @@ pub(crate) mod plan;
 mod processes;
 pub mod rest;
 mod settings;
+mod snapshots;
 mod storage;
 
 use crate::ground::probe::Finding;
@@ -296,6 +298,8 @@ mod tests {
         check("add-peer", Target::Pitchover, 5, Some(Excuse::NothingToHit));
         check("overload", Target::Pitchover, 5, None);
         check("overload", Target::JavaJraft, 5, Some(Excuse::None));
+        check("kill-in-snapshot", Target::JavaJraft, 5, Some(Excuse::None));
+        check("kill-at-start", Target::JavaJraft, 5, None);
         check("slow-readers", Target::JavaJraft, 5, None);
         for name in ["malformed-alter", "slowloris", "config-reload"] {
             check(name, Target::JavaJraft, 5, None);

@@ -130,6 +130,10 @@ pub enum Kind {
     Term(Choice),
     /// `kill -9` and an immediate start, again and again.
     CrashLoop(Choice),
+    /// `kill -9`, and again at each of its next starts, before it serves or soon after.
+    KillAtStart(Choice),
+    /// `kill -9` while it writes a snapshot.
+    KillInSnapshot(Choice),
     /// SIGTERM and a start, one controller after the other.
     Rolling,
     /// SIGSTOP, SIGCONT afterwards; `tenths` of the campaign time-out, 0 to draw the length.
@@ -257,10 +261,16 @@ impl Entry {
     }
 
     /// Whether it can be done to our own program only: the shim of the clocks knows the waits of Rust, not those of a JVM,
-    /// there is no second build of upstream's controllers, and they do not say what they answered.
+    /// there is no second build of upstream's controllers, they do not say what they answered, and name their files otherwise.
     #[must_use]
     pub fn is_of_our_program(&self) -> bool {
-        matches!(self.kind, Kind::Clock(..) | Kind::Upgrade | Kind::Crowd(Manner::Overload))
+        matches!(
+            self.kind,
+            Kind::Clock(..)
+                | Kind::Upgrade
+                | Kind::KillInSnapshot(_)
+                | Kind::Crowd(Manner::Overload)
+        )
     }
 
     /// Whether it is about our own journal and the way back of a peer that lost it, so that upstream's controllers have
@@ -417,6 +427,8 @@ pub const CATALOGUE: &[Entry] = &[
     ours("connection-storm", "load", Kind::Crowd(Manner::Storm)).needs(Means::Descriptors),
     ours("slow-readers", "load", Kind::Crowd(Manner::SlowReaders)).needs(Means::Descriptors),
     ours("freeze", "suspend", Kind::Freeze(Leader)).needs(Means::Freezer),
+    ours("kill-at-start", "kill", Kind::KillAtStart(Random)),
+    ours("kill-in-snapshot", "kill", Kind::KillInSnapshot(Random)),
     ours("slowloris", "load", Kind::Crowd(Manner::SlowHeaders)).needs(Means::Descriptors),
     ours("config-reload", "configuration", Kind::Reload),
     ours("malformed-alter", "bad input", Kind::Crowd(Manner::Malformed)),

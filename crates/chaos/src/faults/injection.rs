@@ -4,7 +4,8 @@
 //! |---|---|
 //! | kill, term, crash loop, rolling | the exit status says the signal; a new process afterwards |
 //! | suspend | the process is in state `T`, and not after healing |
-//! | frozen | see `processes.rs` |
+//! | kill at start, freeze | see `processes.rs` |
+//! | kill in a snapshot | see `snapshots.rs` |
 //! | rules of the network | packets that those of each fault touched, see `network.rs` |
 //! | quota | `nr_throttled` grew |
 //! | full disk | no block is free |
@@ -176,6 +177,8 @@ impl Injection {
                 }
                 Ok(Done::Over)
             }
+            Deed::KillAtStart(node, after_ms) => self.kill_at_start(stand, (*node, after_ms)).await,
+            Deed::KillInSnapshot(node) => self.kill_in_snapshot(stand, *node).await,
             Deed::Rolling => self.roll(stand, None).await.map(|()| Done::Over),
             Deed::Skew(node, skewed) => self.skew(stand, *node, *skewed),
             Deed::Upgrade => self.upgrade(stand).await,

@@ -40,6 +40,8 @@ pub(super) fn hindered(scene: &Scene, deeds: &[Deed]) -> Hosts {
             Deed::Kill(node)
             | Deed::Term(node)
             | Deed::CrashLoop(node, _)
+            | Deed::KillAtStart(node, _)
+            | Deed::KillInSnapshot(node)
             | Deed::Suspend(node)
             | Deed::Freeze(node)
             | Deed::Quota(node, _)

@@ -30,6 +30,12 @@ pub(crate) const CAMPAIGN: u64 = SECOND;
 /// Times that a crash loop kills.
 const LOOPS: u64 = 5;
 
+/// Starts at which a controller is killed.
+const STARTS: usize = 5;
+
+/// Most ms between the start of a controller and its kill.
+const START_MS_MAX: u64 = 300;
+
 /// How much longer a sync of a slow disk takes, in ms.
 const SLOW_MS: (u64, u64) = (100, 2_000);
 
@@ -54,6 +60,10 @@ pub(crate) enum Deed {
     Term(usize),
     /// Kill and start it so many times at once.
     CrashLoop(usize, u64),
+    /// Kill it, and so many ms after each of its next starts; healing starts it.
+    KillAtStart(usize, Vec<u64>),
+    /// Kill it while it writes a snapshot; healing starts it.
+    KillInSnapshot(usize),
     /// End politely and start one after the other.
     Rolling,
     /// Stop it; healing continues it.
@@ -252,6 +262,13 @@ fn deeds(kind: Kind, scene: &mut Scene, draw: &mut Draw) -> Vec<Deed> {
             let node = scene.choose(choice, draw)[0];
             vec![Deed::CrashLoop(node, LOOPS)]
         }
+        Kind::KillAtStart(choice) => {
+            let node = scene.choose(choice, draw)[0];
+            // The first at once: whatever the machine, nobody serves by then.
+            let later = (1..STARTS).map(|_| draw.log_between(1, START_MS_MAX));
+            vec![Deed::KillAtStart(node, std::iter::once(0).chain(later).collect())]
+        }
+        Kind::KillInSnapshot(choice) => vec![Deed::KillInSnapshot(scene.choose(choice, draw)[0])],
         Kind::Rolling => vec![Deed::Rolling],
         Kind::Suspend { choice, .. } => each(scene.choose(choice, draw), Deed::Suspend),
         Kind::Freeze(choice) => each(scene.choose(choice, draw), Deed::Freeze),

@@ -71,6 +71,21 @@ fn crowds_come_to_every_controller() {
 }
 
 #[test]
+fn a_start_is_killed_at_once_and_at_moments_that_are_drawn() {
+    let mut drawn = BTreeSet::new();
+    for seed in 0..20 {
+        let deeds = of("kill-at-start", 3, seed).deeds;
+        let [Deed::KillAtStart(node, after_ms)] = &*deeds else { panic!("{deeds:?}") };
+        assert!(*node < 3 && after_ms.len() == 5 && after_ms[0] == 0, "{after_ms:?}");
+        assert!(after_ms.iter().all(|ms| *ms <= 300), "{after_ms:?}");
+        drawn.extend(after_ms.clone());
+    }
+    assert!(drawn.len() > 20, "{drawn:?}");
+    let deeds = of("kill-in-snapshot", 3, 1).deeds;
+    assert!(matches!(*deeds, [Deed::KillInSnapshot(0..3)]), "{deeds:?}");
+}
+
+#[test]
 fn slow_headers_last_longer_than_their_deadline() {
     for seed in 0..100 {
         for name in ["slowloris", "slowloris+leader-kill"] {

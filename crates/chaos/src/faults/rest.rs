@@ -124,7 +124,7 @@ fn newest(store: &Path) -> io::Result<(PathBuf, Vec<u8>, usize)> {
     Ok((path, bytes, used))
 }
 
-fn data(store: &Path) -> io::Result<PathBuf> {
+pub(super) fn data(store: &Path) -> io::Result<PathBuf> {
     let found = names(store)?.into_iter().find(|name| name.starts_with(DATA));
     Ok(store.join(found.ok_or_else(|| io::Error::other("there is no data folder"))?))
 }

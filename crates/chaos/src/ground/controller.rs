@@ -29,7 +29,7 @@ use std::time::Duration;
 const APPEAR: u64 = 10 * clock::SECOND;
 
 /// What a controller says once its port is open. Source: upstream `ControllerStartup`; `pitchover serve`.
-const SERVES: &str = "boot success";
+pub(crate) const SERVES: &str = "boot success";
 
 /// How often we look.
 const LOOK: Duration = Duration::from_millis(5);
