@@ -36,18 +36,20 @@ use crate::interop::clock::Stopwatch;
 use crate::interop::report::{Failure, Outcome};
 use crate::interop::{absolute, build, maven, prepare};
 use crate::words::{EXIT_UNAVAILABLE, understood};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
 usage: cargo xtask openchaos [--source DIR|ARCHIVE] [--target NAME] [--faults LIST|all] [--mapping register|set]
-                             [--writes N] [--pitchover FILE] [--write]
+                             [--writes N] [--seconds N] [--pitchover FILE] [--write]
 
   --source DIR|ARCHIVE  OpenChaos' sources (default: cloned from GitHub)
   --target NAME         pitchover (default), java-dledger or java-jraft
   --faults LIST         names, parted by commas, or all (default)
   --mapping NAME        register (default): compare and set of a sync-state set; set: broker ids, one put each
   --writes N            puts that a run must have (default 1500)
+  --seconds N           how long it puts, 60 to 3600 (default: twice what these puts need, and 30 s more)
   --pitchover FILE      our program (default: built with cargo, release profile)
   --write               writes the table into docs/report/openchaos.md
 
@@ -63,6 +65,9 @@ const ORIGIN: Origin =
     Origin { repository: "https://github.com/openmessaging/openchaos.git", commit: "d129a32" };
 
 const WRITES: u64 = 1_500;
+
+/// Of one run: two injections need a minute; an hour is the longest that one history is kept for.
+const SECONDS: RangeInclusive<u64> = 60..=3_600;
 
 /// Of RocketMQ, for the Java controllers.
 const ROCKETMQ: &str = "5.5.0";
@@ -101,6 +106,7 @@ struct Options {
     faults: Vec<Fault>,
     mapping: Mapping,
     writes: u64,
+    seconds: Option<u64>,
     pitchover: Option<PathBuf>,
     writes_report: bool,
 }
@@ -230,6 +236,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
         faults: FAULTS.to_vec(),
         mapping: Mapping::Register,
         writes: WRITES,
+        seconds: None,
         pitchover: None,
         writes_report: false,
     };
@@ -255,6 +262,13 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
                 let number = text.parse().ok().filter(|number| *number > 0);
                 options.writes =
                     number.ok_or_else(|| format!("--writes {text}: no number above 0"))?;
+            }
+            "--seconds" => {
+                let text = value()?;
+                let number = text.parse().ok().filter(|number| SECONDS.contains(number));
+                let (least, most) = (SECONDS.start(), SECONDS.end());
+                options.seconds =
+                    Some(number.ok_or_else(|| format!("--seconds {text}: not {least} to {most}"))?);
             }
             "--pitchover" => options.pitchover = Some(absolute(value()?)?),
             "--write" => options.writes_report = true,
@@ -295,6 +309,8 @@ mod tests {
         let all = all.expect("it is right");
         assert_eq!((all.target, all.mapping, all.writes), (Target::JavaJraft, Mapping::Set, 9));
         assert!(matches!(all.source, Source::Folder(_)));
+        assert_eq!((plain.seconds(), all.seconds()), (60, 30));
+        assert_eq!(check("--seconds 130").expect("it is right").seconds(), 130);
     }
 
     #[test]
@@ -303,6 +319,7 @@ mod tests {
             ("--source", "--source needs a value"),
             ("--source /nowhere/at/all", "--source /nowhere/at/all: neither a folder nor a file"),
             ("--target java", "there is no target java"),
+            ("--seconds 59", "--seconds 59: not 60 to 3600"),
             ("--writes 0", "--writes 0: no number above 0"),
             ("--mapping list", "there is no mapping list"),
             (

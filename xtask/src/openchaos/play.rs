@@ -21,6 +21,9 @@ const RATE: u64 = 100;
 /// Seconds that a run lasts beyond the time for twice the wanted puts: outages take their share.
 const MORE_SECONDS: u64 = 30;
 
+/// Most seconds between an injection and its end, and from there to the next.
+const INTERVAL_MAX: u64 = 20;
+
 /// Seconds for recovery before the last read.
 const RECOVERY_SECONDS: u64 = 15;
 
@@ -73,7 +76,7 @@ impl Stage<'_> {
             .map_err(Failure::while_doing(settings.display()))?;
         let watch = Watch::start(&nodes, fault.trace);
         let log = folder.join("openchaos.log");
-        let seconds = seconds(self.options.writes);
+        let seconds = self.options.seconds();
         let command = self.command(&nodes, fault, &settings, &folder);
         let mut openchaos = Process::start("OpenChaos", command, &log)?;
         let limit = Duration::from_secs(seconds + RECOVERY_SECONDS) + AROUND;
@@ -116,8 +119,9 @@ impl Stage<'_> {
     }
 
     fn command(&self, nodes: &Nodes, fault: Fault, settings: &Path, folder: &Path) -> Command {
-        let seconds = seconds(self.options.writes);
-        let interval = if fault.is_once { seconds * 3 / 5 } else { seconds / 5 };
+        let seconds = self.options.seconds();
+        let interval =
+            if fault.is_once { seconds * 3 / 5 } else { (seconds / 5).min(INTERVAL_MAX) };
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &nodes.hub, "setpriv", "--pdeathsig", "KILL", "java"]);
         command.arg(format!("-Duser.home={}", self.keys.home.display()));
@@ -176,9 +180,11 @@ impl Stage<'_> {
     }
 }
 
-/// Seconds for so many puts.
-pub(super) fn seconds(writes: u64) -> u64 {
-    writes * 2 / RATE + MORE_SECONDS
+impl Options {
+    /// How long clients put.
+    pub(super) fn seconds(&self) -> u64 {
+        self.seconds.unwrap_or(self.writes * 2 / RATE + MORE_SECONDS)
+    }
 }
 
 /// The one file of `OpenChaos` whose name ends so.

@@ -5,7 +5,6 @@
 
 use super::faults::FAULTS;
 use super::ground::tool;
-use super::play::seconds;
 use super::result::{Shown, Verdict};
 use super::{Mapping, ORIGIN, Options, ROCKETMQ, Target};
 use crate::interop::report::{Failure, Outcome};
@@ -224,7 +223,7 @@ fn about_run(options: &Options) -> Outcome<String> {
     };
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or_default();
-    Ok(format!("{}, {}, {} s, load {load}", date.trim(), what.trim(), seconds(options.writes)))
+    Ok(format!("{}, {}, {} s, load {load}", date.trim(), what.trim(), options.seconds()))
 }
 
 /// `text` with the section of this title replaced, or added.
