@@ -23,6 +23,7 @@ use crate::actors::recorder::{Recorder, Records, changes_of_master};
 use crate::brokers::messages::Judged;
 use crate::clock::{MILLISECOND, SECOND};
 use crate::faults::Excuse;
+use crate::recovery::goals::{Goal, goals};
 use crate::recovery::{self, Row};
 use crate::run::{Course, Options};
 use lost::lost;
@@ -267,6 +268,7 @@ pub(crate) fn to_json(verdict: &Verdict, options: &Options, course: &Course) -> 
         })
     });
     let rows = verdict.recovery.iter().map(Row::to_json);
+    let goals = goals(&verdict.recovery);
     let skipped = course.skipped.iter().map(|(name, skip)| {
         let (nothing_to_hit, needs_nodes, needs_java_brokers) = match skip.excuse {
             Excuse::None => (false, None, false),
@@ -290,6 +292,7 @@ pub(crate) fn to_json(verdict: &Verdict, options: &Options, course: &Course) -> 
         "packets": course.traffic.delivered, "packetsOverflowed": course.traffic.overflowed,
         "packetsUntaken": course.traffic.untaken, "hostStalls": course.stalls.len(),
         "stateHashes": course.hashes, "messages": messages, "recovery": rows.collect::<Vec<_>>(),
+        "goals": goals.iter().map(Goal::to_json).collect::<Vec<_>>(),
         "skipped": skipped.collect::<Vec<_>>(), "events": events.collect::<Vec<_>>(),
     })
 }

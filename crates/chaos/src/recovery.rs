@@ -7,6 +7,8 @@
 //!
 //! Samples in which the host itself stood still are dropped and counted.
 
+pub mod goals;
+
 use crate::actors::recorder::{Mastership, Result as Ended, Sample, changes_of_master};
 use crate::clock::MILLISECOND;
 use crate::run::{Course, Event};

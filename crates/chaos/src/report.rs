@@ -8,6 +8,7 @@ use crate::actors::recorder::{Recorder, Records};
 use crate::clock::{MILLISECOND, SECOND};
 use crate::judge::{self, Outcome, Verdict};
 use crate::recovery::Row;
+use crate::recovery::goals::{Goal, goals};
 use crate::run::{Course, Options};
 use maud::{Markup, html};
 use report::draw::{numbers, page};
@@ -64,6 +65,8 @@ fn draw(
             &format!("Controllers' clients. {FELT}"),
             &recovery(&verdict.recovery),
         ))
+        (page::section("goals", "Goals", "What recovery times ought to be. They never decide: times depend on the machine.",
+            &goals_table(&goals(&verdict.recovery))))
         (faults(course))
         (skipped(course))
     };
@@ -155,6 +158,23 @@ fn recovery(rows: &[Row]) -> Markup {
             }
         }
         p { "Changes lost (RPO): every violation above that begins with LOST; else none." }
+    }
+}
+
+fn goals_table(goals: &[Goal]) -> Markup {
+    html! {
+        div.card.scroll {
+            table {
+                tr { th { "Fault" } th { "Of" } th.n { "Injections" } th.n { "p99, ms" } th.n { "Goal, ms" } th { "" } }
+                @for goal in goals {
+                    tr {
+                        td { (goal.fault) } td { (goal.of) } td.n { (goal.samples) }
+                        td.n { (goal.p99_ms) } td.n { (goal.most_ms) }
+                        @if goal.is_reached() { td.good { "reached" } } @else { td.warn { "missed" } }
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use ::chaos::faults::catalogue::{CATALOGUE, Kind};
 use ::chaos::ground::probe;
 use ::chaos::judge::{Outcome, Verdict};
 use ::chaos::recovery::Row;
+use ::chaos::recovery::goals::{Goal, goals};
 use ::chaos::run::{OPERATIONS_MAX, Options, SETS, SETS_MAX, StartError};
 use ::chaos::target;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -327,6 +328,14 @@ fn print_recovery(title: &str, rows: &[Row]) {
 
 fn print_verdict(verdict: &Verdict) {
     print_recovery("FAULT, CONTROLLERS' CLIENTS", &verdict.recovery);
+    let (reached, missed): (Vec<Goal>, Vec<Goal>) =
+        goals(&verdict.recovery).into_iter().partition(Goal::is_reached);
+    println!("\ngoals of recovery times: {} reached, {} missed", reached.len(), missed.len());
+    // Those that are one fault's own are said in any case.
+    let own = reached.iter().filter(|goal| goal.of == "outage");
+    for goal in own.chain(&missed) {
+        println!("{}", goal.line());
+    }
     if let Some(rows) = verdict.messages_recovery() {
         print_recovery("FAULT, PRODUCER", rows);
     }
