@@ -1,7 +1,7 @@
 //! The page of a run that was made up, as a browser shows it.
 
 use super::draw;
-use crate::actors::recorder::Records;
+use crate::actors::recorder::{Mastership, Records};
 use crate::clock::SECOND;
 use crate::judge::{Outcome, Verdict};
 use crate::run::{Course, Event, Options};
@@ -34,7 +34,11 @@ fn page() -> String {
         recovery: Vec::new(),
         messages: None,
     };
-    draw(&options, &course, &Records::default(), &verdict, "{}")
+    let mut records = Records::default();
+    for set in ["broker-b", "op-0-0"] {
+        records.masterships.push(Mastership { at: 0, set: set.into(), epoch: 1, master: 1 });
+    }
+    draw(&options, &course, &records, &verdict, "{}")
 }
 
 #[test]
@@ -45,6 +49,8 @@ fn the_page_says_what_did_not_hold_and_is_a_picture() {
     {
         assert!(page.contains(fact), "{fact}");
     }
+    assert!(page.contains("broker-b"), "its masters are drawn");
+    assert!(!page.contains("op-0-0"), "the operator's masters are not");
     for word in ["http:", "https:", "src=", "<link", "NaN"] {
         assert!(!page.contains(word), "{word} in the page");
     }

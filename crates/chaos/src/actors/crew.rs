@@ -309,7 +309,32 @@ where
 
 #[cfg(test)]
 mod tests {
-    use super::inside;
+    use super::{Cast, inside};
+    use crate::target::Kind;
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn nobody_operates_what_is_upstreams() {
+        let operates = |kind, brokers_namespace: Option<&str>| {
+            let somebody = Ipv4Addr::LOCALHOST;
+            let cast = Cast {
+                kind,
+                controllers: Vec::new(),
+                sets: Vec::new(),
+                writers: Vec::new(),
+                readers: Vec::new(),
+                operator: somebody,
+                observer: somebody,
+                brokers_namespace: brokers_namespace.map(str::to_owned),
+                clients_namespace: String::new(),
+            };
+            cast.is_operated()
+        };
+        assert!(operates(Kind::Pitchover, Some("brokers")));
+        assert!(!operates(Kind::Pitchover, None), "Java brokers");
+        assert!(!operates(Kind::JavaDledger, Some("brokers")));
+        assert!(!operates(Kind::JavaJraft, Some("brokers")));
+    }
 
     #[test]
     fn who_cannot_ask_says_so() {
