@@ -28,7 +28,7 @@ mod settings;
 mod snapshots;
 mod storage;
 
-use crate::ground::probe::Finding;
+use crate::ground::probe::{Finding, Means};
 use crate::target;
 use catalogue::{CATALOGUE, Entry, Kind, Origin};
 
@@ -154,6 +154,19 @@ pub enum Excuse {
     Nodes(usize),
     /// It means something only with Java brokers; another run has them.
     JavaBrokers,
+    /// It means something only where data lie on a device; another run's do.
+    Device,
+}
+
+/// What the data of controllers lie on.
+#[derive(Clone, Copy, Debug)]
+pub enum Data<'a> {
+    /// A block device, below the folder of the run.
+    Device,
+    /// Memory, for the sake of other faults of the run.
+    Memory,
+    /// The folder of the run is on no such device, for this reason.
+    Elsewhere(&'a str),
 }
 
 /// What a run has, so that faults can be injected.
@@ -169,6 +182,8 @@ pub struct Setting<'a> {
     pub has_other_program: bool,
     /// Whether brokers are processes that store messages.
     pub has_java_brokers: bool,
+    /// What the data of controllers lie on.
+    pub data: Data<'a>,
 }
 
 impl Skip {
@@ -182,7 +197,7 @@ impl Skip {
 /// Why a fault cannot be injected in this setting, if it cannot.
 #[must_use]
 pub fn skipped(fault: &Fault, setting: &Setting<'_>) -> Option<Skip> {
-    let Setting { findings, target, nodes, has_other_program, has_java_brokers } = *setting;
+    let Setting { findings, target, nodes, has_other_program, has_java_brokers, .. } = *setting;
     let excused = |why: &str, excuse| Some(Skip { why: why.to_owned(), excuse });
     fault.entries.iter().find_map(|entry| {
         if entry.is_of_our_journal() && !target.is_ours() {
@@ -205,6 +220,16 @@ pub fn skipped(fault: &Fault, setting: &Setting<'_>) -> Option<Skip> {
         if entry.kind == Kind::Upgrade && !has_other_program {
             return Some(Skip::because("no other build to upgrade to; name one by --other-binary"));
         }
+        if entry.means == Some(Means::DeviceLimit) {
+            match setting.data {
+                Data::Device => {}
+                Data::Memory => {
+                    let why = "data lie in memory, for other faults of this run: give it its own";
+                    return excused(why, Excuse::Device);
+                }
+                Data::Elsewhere(why) => return Some(Skip::because(why)),
+            }
+        }
         let lacks = |(means, found): &Finding| {
             let why = found.as_ref().err()?;
             (Some(*means) == entry.means).then(|| Skip::because(format!("{}: {why}", means.name())))
@@ -216,7 +241,7 @@ pub fn skipped(fault: &Fault, setting: &Setting<'_>) -> Option<Skip> {
 #[cfg(test)]
 mod tests {
     use super::catalogue::{CATALOGUE, Origin};
-    use super::{Excuse, Setting, UnknownFault, parse, skipped};
+    use super::{Data, Excuse, Setting, UnknownFault, parse, skipped};
     use crate::ground::probe::Means;
     use crate::target::Kind as Target;
 
@@ -284,11 +309,13 @@ mod tests {
                 nodes,
                 has_other_program: false,
                 has_java_brokers: false,
+                data: Data::Memory,
             };
             let skip = skipped(fault, &setting);
             assert_eq!(skip.map(|skip| skip.excuse), expected, "{name}");
             setting.has_other_program = true;
             setting.has_java_brokers = true;
+            setting.data = Data::Device;
             skipped(fault, &setting).map(|skip| skip.excuse)
         };
         check("leader-kill", Target::Pitchover, 3, None);
@@ -311,10 +338,28 @@ mod tests {
             let with_all = check(name, Target::Pitchover, 3, Some(Excuse::JavaBrokers));
             assert_eq!(with_all, None, "{name}");
         }
+        let with_all = check("io-throttle", Target::Pitchover, 3, Some(Excuse::Device));
+        assert_eq!(with_all, None, "io-throttle");
+        check("io-throttle", Target::JavaJraft, 3, Some(Excuse::NothingToHit));
         let with_all = check("rolling-upgrade", Target::Pitchover, 3, Some(Excuse::None));
         assert_eq!(with_all, None, "rolling-upgrade");
         let with_all = check("rolling-upgrade", Target::JavaJraft, 3, Some(Excuse::None));
         assert_eq!(with_all, Some(Excuse::None), "of upstream's there is one build");
+    }
+
+    #[test]
+    fn a_folder_on_no_device_is_no_excuse() {
+        let setting = Setting {
+            findings: &[],
+            target: Target::Pitchover,
+            nodes: 3,
+            has_other_program: false,
+            has_java_brokers: false,
+            data: Data::Elsewhere("/x lies on no block device"),
+        };
+        let skip = skipped(&parse("io-throttle", 3).unwrap()[0], &setting).unwrap();
+        assert_eq!((&*skip.why, skip.excuse), ("/x lies on no block device", Excuse::None));
+        assert_eq!(skipped(&parse("leader-kill", 3).unwrap()[0], &setting), None);
     }
 
     #[test]

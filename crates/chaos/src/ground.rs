@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! /run/netns/pitchover-RUN-n0 … -n4, -brokers, -clients       RUN is the process id of the run
-//! /sys/fs/cgroup/cpu/pitchover-RUN-n0 …, …/memory/…, …/freezer/…-n0-frozen    only while a fault needs it
+//! /sys/fs/cgroup/cpu/pitchover-RUN-n0 …, …/memory/…, …/freezer/…, …/blkio/…    only while a fault needs it
 //! FOLDER/n0/store (source pitchover-RUN), FOLDER/n0.log, …    a disk of ours, or a tmpfs, if a fault needs one
 //! ```
 //!
@@ -13,6 +13,7 @@
 //! | `controller.rs` | one controller as a process |
 //! | `cgroup.rs` | limits of processor time and memory |
 //! | `freezer.rs` | processes that are frozen |
+//! | `device.rs` | limits of what is written to a device |
 //! | `disk.rs` | the process of one disk |
 //! | `skew.rs` | clocks of one process that go wrong |
 //! | `probe.rs` | what this machine can inject |
@@ -20,6 +21,7 @@
 
 pub(crate) mod cgroup;
 pub(crate) mod controller;
+pub(crate) mod device;
 pub(crate) mod disk;
 pub(crate) mod freezer;
 pub(crate) mod leftovers;

@@ -270,15 +270,14 @@ pub(crate) fn to_json(verdict: &Verdict, options: &Options, course: &Course) -> 
     let rows = verdict.recovery.iter().map(Row::to_json);
     let goals = goals(&verdict.recovery);
     let skipped = course.skipped.iter().map(|(name, skip)| {
-        let (nothing_to_hit, needs_nodes, needs_java_brokers) = match skip.excuse {
-            Excuse::None => (false, None, false),
-            Excuse::NothingToHit => (true, None, false),
-            Excuse::Nodes(nodes) => (false, Some(nodes), false),
-            Excuse::JavaBrokers => (false, None, true),
+        let needs_nodes = match skip.excuse {
+            Excuse::Nodes(nodes) => Some(nodes),
+            Excuse::None | Excuse::NothingToHit | Excuse::JavaBrokers | Excuse::Device => None,
         };
         json!({
-            "fault": name, "why": skip.why, "nothingToHit": nothing_to_hit, "needsNodes": needs_nodes,
-            "needsJavaBrokers": needs_java_brokers,
+            "fault": name, "why": skip.why, "nothingToHit": skip.excuse == Excuse::NothingToHit, "needsNodes": needs_nodes,
+            "needsJavaBrokers": skip.excuse == Excuse::JavaBrokers,
+            "needsDevice": skip.excuse == Excuse::Device,
         })
     });
     let messages = verdict.messages.as_ref().map(Judged::to_json);

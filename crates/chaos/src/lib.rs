@@ -19,7 +19,7 @@
 //! | [`disk`] | a disk that fails, hangs, and forgets what was not synced |
 //! | [`ground`] | namespaces, processes, cgroups, probes, leftovers |
 //! | `actors` | brokers, clients, operator, observer; the recorder |
-//! | [`crowd`] | strangers that ask too much |
+//! | [`crowd`] | strangers that ask too much, or what nobody may ask |
 //! | `stand` | one cluster under test |
 //! | [`brokers`] | Java brokers, producer and consumer instead of the actors that are brokers |
 //! | [`judge`], [`recovery`] | the verdict; how long faults were felt |

@@ -16,7 +16,8 @@ use crate::brokers::{Kit, KitError};
 use crate::clock;
 use crate::draw::Draw;
 use crate::fabric::Traffic;
-use crate::faults::{Fault, Setting, Skip, UnknownFault, parse, skipped};
+use crate::faults::{Data, Fault, Setting, Skip, UnknownFault, parse, skipped};
+use crate::ground::device::Device;
 use crate::ground::leftovers;
 use crate::ground::probe::{self, Finding};
 use crate::stalls::Stalls;
@@ -189,12 +190,18 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<judge::Verdict, Star
     let mut course = Course { findings, ..Course::default() };
     let nodes = usize::from(options.nodes);
     let mut usable = Vec::new();
+    let no_device = Device::below(&options.folder).err().map(|error| error.to_string());
     let setting = Setting {
         findings: &course.findings,
         target: options.target.kind,
         nodes,
         has_other_program: options.other_program.is_some(),
         has_java_brokers: options.java_brokers.is_some(),
+        data: match (disks(&faults), &no_device) {
+            (Disks::Faulty | Disks::Small, _) => Data::Memory,
+            (Disks::Plain, None) => Data::Device,
+            (Disks::Plain, Some(why)) => Data::Elsewhere(why),
+        },
     };
     for fault in faults {
         match skipped(&fault, &setting) {

@@ -156,10 +156,11 @@ const COMMIT: &str = "leader-kill,random-kill,leader-term,kill-all,leader-suspen
                       leader-partition,random-partition,one-way-in,one-way-out,leader-from-followers,flapping,\
                       master-kill,master-from-leader";
 
-/// What is injected with Java brokers if nothing else is said: what may cost a message.
+/// What is injected with Java brokers if nothing else is said: what may cost a message, and what needs data on a device,
+/// which other runs keep in memory.
 const JAVA_BROKERS: &str = "master-kill,master-suspend,master-cut,master-from-replicas,master-apart,master-from-leader,\
                             replica-kill,leader-kill,leader-suspend,leader-partition,leader-from-brokers,random-kill,\
-                            kill-all,leader-kill+master-kill";
+                            kill-all,leader-kill+master-kill,io-throttle";
 
 pub(crate) fn run(command: &Command) -> ExitCode {
     match command {

@@ -31,6 +31,8 @@ enum Excuse {
     Nodes(u64),
     /// It means something only with Java brokers: a stage with them must have injected it.
     JavaBrokers,
+    /// It means something only where data lie on a device: a stage whose data do must have injected it.
+    Device,
 }
 
 impl Excuse {
@@ -38,6 +40,7 @@ impl Excuse {
         match skipped["needsNodes"].as_u64() {
             Some(nodes) => Self::Nodes(nodes),
             None if skipped["needsJavaBrokers"] == true => Self::JavaBrokers,
+            None if skipped["needsDevice"] == true => Self::Device,
             None if skipped["nothingToHit"] == true => Self::NothingToHit,
             None => Self::None,
         }
@@ -55,6 +58,10 @@ impl Excuse {
             (Self::JavaBrokers, true) => "excused: a stage with Java brokers injected it; ",
             (Self::JavaBrokers, false) => {
                 "for stages with Java brokers, of which none injected it; "
+            }
+            (Self::Device, true) => "excused: a stage with data on a device injected it; ",
+            (Self::Device, false) => {
+                "for stages with data on a device, of which none injected it; "
             }
         }
     }
@@ -191,7 +198,7 @@ impl Summary {
             Excuse::None => false,
             Excuse::NothingToHit => true,
             Excuse::Nodes(nodes) => elsewhere(nodes),
-            Excuse::JavaBrokers => elsewhere(0),
+            Excuse::JavaBrokers | Excuse::Device => elsewhere(0),
         }
     }
 
@@ -316,25 +323,28 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_java_brokers_is_excused_once_a_stage_with_them_injected_it() {
-        let mut with_actors = verdict("PASSED", &[], &[]);
-        with_actors["skipped"] = json!([{
-            "fault": "master-apart", "why": "needs --brokers java", "nothingToHit": false,
-            "needsNodes": null, "needsJavaBrokers": true,
-        }]);
-        let mut summary = Summary::default();
-        summary.take("001-all-5", 5, &with_actors);
-        assert!(!summary.is_complete(), "nobody injected it yet");
-        let text = summary.markdown();
-        let line = "for stages with Java brokers, of which none injected it; needs --brokers java";
-        assert!(text.contains(line), "{text}");
-        let mut with_java = verdict("PASSED", &[], &[]);
-        with_java["skipped"] = json!([]);
-        with_java["events"][0]["fault"] = "master-apart".into();
-        summary.take("002-java-brokers-3", 3, &with_java);
-        let text = summary.markdown();
-        assert!(summary.is_complete(), "{text}");
-        assert!(text.contains("excused: a stage with Java brokers injected it; "), "{text}");
+    fn what_only_some_stages_have_is_excused_once_one_of_them_injected_it() {
+        let check = |fault: &str, needs: &str, has: &str| {
+            let mut without = verdict("PASSED", &[], &[]);
+            without["skipped"] = json!([{
+                "fault": fault, "why": "not here", "nothingToHit": false, "needsNodes": null, needs: true,
+            }]);
+            let mut summary = Summary::default();
+            summary.take("001-all-5", 5, &without);
+            assert!(!summary.is_complete(), "nobody injected it yet");
+            let text = summary.markdown();
+            let line = format!("for stages with {has}, of which none injected it; not here");
+            assert!(text.contains(&line), "{text}");
+            let mut with = verdict("PASSED", &[], &[]);
+            with["skipped"] = json!([]);
+            with["events"][0]["fault"] = fault.into();
+            summary.take("002-java-brokers-3", 3, &with);
+            let text = summary.markdown();
+            assert!(summary.is_complete(), "{text}");
+            assert!(text.contains(&format!("excused: a stage with {has} injected it; ")), "{text}");
+        };
+        check("master-apart", "needsJavaBrokers", "Java brokers");
+        check("io-throttle", "needsDevice", "data on a device");
     }
 
     #[test]

@@ -151,6 +151,8 @@ pub enum Kind {
     Links(Choice, Link),
     /// 5 to 20 % of one processor, shared with a process that never sleeps.
     Cpu(Choice),
+    /// Few writes a second reach the device below its data.
+    Throttle(Choice),
     /// No byte is free.
     DiskFull(Choice),
     /// The disk does not do what it should.
@@ -277,7 +279,7 @@ impl Entry {
     /// nothing of the kind.
     #[must_use]
     pub fn is_of_our_journal(&self) -> bool {
-        self.is_alone || self.means == Some(Means::FaultyDisk)
+        self.is_alone || matches!(self.means, Some(Means::FaultyDisk | Means::DeviceLimit))
     }
 }
 
@@ -429,6 +431,7 @@ pub const CATALOGUE: &[Entry] = &[
     ours("freeze", "suspend", Kind::Freeze(Leader)).needs(Means::Freezer),
     ours("kill-at-start", "kill", Kind::KillAtStart(Random)),
     ours("kill-in-snapshot", "kill", Kind::KillInSnapshot(Random)),
+    ours("io-throttle", "io hang", Kind::Throttle(Random)).needs(Means::DeviceLimit),
     ours("slowloris", "load", Kind::Crowd(Manner::SlowHeaders)).needs(Means::Descriptors),
     ours("config-reload", "configuration", Kind::Reload),
     ours("malformed-alter", "bad input", Kind::Crowd(Manner::Malformed)),

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | kill, term, crash loop, rolling | the exit status says the signal; a new process afterwards |
 //! | suspend | the process is in state `T`, and not after healing |
-//! | kill at start, freeze | see `processes.rs` |
+//! | kill at start, freeze, throttle | see `processes.rs` |
 //! | kill in a snapshot | see `snapshots.rs` |
 //! | rules of the network | packets that those of each fault touched, see `network.rs` |
 //! | quota | `nr_throttled` grew |
@@ -27,6 +27,7 @@
 use super::crowds::{are_one_crowd, unfelt};
 use super::network::{self, Felt as Packets, Way};
 use super::plan::{Deed, Plan, Scene};
+use super::processes::Throttled;
 use super::storage::{self, Backup, Damaged, Troubled};
 use crate::actors::recorder::View;
 use crate::crowd::{Crowd, Manner};
@@ -64,6 +65,7 @@ pub(super) enum Done {
     Frozen(usize, Freezer),
     Rule(u64, &'static str),
     Quota(usize, Limit),
+    Throttled(Throttled),
     Full(usize, PathBuf),
     Limited(usize, Rlimit),
     /// The clocks of this controller, what its library said before, and whose clocks they were.
@@ -191,6 +193,7 @@ impl Injection {
                 self.evidence.push(format!("n{node} has {per_cent} % of a processor"));
                 Ok(Done::Quota(*node, quota.map_err(text)?))
             }
+            Deed::Throttle(node, writes) => self.throttle(stand, (*node, *writes)),
             Deed::Fill(node) => self.fill(stand, *node),
             Deed::Disk(node, trouble) => self.trouble(stand, (*node, *trouble, fault)).await,
             Deed::PowerLoss(node, loss, seed) => {
@@ -423,6 +426,7 @@ impl Injection {
                 quota.lift().map_err(text)?;
                 if times > 0 { Ok(()) } else { Err(format!("n{node} was never throttled")) }
             }
+            Done::Throttled(throttled) => self.end_throttle(throttled),
             Done::Full(node, ballast) => {
                 fs::remove_file(ballast).map_err(text)?;
                 // Only then is it certain that the room is there again.

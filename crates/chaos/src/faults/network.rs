@@ -45,6 +45,7 @@ pub(super) fn hindered(scene: &Scene, deeds: &[Deed]) -> Hosts {
             | Deed::Suspend(node)
             | Deed::Freeze(node)
             | Deed::Quota(node, _)
+            | Deed::Throttle(node, _)
             | Deed::Fill(node)
             | Deed::Disk(node, _)
             | Deed::PowerLoss(node, ..)

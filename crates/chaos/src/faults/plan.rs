@@ -39,6 +39,9 @@ const START_MS_MAX: u64 = 300;
 /// How much longer a sync of a slow disk takes, in ms.
 const SLOW_MS: (u64, u64) = (100, 2_000);
 
+/// Least and most writes a second that a throttled device takes; a journal syncs some hundred times.
+const WRITES: (u64, u64) = (5, 40);
+
 /// Most seconds that a clock is ahead.
 const AHEAD_MAX: u64 = 3_600;
 
@@ -74,6 +77,8 @@ pub(crate) enum Deed {
     Rule(Rule),
     /// So many per cent of a processor.
     Quota(usize, u64),
+    /// So many writes a second to the device below its data.
+    Throttle(usize, u64),
     /// Fill its disk; healing frees it and starts the controller again.
     Fill(usize),
     /// Its disk fails or hangs; healing ends that and starts the controller again if it ended.
@@ -223,8 +228,10 @@ pub(crate) fn plan(fault: &Fault, scene: &Scene, draw: &mut Draw) -> Plan {
     }
     let mut scene = scene.clone();
     let mut entries = fault.entries.clone();
-    // Last, when it is known whom the others end: nobody reads the clocks of those, nor answers for them.
-    entries.sort_by_key(|entry| matches!(entry.kind, Kind::Clock(..) | Kind::Reload));
+    // Last, when it is known whom the others end: nobody reads the clocks of those, answers or writes for them.
+    entries.sort_by_key(|entry| {
+        matches!(entry.kind, Kind::Clock(..) | Kind::Reload | Kind::Throttle(_))
+    });
     for (at, entry) in entries.iter().enumerate() {
         scene.to_come = fault.entries.len() - at - 1;
         if let Kind::Suspend { tenths, .. } = entry.kind
@@ -280,6 +287,10 @@ fn deeds(kind: Kind, scene: &mut Scene, draw: &mut Draw) -> Vec<Deed> {
         Kind::Cpu(choice) => {
             let nodes = scene.choose(choice, draw);
             nodes.into_iter().map(|node| Deed::Quota(node, draw.between(5, 20))).collect()
+        }
+        Kind::Throttle(choice) => {
+            let writes = draw.log_between(WRITES.0, WRITES.1);
+            vec![Deed::Throttle(scene.choose(choice, draw)[0], writes)]
         }
         // A majority without disk is a cluster without a majority: one at a time shows more.
         Kind::DiskFull(choice) => vec![Deed::Fill(scene.choose(choice, draw)[0])],

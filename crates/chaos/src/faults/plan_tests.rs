@@ -86,6 +86,17 @@ fn a_start_is_killed_at_once_and_at_moments_that_are_drawn() {
 }
 
 #[test]
+fn one_controller_is_throttled() {
+    for seed in 0..20 {
+        let deeds = of("io-throttle", 5, seed).deeds;
+        assert!(matches!(*deeds, [Deed::Throttle(0..5, 5..=40)]), "{deeds:?}");
+        // Who is killed writes nothing.
+        let deeds = of("io-throttle+leader-kill", 3, seed).deeds;
+        assert!(matches!(*deeds, [Deed::Kill(1), Deed::Throttle(0 | 2, _)]), "{deeds:?}");
+    }
+}
+
+#[test]
 fn slow_headers_last_longer_than_their_deadline() {
     for seed in 0..100 {
         for name in ["slowloris", "slowloris+leader-kill"] {

@@ -1,19 +1,68 @@
-//! Deeds that keep one process from running.
+//! Deeds that keep one process from running, or from writing.
 //!
 //! | Deed | Confirmed by |
 //! |---|---|
 //! | freeze | the state of its cgroup, before and after healing |
+//! | throttle | writes that the kernel let through: about the limit, and at least half of it |
 //! | kill at start | exit status, each time; once at least it had not said yet that it serves |
 
 use super::injection::{Done, Injection, pid, text};
+use crate::clock::{self, MILLISECOND, SECOND};
 use crate::ground::controller::SERVES;
+use crate::ground::device::{Device, Throttle};
 use crate::ground::freezer::Freezer;
 use crate::stand::Stand;
 use rustix::process::Signal;
 use std::fs;
 use std::time::Duration;
 
+/// A controller whose writes are limited.
+#[derive(Debug)]
+pub(super) struct Throttled {
+    node: usize,
+    throttle: Throttle,
+    /// Writes a second.
+    most: u64,
+    /// Since when, by the run's clock.
+    since: u64,
+}
+
+/// Whether a limit of so many writes a second was kept, and was in the way: `Err` says which it was not.
+fn is_throttled(writes: u64, most: u64, lasted: u64) -> Result<(), &'static str> {
+    // The kernel lets some more through when a process begins to write again. Unthrottled it is hundreds a second.
+    if 2 * writes * SECOND > 3 * most * (lasted + SECOND) {
+        Err("is not throttled")
+    } else if 2 * writes * SECOND < most * lasted {
+        Err("did not write as often as it might")
+    } else {
+        Ok(())
+    }
+}
+
 impl Injection {
+    pub(super) fn throttle(
+        &mut self,
+        stand: &Stand,
+        (node, writes): (usize, u64),
+    ) -> Result<Done, String> {
+        let device = Device::below(&stand.store(node)).map_err(text)?;
+        let part = format!("n{node}");
+        let throttle = Throttle::begin((stand.run, &part), pid(stand, node)?, device, writes);
+        let (throttle, since) = (throttle.map_err(text)?, clock::now());
+        self.evidence.push(format!("n{node} may write to device {device} {writes} times a second"));
+        Ok(Done::Throttled(Throttled { node, throttle, most: writes, since }))
+    }
+
+    pub(super) fn end_throttle(&mut self, throttled: Throttled) -> Result<(), String> {
+        let Throttled { node, throttle, most, since } = throttled;
+        let (writes, lasted) = (throttle.writes(), clock::now() - since);
+        drop(throttle);
+        let words = format!("n{node} wrote {writes} times in {} ms", lasted / MILLISECOND);
+        let judged = is_throttled(writes, most, lasted);
+        self.evidence.push(words.clone());
+        judged.map_err(|why| format!("n{node} {why}: {words}"))
+    }
+
     /// Kills it, and so many ms after each of its next starts again.
     pub(super) async fn kill_at_start(
         &mut self,
@@ -57,5 +106,24 @@ impl Injection {
             (false, _) => Err(format!("the cgroup of n{node} was not frozen to the end")),
             (true, false) => Err(format!("the cgroup of n{node} does not thaw")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_throttled;
+    use crate::clock::SECOND;
+
+    #[test]
+    fn a_throttle_is_kept_and_in_the_way() {
+        let check = |writes, expected| {
+            assert_eq!(is_throttled(writes, 20, 4 * SECOND).is_ok(), expected, "{writes}");
+        };
+        check(80, true);
+        check(150, true);
+        check(151, false);
+        check(40, true);
+        check(39, false);
+        check(0, false);
     }
 }

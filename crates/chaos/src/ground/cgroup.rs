@@ -34,16 +34,19 @@ pub(crate) enum Resource {
     Memory,
     /// Whether its processes run at all: `freezer.rs`.
     Freezer,
+    /// What they write to a device: `device.rs`.
+    Device,
 }
 
 impl Resource {
-    const ALL: [Self; 3] = [Self::Processor, Self::Memory, Self::Freezer];
+    const ALL: [Self; 4] = [Self::Processor, Self::Memory, Self::Freezer, Self::Device];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Processor => "cpu",
             Self::Memory => "memory",
             Self::Freezer => "freezer",
+            Self::Device => "blkio",
         }
     }
 }
@@ -73,6 +76,7 @@ impl Tree {
             Resource::Processor | Resource::Memory => {
                 second.split_whitespace().any(|word| word == resource.name())
             }
+            Resource::Device => second.split_whitespace().any(|word| word == "io"),
             Resource::Freezer => fs::exists("/sys/fs/cgroup/cgroup.controllers").unwrap_or(false),
         };
         if is_second {
@@ -186,9 +190,7 @@ impl Limit {
     }
 
     fn write(&self, file: &str, text: &str) -> io::Result<()> {
-        let path = self.folder.join(file);
-        fs::write(&path, text)
-            .map_err(|error| io::Error::other(format!("{}: {error}", path.display())))
+        write(&self.folder, file, text)
     }
 }
 
@@ -204,6 +206,61 @@ impl Drop for Limit {
     }
 }
 
+/// A group with one process in it; dropping it lets the process go and removes the group.
+#[derive(Debug)]
+pub(super) struct Group {
+    tree: Tree,
+    folder: PathBuf,
+    inside: Option<i32>,
+}
+
+impl Group {
+    pub(super) fn make(resource: Resource, run: u32, part: &str) -> io::Result<Self> {
+        let missing = || io::Error::other(format!("no cgroup has {}", resource.name()));
+        let tree = Tree::find(resource).ok_or_else(missing)?;
+        let folder = tree.root().join(name(run, part));
+        fs::create_dir_all(&folder)?;
+        Ok(Self { tree, folder, inside: None })
+    }
+
+    pub(super) fn put(&mut self, pid: i32) -> io::Result<()> {
+        self.inside = Some(pid);
+        put(&self.folder, pid)
+    }
+
+    pub(super) fn version(&self) -> Version {
+        self.tree.version
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What a file of it says; nothing if there is none.
+    pub(super) fn read(&self, file: &str) -> String {
+        fs::read_to_string(self.folder.join(file)).unwrap_or_default()
+    }
+
+    pub(super) fn write(&self, file: &str, text: &str) -> io::Result<()> {
+        write(&self.folder, file, text)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // The process ended if this fails; a group that stays is removed by the next start.
+        drop(self.inside.map(|pid| let_go(self.tree, &self.folder, pid)));
+        drop(remove(&self.folder));
+    }
+}
+
+/// Writes a file of a group.
+pub(super) fn write(group: &Path, file: &str, text: &str) -> io::Result<()> {
+    let path = group.join(file);
+    let failed = |error| io::Error::other(format!("{}: {error}", path.display()));
+    fs::write(&path, text).map_err(failed)
+}
+
 /// Where the kernel lists who is in a group, and is told who shall be.
 const MEMBERS: &str = "cgroup.procs";
 
@@ -213,14 +270,12 @@ fn members(group: &Path) -> Vec<i32> {
 }
 
 /// Puts a process into a group, with all its threads.
-pub(super) fn put(group: &Path, pid: i32) -> io::Result<()> {
-    let path = group.join(MEMBERS);
-    let failed = |error| io::Error::other(format!("{}: {error}", path.display()));
-    fs::write(&path, pid.to_string()).map_err(failed)
+fn put(group: &Path, pid: i32) -> io::Result<()> {
+    write(group, MEMBERS, &pid.to_string())
 }
 
 /// Lets a process go its own way again, if it is in this group.
-pub(super) fn let_go(tree: Tree, group: &Path, pid: i32) -> io::Result<()> {
+fn let_go(tree: Tree, group: &Path, pid: i32) -> io::Result<()> {
     // Asked, because an id may have gone to another process since.
     if members(group).contains(&pid) { put(&tree.root(), pid) } else { Ok(()) }
 }
@@ -269,7 +324,7 @@ mod tests {
             let limit = match resource {
                 Resource::Processor => Limit::processor(run, "dropped", pid, 50),
                 // Its neighbour is told nothing: a process that lives on is wanted here.
-                Resource::Memory | Resource::Freezer => {
+                Resource::Memory | Resource::Freezer | Resource::Device => {
                     Limit::begin(resource, (run, "dropped"), "read -r begin").unwrap().share(pid)
                 }
             };

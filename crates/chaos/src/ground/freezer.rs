@@ -3,11 +3,9 @@
 //! SIGSTOP is seen by whoever is stopped when it goes on (SIGCONT), and by its parent at once; a freeze by nobody. It is what
 //! a paused container and a suspended virtual machine are.
 
-use super::cgroup::{self, Resource, Tree, Version};
-use super::namespace::name;
-use std::fs;
+use super::cgroup::{self, Group, Resource, Version};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// Looks at a group that is to freeze or to thaw; each of its threads comes to that on its way out of the kernel.
@@ -18,29 +16,21 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// A group with one process in it; dropping it thaws the process, lets it go and removes the group.
 #[derive(Debug)]
-pub(crate) struct Freezer {
-    tree: Tree,
-    folder: PathBuf,
-    pid: i32,
-}
+pub(crate) struct Freezer(Group);
 
 impl Freezer {
     /// Puts the process `pid` into a group of its own and orders that frozen.
     pub(crate) fn freeze(run: u32, part: &str, pid: i32) -> io::Result<Self> {
-        let missing = || io::Error::other("no cgroup can freeze");
-        let tree = Tree::find(Resource::Freezer).ok_or_else(missing)?;
         // Not the group of a limit, whose neighbour goes on.
-        let folder = tree.root().join(name(run, &format!("{part}-frozen")));
-        fs::create_dir_all(&folder)?;
-        let freezer = Self { tree, folder, pid };
-        cgroup::put(&freezer.folder, pid)?;
-        order(tree.version, &freezer.folder, true)?;
+        let mut freezer = Self(Group::make(Resource::Freezer, run, &format!("{part}-frozen"))?);
+        freezer.0.put(pid)?;
+        order(freezer.0.version(), freezer.0.folder(), true)?;
         Ok(freezer)
     }
 
     /// Orders it thawed.
     pub(crate) fn thaw(&self) -> io::Result<()> {
-        order(self.tree.version, &self.folder, false)
+        order(self.0.version(), self.0.folder(), false)
     }
 
     /// Waits until the group is frozen, or thawed; whether that came in time, by the kernel's word.
@@ -56,12 +46,11 @@ impl Freezer {
 
     /// Whether the process is in the group and all its threads stand still; `None` between the two states.
     pub(crate) fn is_frozen(&self) -> Option<bool> {
-        let read = |file: &str| fs::read_to_string(self.folder.join(file)).unwrap_or_default();
-        let state = match self.tree.version {
-            Version::First => read("freezer.state"),
-            Version::Second => read("cgroup.events"),
+        let state = match self.0.version() {
+            Version::First => self.0.read("freezer.state"),
+            Version::Second => self.0.read("cgroup.events"),
         };
-        said_frozen(self.tree.version, &state)
+        said_frozen(self.0.version(), &state)
     }
 }
 
@@ -89,9 +78,7 @@ const fn words(version: Version) -> (&'static str, [&'static str; 2]) {
 
 fn order(version: Version, folder: &Path, is_frozen: bool) -> io::Result<()> {
     let (file, [frozen, thawed]) = words(version);
-    let path = folder.join(file);
-    fs::write(&path, if is_frozen { frozen } else { thawed })
-        .map_err(|error| io::Error::other(format!("{}: {error}", path.display())))
+    cgroup::write(folder, file, if is_frozen { frozen } else { thawed })
 }
 
 /// Thaws a group that a dead run left, so that who was killed in it can end. A group that freezes nobody has no such file.
@@ -103,16 +90,15 @@ pub(super) fn thaw_left(folder: &Path) -> io::Result<()> {
 
 impl Drop for Freezer {
     fn drop(&mut self) {
-        // What fails here is seen at the next start, which removes the group.
+        // What fails here is seen at the next start, which thaws the group and removes it.
         self.thaw().ok();
-        cgroup::let_go(self.tree, &self.folder, self.pid).ok();
-        drop(cgroup::remove(&self.folder));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Freezer, Resource, Tree, Version, said_frozen};
+    use super::super::cgroup::Tree;
+    use super::{Freezer, Resource, Version, said_frozen};
     use std::io::Write as _;
     use std::process::Command;
 
@@ -143,7 +129,7 @@ mod tests {
         let freezer = Freezer::freeze(std::process::id(), "tested", pid).unwrap();
         let was_frozen = freezer.becomes(true).await;
         let thawed = freezer.thaw().is_ok() && freezer.becomes(false).await;
-        let folder = freezer.folder.clone();
+        let folder = freezer.0.folder().to_owned();
         drop(freezer);
         // One that is dropped frozen lets it go, too.
         let again = Freezer::freeze(std::process::id(), "tested", pid).unwrap();

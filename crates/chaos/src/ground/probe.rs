@@ -2,7 +2,7 @@
 //! about, nor of this process, from which controllers inherit.
 
 use super::cgroup::{Resource, Tree, Version};
-use super::{skew, tool};
+use super::{device, skew, tool};
 use crate::{crowd, disk, fabric};
 use std::fs::File;
 
@@ -21,6 +21,8 @@ pub enum Means {
     MemoryLimit,
     /// Processes that stand still.
     Freezer,
+    /// A limit of what is written to a device.
+    DeviceLimit,
     /// A file system that can be full.
     SizedTmpfs,
     /// A clock of its own for one process.
@@ -34,13 +36,14 @@ pub enum Means {
 }
 
 /// All means, in the order of the table.
-pub const ALL: [Means; 11] = [
+pub const ALL: [Means; 12] = [
     Means::Root,
     Means::Namespaces,
     Means::Tun,
     Means::Quota,
     Means::MemoryLimit,
     Means::Freezer,
+    Means::DeviceLimit,
     Means::SizedTmpfs,
     Means::TimeNamespace,
     Means::ClockShim,
@@ -65,6 +68,7 @@ impl Means {
             Self::Quota => "processor quota",
             Self::MemoryLimit => "memory limit",
             Self::Freezer => "freezer",
+            Self::DeviceLimit => "device limit",
             Self::SizedTmpfs => "sized tmpfs",
             Self::TimeNamespace => "time namespace",
             Self::ClockShim => "clock shim",
@@ -87,7 +91,7 @@ impl Means {
                 said(&[both.as_slice(), &["true"]].concat())?;
                 Ok("ip netns, unshare, setpriv, setsid")
             }
-            Self::Tun => device(fabric::DEVICE),
+            Self::Tun => opens(fabric::DEVICE),
             Self::Quota => match Tree::find(Resource::Processor).map(|tree| tree.version) {
                 Some(Version::First) => Ok("cgroup v1, cpu.cfs_quota_us"),
                 Some(Version::Second) => Ok("cgroup v2, cpu.max"),
@@ -103,6 +107,7 @@ impl Means {
                 Some(Version::Second) => Ok("cgroup v2, cgroup.freeze"),
                 None => Err("no cgroup that can freeze".to_owned()),
             },
+            Self::DeviceLimit => device::find(),
             Self::SizedTmpfs => {
                 said(&[
                     "unshare", "--mount", "mount", "-t", "tmpfs", "-o", "size=1m", "probe", "/mnt",
@@ -117,7 +122,7 @@ impl Means {
                 said(&[skew::COMPILER, "--version"])?;
                 Ok("a library of our own in front of the C library; cc")
             }
-            Self::FaultyDisk => device(disk::DEVICE),
+            Self::FaultyDisk => opens(disk::DEVICE),
             Self::Descriptors => {
                 crowd::may_claim_descriptors()?;
                 Ok("RLIMIT_NOFILE")
@@ -127,7 +132,7 @@ impl Means {
 }
 
 /// Whether a device can be opened.
-fn device(path: &'static str) -> Result<&'static str, String> {
+fn opens(path: &'static str) -> Result<&'static str, String> {
     let opened = File::options().read(true).write(true).open(path);
     opened.map(|_| path).map_err(|error| format!("{path}: {error}"))
 }
