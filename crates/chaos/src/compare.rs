@@ -23,7 +23,7 @@ pub enum CompareError {
     #[error("{0}: {1}")]
     Unreadable(String, io::Error),
     /// What is there is not the verdict of a run.
-    #[error("{0}: not the verdict of a chaos run: no {1}")]
+    #[error("{0}: not the verdict of a chaos run, or of an older program: no {1}")]
     NoVerdict(String, &'static str),
     /// Too many folders.
     #[error("{0} runs; RUNS_MAX is {RUNS_MAX}")]
@@ -170,7 +170,7 @@ fn replaced(sides: &[Side]) -> Table {
     })
 }
 
-const ABOUT: &str = "The same faults, actors, histories and judges for every target. A verdict of upstream's controllers is a \
+const ABOUT: &str = "The same faults, brokers, clients, histories and judges for every target; the operator takes part only with ours. A verdict of upstream's controllers is a \
                      finding about them, by our rules. Times are of one machine that also ran the harness: upper bounds.";
 
 /// A fault that was not injected, or of which no sample counts.

@@ -235,7 +235,9 @@ fn needless(course: &Course, records: &Records) -> Vec<String> {
         let Some(address) = course.addresses.get(&(one.set.clone(), old)) else { continue };
         let touches = |event: &&crate::run::Event| {
             let until = event.recovered.unwrap_or(u64::MAX);
-            event.brokers.contains(address) && event.struck <= one.at && until + window >= one.at
+            event.brokers.contains(address)
+                && event.struck <= one.at
+                && until.saturating_add(window) >= one.at
         };
         let is_healthy = !course.events.iter().any(|event| touches(&event))
             && beat_on(records.beats.get(address), one.at.saturating_sub(window), one.at);

@@ -50,6 +50,9 @@ fn a_master_that_nothing_touched_must_stay() {
     assert_eq!(count(course(MASTER), &[(1, 1, 1), (60, 2, 2)]), 1, "it was touched long before");
     assert_eq!(count(course(MASTER), &[(1, 1, 1), (9, 2, 2)]), 1, "it was touched only afterwards");
     assert_eq!(count(course(other), &[(1, 1, 1), (40, 2, 1)]), 0, "it is master again");
+    let mut open = course(MASTER);
+    open.events[0].recovered = None;
+    assert_eq!(count(open, &[(1, 1, 1), (60, 2, 2)]), 0, "it never healed");
     let mut silent = masters(&[(1, 1, 1), (60, 2, 2)]);
     silent.beats.insert(MASTER, (0..100).step_by(4).map(|second| second * SECOND).collect());
     assert_eq!(needless(&course(other), &silent).len(), 0, "its own heartbeats had gaps");

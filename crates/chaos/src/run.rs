@@ -42,6 +42,9 @@ const WHOLE: Duration = Duration::from_secs(60);
 const EACH: Duration = Duration::from_millis(7_400);
 const EACH_JAVA: Duration = Duration::from_secs(14);
 
+/// Of that, recovery and pause.
+const AROUND: Duration = Duration::from_secs(4);
+
 /// Why faults were not injected that were still to come.
 const INTERRUPTED: &str = "the run was interrupted";
 
@@ -228,7 +231,10 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<judge::Verdict, Star
     // On this very thread: controllers die with the thread that started them.
     let diary = Diary { course: &mut course, say };
     runtime.block_on(carry(options, &usable, &recorder, diary))?;
-    recorder.flush()?;
+    if let Err(error) = recorder.flush() {
+        // The judges have it all in memory.
+        course.doubts.push(format!("the history on the disk is not whole: {error}"));
+    }
     say("judging");
     let verdict = judge::judge(options, &course, &recorder);
     report::write(options, &course, &recorder, &verdict)?;
@@ -283,7 +289,12 @@ async fn carry(
     course.addresses = stand.addresses();
     if let Some(mut troupe) = stand.troupe.take_if(|_| !course.is_interrupted) {
         say("producer and consumer come to their end");
-        course.messages = Some(troupe.finish().await?);
+        match troupe.finish().await {
+            Ok(messages) => course.messages = Some(messages),
+            Err(error) => {
+                course.doubts.push(format!("nobody knows what became of the messages: {error}"));
+            }
+        }
     }
     if let Some(crew) = stand.crew.take() {
         crew.stop().await;
@@ -297,7 +308,11 @@ async fn carry(
 
 /// How many faults there are and what time they need, which may be more than they have.
 fn time_needed(count: usize, options: &Options) -> String {
-    let each = if options.java_brokers.is_some() { EACH_JAVA } else { EACH };
+    let each = match (options.each, options.java_brokers.is_some()) {
+        (Some(each), _) => each + AROUND,
+        (None, true) => EACH_JAVA,
+        (None, false) => EACH,
+    };
     let needed = each * u32::try_from(count).unwrap_or(u32::MAX);
     let minutes = |time: Duration| format!("{} min", time.as_secs().div_ceil(60));
     let (about, given) = (minutes(needed), options.length.as_secs());

@@ -1,10 +1,12 @@
 //! What is settled before a run starts, and after it ended.
 
-use super::drive::{skip_unreached, touched};
+use super::drive::{dethroned, skip_unreached, touched};
 use super::{Course, Event, Options, StartError, run, time_needed};
+use crate::draw::Draw;
 use crate::fabric::{Effect, Rule};
 use crate::faults::parse;
-use crate::faults::plan::Deed;
+use crate::faults::plan::{Deed, Scene, plan};
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -20,6 +22,9 @@ fn a_time_that_is_too_short_is_said_at_the_start() {
     assert!(short.starts_with("100 faults need about 13 min, and have 600 s"), "{short}");
     assert!(short.contains("some will not be injected"), "{short}");
     assert!(!said(900).contains("not be injected"));
+    let each = Some(Duration::from_secs(56));
+    let long = time_needed(100, &Options { each, ..Options::for_tests(Path::new("/nowhere")) });
+    assert!(long.starts_with("100 faults need about 100 min"), "{long}");
 }
 
 #[test]
@@ -31,6 +36,40 @@ fn what_a_run_never_came_to_is_named_with_the_reason() {
     let skipped = course.skipped.iter().map(|(name, skip)| (&**name, &*skip.why));
     assert_eq!(skipped.collect::<Vec<_>>(), [("noop", "the time was over")]);
     assert_eq!(course.unreached, ["noop"]);
+}
+
+#[test]
+fn whom_the_controllers_can_replace_while_a_fault_lasts() {
+    let of = |name: &str| {
+        let fault = &parse(name, 3).unwrap()[0];
+        let broker = |set: u8, place: u8| Ipv4Addr::new(10, 77, 1, set * 3 + place + 1);
+        let scene = Scene {
+            controllers: (1..=3).map(|node| Ipv4Addr::new(10, 77, 0, node)).collect(),
+            leader: 0,
+            brokers: (0..2).map(|set| (0..3).map(|place| broker(set, place)).collect()).collect(),
+            masters: vec![Some(1), Some(2)],
+            clients: Vec::new(),
+            fixed: 0,
+            taken: BTreeSet::new(),
+            to_come: 0,
+            each: None,
+        };
+        let plan = plan(fault, &scene, &mut Draw::new(1));
+        dethroned(fault, &plan, &scene)
+    };
+    for name in ["master-kill", "master-cut", "leader-kill+master-kill", "minor-kill+master-cut"] {
+        let gone = of(name);
+        assert!(gone == [(0, 1)] || gone == [(1, 2)], "{name}: {gone:?}");
+    }
+    for name in [
+        "replica-kill",
+        "master-from-leader",
+        "kill-all+master-kill",
+        "master-kill+replica-kill",
+        "noop",
+    ] {
+        assert!(of(name).is_empty(), "{name}");
+    }
 }
 
 #[test]

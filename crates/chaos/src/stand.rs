@@ -309,8 +309,17 @@ impl Stand {
         }
     }
 
+    /// Whether these masters, each a set and a place in it, are replaced by others that live.
+    pub(crate) fn are_replaced(&self, gone: &[(usize, usize)]) -> bool {
+        self.crew.as_ref().is_some_and(|crew| gone.iter().all(|one| crew.is_led_without(*one)))
+    }
+
     /// Waits until `is_so`; `false` if it takes longer than `patience`.
-    pub(crate) async fn until(&mut self, patience: Duration, is_so: fn(&mut Self) -> bool) -> bool {
+    pub(crate) async fn until(
+        &mut self,
+        patience: Duration,
+        is_so: impl Fn(&mut Self) -> bool,
+    ) -> bool {
         let began = clock::now();
         let patience = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
         while clock::now() - began < patience {

@@ -70,9 +70,10 @@ impl Identity {
     }
 }
 
-/// Whether all living brokers of a set follow one master, which is one of them (rule L2).
-pub(crate) fn follow_one(brokers: &[Identity]) -> bool {
-    let living: Vec<(i64, i64)> = brokers.iter().filter_map(Identity::following).collect();
+/// Whether all living brokers of a set, but for the one at `gone`, follow one master, which is one of them (rule L2).
+pub(crate) fn follow_one(brokers: &[Identity], gone: Option<usize>) -> bool {
+    let others = brokers.iter().enumerate().filter(|(place, _)| Some(*place) != gone);
+    let living: Vec<(i64, i64)> = others.filter_map(|(_, one)| one.following()).collect();
     let Some((_, master)) = living.first() else { return false };
     living.iter().all(|(_, followed)| followed == master)
         && living.iter().any(|(id, _)| id == master)
@@ -387,19 +388,24 @@ mod tests {
 
     #[test]
     fn a_set_is_led_if_all_who_live_follow_one_of_them() {
-        let led = |brokers: &[(i64, bool, i64)]| {
+        let led_without = |gone, brokers: &[(i64, bool, i64)]| {
             let one = |(id, is_alive, master): &(i64, bool, i64)| Identity {
                 id: (*id).into(),
                 is_alive: (*is_alive).into(),
                 master: (*master).into(),
             };
-            follow_one(&brokers.iter().map(one).collect::<Vec<_>>())
+            follow_one(&brokers.iter().map(one).collect::<Vec<_>>(), gone)
         };
+        let led = |brokers: &[(i64, bool, i64)]| led_without(None, brokers);
         assert!(led(&[(1, true, 2), (2, true, 2)]));
         assert!(led(&[(1, false, 3), (2, true, 2)]), "the dead follow nobody");
         assert!(!led(&[(1, true, 1), (2, true, 2)]), "two masters");
         assert!(!led(&[(1, true, 3), (2, true, 3), (3, false, 3)]), "a dead master");
         assert!(!led(&[(1, true, 0), (2, true, 0)]), "none");
         assert!(!led(&[]) && !led(&[(1, false, 1)]));
+        let cut = [(1, true, 1), (2, true, 2), (3, true, 2)];
+        assert!(!led(&cut) && led_without(Some(0), &cut), "one that is cut off follows itself");
+        let left = [(1, true, 1), (2, true, 1), (3, true, 1)];
+        assert!(led(&left) && !led_without(Some(0), &left), "who is gone is no master");
     }
 }

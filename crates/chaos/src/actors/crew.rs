@@ -130,7 +130,12 @@ impl Crew {
 
     /// The first broker set whose living brokers do not all follow one of them.
     pub(crate) fn without_master(&self) -> Option<usize> {
-        self.identities.iter().position(|of_set| !broker::follow_one(of_set))
+        self.identities.iter().position(|of_set| !broker::follow_one(of_set, None))
+    }
+
+    /// Whether the brokers of a set follow another than the one at this place.
+    pub(crate) fn is_led_without(&self, (set, gone): (usize, usize)) -> bool {
+        self.identities.get(set).is_some_and(|of_set| broker::follow_one(of_set, Some(gone)))
     }
 
     pub(crate) async fn start_broker(&self, set: usize, place: usize) {

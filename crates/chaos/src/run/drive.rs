@@ -5,8 +5,9 @@ use crate::actors::observer;
 use crate::clock::{self, SECOND};
 use crate::draw::Draw;
 use crate::fabric::{Effect, Rule};
+use crate::faults::catalogue::{Choice, Entry, Kind};
 use crate::faults::injection::{Injection, unexpected_end};
-use crate::faults::plan::{Deed, Scene, plan};
+use crate::faults::plan::{Deed, Plan, Scene, plan};
 use crate::faults::{Fault, Skip};
 use crate::stand::{Lack, Stand};
 use std::net::Ipv4Addr;
@@ -135,11 +136,24 @@ async fn inject(
     let idle = plan.idle.iter().map(|fault| format!("{fault} found nothing to do it to"));
     injection.doubts.extend(idle);
     tokio::time::sleep(Duration::from_nanos(plan.lasts)).await;
+    let gone = if stand.troupe.is_some() { Vec::new() } else { dethroned(fault, &plan, &scene) };
+    // Healing gives the old master back: that another takes its place is seen now or never.
+    if !stand.until(WHOLE, |stand| stand.are_replaced(&gone)).await {
+        let within = WHOLE.as_secs();
+        injection.accidents.push(format!(
+            "NO MASTER: {within} s after a set had lost its own the others follow no other"
+        ));
+    }
     injection.end(stand).await;
     let healed = clock::now();
     // What the observer saw before says nothing about now.
     tokio::time::sleep(observer::EVERY * 3).await;
-    let is_whole = stand.until(whole(stand), |stand| stand.is_whole()).await;
+    let patience = whole(stand);
+    let mut is_whole = stand.until(patience, |stand| stand.is_whole()).await;
+    if matches!(stand.lacks(), Some(Lack::Master(_))) {
+        // Controllers and brokers may be back only now; from here on it is the controllers' time.
+        is_whole = stand.until(patience, |stand| stand.is_whole()).await;
+    }
     let recovered = is_whole.then(clock::now);
     injection.confirm_members(stand);
     let Injection { evidence, doubts, accidents, .. } = injection;
@@ -154,6 +168,27 @@ async fn inject(
         accidents,
         brokers,
     }
+}
+
+/// The masters, each a set and a place in it, that a fault takes away, if the controllers can replace them while it
+/// lasts: no other broker is touched, and most controllers go on.
+pub(super) fn dethroned(fault: &Fault, plan: &Plan, scene: &Scene) -> Vec<(usize, usize)> {
+    let takes = |entry: &&&Entry| matches!(entry.kind, Kind::MasterKill | Kind::MasterCut);
+    let spares_most = |entry: &Entry| {
+        entry.is_minor()
+            || matches!(entry.kind, Kind::Kill(Choice::Leader) | Kind::Term(Choice::Leader))
+    };
+    let (takers, others): (Vec<&Entry>, Vec<&Entry>) = fault.entries.iter().partition(takes);
+    let [taker] = takers[..] else { return Vec::new() };
+    if !others.iter().all(|entry| spares_most(entry)) {
+        return Vec::new();
+    }
+    let deeds = plan.deeds.iter().zip(&plan.of).filter(|(_, of)| **of == taker.name);
+    let deeds: Vec<Deed> = deeds.map(|(deed, _)| deed.clone()).collect();
+    let hit = touched(&deeds, &scene.brokers);
+    let masters =
+        scene.masters.iter().enumerate().filter_map(|(set, place)| Some((set, (*place)?)));
+    masters.filter(|(set, place)| hit.contains(&scene.brokers[*set][*place])).collect()
 }
 
 /// How long it may take until all is well again.
