@@ -1,11 +1,12 @@
 //! What is settled before a run starts, and after it ended.
 
-use super::drive::{dethroned, skip_unreached, touched};
+use super::drive::{dethroned, not_begun, not_healed, skip_unreached, touched};
 use super::{Course, Event, Options, StartError, run, time_needed};
 use crate::draw::Draw;
 use crate::fabric::{Effect, Rule};
 use crate::faults::parse;
 use crate::faults::plan::{Deed, Scene, plan};
+use crate::stand::Lack;
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::Ipv4Addr;
@@ -36,6 +37,17 @@ fn what_a_run_never_came_to_is_named_with_the_reason() {
     let skipped = course.skipped.iter().map(|(name, skip)| (&**name, &*skip.why));
     assert_eq!(skipped.collect::<Vec<_>>(), [("noop", "the time was over")]);
     assert_eq!(course.unreached, ["noop"]);
+}
+
+#[test]
+fn brokers_that_get_nowhere_are_a_finding_and_slow_controllers_are_none() {
+    assert!(not_begun(Some(Lack::Brokers)).is_some_and(|text| text.starts_with("NO BROKERS")));
+    let set = not_begun(Some(Lack::Master("set-1".to_owned())));
+    assert!(set.is_some_and(|text| text.contains("the brokers of set-1 follow")));
+    assert_eq!(not_begun(Some(Lack::Controllers)), None);
+    let late = |lack| not_healed("kill-all", Duration::from_secs(60), lack);
+    assert!(late(Some(Lack::Master("a".to_owned()))).starts_with("NO MASTER: 60 s after kill-all"));
+    assert!(late(Some(Lack::Controllers)).starts_with("kill-all did not heal within 60 s"));
 }
 
 #[test]

@@ -37,7 +37,14 @@ pub(super) async fn drive(
 ) -> Result<(), StartError> {
     let Diary { course, say } = diary;
     if !stand.until(START, |stand| stand.is_whole()).await {
-        return Err(StartError::NoCluster(options.folder.display().to_string()));
+        // Brokers that are JVMs may need longer to start.
+        let lack = stand.lacks().filter(|_| stand.troupe.is_none());
+        let Some(accident) = not_begun(lack) else {
+            return Err(StartError::NoCluster(options.folder.display().to_string()));
+        };
+        course.accidents.push(accident);
+        skip_unreached(course, faults, BROKEN_OFF);
+        return Ok(());
     }
     if let Some(troupe) = &mut stand.troupe {
         say("the brokers are in sync; messages begin");
@@ -90,9 +97,23 @@ pub(super) async fn drive(
     Ok(())
 }
 
+/// What to say of controllers that serve, and of whom brokers get nowhere; none if it may be the machine that is slow.
+pub(super) fn not_begun(lack: Option<Lack>) -> Option<String> {
+    let within = START.as_secs();
+    match lack {
+        Some(Lack::Master(set)) => Some(format!(
+            "NO MASTER: {within} s after the start the brokers of {set} follow no common one"
+        )),
+        Some(Lack::Brokers) => Some(format!(
+            "NO BROKERS: {within} s after the start the controllers serve, and not all brokers are registered"
+        )),
+        Some(Lack::Controllers) | None => None,
+    }
+}
+
 /// What to say of a fault that is over while its consequences are not. Controllers or brokers that are not back may
 /// be the fault of a busy machine; a set that nobody leads, with all of them there, is one of the controllers.
-fn not_healed(fault: &str, within: Duration, lack: Option<Lack>) -> String {
+pub(super) fn not_healed(fault: &str, within: Duration, lack: Option<Lack>) -> String {
     let within = within.as_secs();
     match lack {
         Some(Lack::Master(set)) => {
