@@ -287,7 +287,26 @@ async fn carry(
     course.stalls = stalls.end();
     course.traffic = stand.fabric.traffic();
     course.addresses = stand.addresses();
-    if let Some(mut troupe) = stand.troupe.take_if(|_| !course.is_interrupted) {
+    if !course.is_interrupted {
+        let closing = Box::pin(close(&mut stand, course, say));
+        tokio::select! {
+            () = closing => {}
+            () = stop.wanted() => {
+                say("interrupted: the controllers are not asked to the end");
+                course.is_interrupted = true;
+            }
+        }
+    }
+    if let Some(crew) = stand.crew.take() {
+        crew.stop().await;
+        crew.end();
+    }
+    Ok(())
+}
+
+/// Ends whoever asks, and finds out what is left of what was asked.
+async fn close(stand: &mut Stand, course: &mut Course, say: &dyn Fn(&str)) {
+    if let Some(mut troupe) = stand.troupe.take() {
         say("producer and consumer come to their end");
         match troupe.finish().await {
             Ok(messages) => course.messages = Some(messages),
@@ -296,14 +315,10 @@ async fn carry(
             }
         }
     }
-    if let Some(crew) = stand.crew.take() {
+    if let Some(crew) = &stand.crew {
         crew.stop().await;
-        if !course.is_interrupted {
-            settle::settle(&mut stand, course).await;
-        }
-        crew.end();
     }
-    Ok(())
+    settle::settle(stand, course).await;
 }
 
 /// How many faults there are and what time they need, which may be more than they have.

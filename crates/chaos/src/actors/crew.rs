@@ -292,31 +292,39 @@ async fn end(task: &AbortHandle) {
     }
 }
 
-/// Runs `work` to its end on a thread inside a namespace.
+/// Runs `work` to its end on a thread inside a namespace. Dropping this ends the work, too: an interrupted run waits
+/// for nobody.
 ///
 /// # Errors
 /// That thread could not be, or died.
-pub(crate) fn inside<T, F>(namespace: &str, work: F) -> io::Result<T>
+pub(crate) async fn inside<T, F>(namespace: &str, work: F) -> io::Result<T>
 where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
-    let (done, result) = std::sync::mpsc::sync_channel(1);
-    let body = move || async move {
-        // The asker waits for this one message.
-        drop(done.send(work.await));
-    };
-    let thread = thread("asker", namespace, body)?;
-    let result = result.recv().map_err(|_closed| io::Error::other("the asker's thread died"));
+    let (done, result) = oneshot::channel();
+    let thread = thread("asker", namespace, || while_awaited(done, work))?;
+    let result = result.await.map_err(|_closed| io::Error::other("the asker's thread died"));
     drop(thread.join());
     result
 }
 
+/// Does the work, and tells; gives it up once nobody waits to be told.
+async fn while_awaited<T>(mut done: oneshot::Sender<T>, work: impl Future<Output = T>) {
+    let result = tokio::select! {
+        result = work => result,
+        () = done.closed() => return,
+    };
+    // Who stops waiting at this very moment misses nothing.
+    done.send(result).ok();
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Cast, inside};
+    use super::{Cast, inside, while_awaited};
     use crate::target::Kind;
     use std::net::Ipv4Addr;
+    use tokio::sync::oneshot;
 
     #[test]
     fn nobody_operates_what_is_upstreams() {
@@ -341,9 +349,19 @@ mod tests {
         assert!(!operates(Kind::JavaJraft, Some("brokers")));
     }
 
-    #[test]
-    fn who_cannot_ask_says_so() {
-        let refused = inside("pitchover-0-nowhere", async { 7 });
+    #[tokio::test]
+    async fn who_cannot_ask_says_so() {
+        let refused = inside("pitchover-0-nowhere", async { 7 }).await;
         assert!(refused.is_err(), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn work_that_nobody_waits_for_is_given_up() {
+        let (done, result) = oneshot::channel();
+        while_awaited(done, async { 7 }).await;
+        assert_eq!(result.await, Ok(7));
+        let (done, result) = oneshot::channel::<()>();
+        drop(result);
+        while_awaited(done, std::future::pending()).await;
     }
 }

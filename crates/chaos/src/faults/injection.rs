@@ -205,7 +205,7 @@ impl Injection {
             Deed::Memory(node) => self.starve(stand, *node).await,
             Deed::NoDescriptors(node) => self.limit_descriptors(stand, *node),
             Deed::Crowd(node, manner) => self.crowd(stand, (*node, *manner)),
-            Deed::Reload(node, seconds) => self.reload(stand, (*node, *seconds)),
+            Deed::Reload(node, seconds) => self.reload(stand, (*node, *seconds)).await,
             Deed::KillBroker(set, place) => {
                 if !stand.end_broker((*set, *place), END).await {
                     return Err(format!("broker {place} of set {set} did not end"));
@@ -418,7 +418,7 @@ impl Injection {
                     _ => Ok(()),
                 }
             }
-            Done::Reloaded(node, before) => self.reload_back(stand, (node, &before)),
+            Done::Reloaded(node, before) => self.reload_back(stand, (node, &before)).await,
             Done::Crowded(node, manner, crowd) => self.disperse((node, manner), crowd).await,
             Done::Quota(node, quota) => {
                 let times = quota.throttled();

@@ -31,29 +31,29 @@ struct Change {
 }
 
 impl Injection {
-    pub(super) fn reload(
+    pub(super) async fn reload(
         &mut self,
         stand: &Stand,
         (node, seconds): (usize, u64),
     ) -> Result<Done, String> {
-        let Change { before, after } = change(stand, node, &seconds.to_string())?;
+        let Change { before, after } = change(stand, node, &seconds.to_string()).await?;
         self.evidence.push(format!("n{node} lists {KEY}={after} instead of {before}"));
         Ok(Done::Reloaded(node, before))
     }
 
-    pub(super) fn reload_back(
+    pub(super) async fn reload_back(
         &mut self,
         stand: &Stand,
         (node, before): (usize, &str),
     ) -> Result<(), String> {
-        let Change { after, .. } = change(stand, node, before)?;
+        let Change { after, .. } = change(stand, node, before).await?;
         self.evidence.push(format!("n{node} lists {KEY}={after} again"));
         Ok(())
     }
 }
 
 /// Sets it at one controller, and asks what is set before and afterwards.
-fn change(stand: &Stand, node: usize, value: &str) -> Result<Change, String> {
+async fn change(stand: &Stand, node: usize, value: &str) -> Result<Change, String> {
     let (observer, controllers) = (stand.cast.observer, &stand.cast.controllers);
     let lines =
         Lines::new((u32::MAX, observer), controllers, PATIENCE, &Arc::clone(&stand.recorder));
@@ -68,7 +68,9 @@ fn change(stand: &Stand, node: usize, value: &str) -> Result<Change, String> {
         }
         Ok(Change { before, after: listed(&lines, node).await? })
     };
-    let change = crew::inside(&stand.cast.clients_namespace, asking).map_err(text)??;
+    // Boxed: it is too much for the stack frame of whoever waits.
+    let asked = crew::inside(&stand.cast.clients_namespace, Box::pin(asking)).await;
+    let change = asked.map_err(text)??;
     confirm(node, &change, value).map(|()| change)
 }
 

@@ -60,10 +60,10 @@ fn is_unfinished(name: &str) -> bool {
     name.starts_with("snapshot-") && name.ends_with(".new")
 }
 
-/// A thread that waits for a snapshot to begin, and kills.
+/// A thread that waits for a snapshot to begin, and kills; dropping this ends it.
 struct Watch {
     is_over: Arc<AtomicBool>,
-    thread: JoinHandle<io::Result<bool>>,
+    thread: Option<JoinHandle<io::Result<bool>>>,
 }
 
 impl Watch {
@@ -81,13 +81,25 @@ impl Watch {
             has_killed
         };
         let thread = std::thread::Builder::new().name("snapshots".to_owned()).spawn(body)?;
-        Ok(Self { is_over, thread })
+        Ok(Self { is_over, thread: Some(thread) })
     }
 
     /// Ends it; whether it killed.
-    fn end(self) -> io::Result<bool> {
+    fn end(mut self) -> io::Result<bool> {
         self.is_over.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the watch died")))
+        let ended = self.thread.take().map(JoinHandle::join);
+        ended.and_then(Result::ok).unwrap_or_else(|| Err(io::Error::other("the watch died")))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // The run may be interrupted while it waits: whoever has that number next must not be killed.
+        self.is_over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // It panicked if this fails, and has said so.
+            drop(thread.join());
+        }
     }
 }
 
@@ -160,7 +172,7 @@ impl Injection {
             let pid = controller.pid().ok_or_else(|| format!("n{node} does not run"))?;
             let watch = Watch::begin(&data, pid).map_err(text)?;
             let filling = fill_log(Arc::clone(&watch.is_over));
-            let filled = crew::inside(&controller.plan.namespace, filling);
+            let filled = crew::inside(&controller.plan.namespace, filling).await;
             let has_killed = watch.end().map_err(text)?;
             filled.map_err(text)?;
             if !has_killed {
@@ -191,6 +203,7 @@ mod tests {
     use std::fs;
     use std::os::unix::process::ExitStatusExt as _;
     use std::process::Command;
+    use std::sync::Arc;
 
     #[test]
     fn only_a_snapshot_that_is_being_made_is_unfinished() {
@@ -227,6 +240,24 @@ mod tests {
         assert_eq!(unfinished(&folder).unwrap(), None);
         check("snapshot-1-1.new", true);
         assert_eq!(unfinished(&folder).unwrap().as_deref(), Some("snapshot-1-1.new"));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_watch_that_is_dropped_kills_nobody() {
+        let folder = std::env::temp_dir().join(format!("pitchover-drop-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let mut sleeper = Command::new("sleep").arg("600").spawn().unwrap();
+        let pid = Pid::from_raw(i32::try_from(sleeper.id()).unwrap()).unwrap();
+        let watch = Watch::begin(&folder, pid).unwrap();
+        let is_over = Arc::clone(&watch.is_over);
+        drop(watch);
+        // The other owner was the thread, which is gone.
+        assert_eq!(Arc::strong_count(&is_over), 1);
+        fs::write(folder.join("snapshot-1-1.new"), "").unwrap();
+        assert!(sleeper.try_wait().unwrap().is_none());
+        sleeper.kill().unwrap();
+        sleeper.wait().unwrap();
         fs::remove_dir_all(&folder).unwrap();
     }
 }
