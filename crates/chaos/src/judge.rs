@@ -22,10 +22,10 @@ use crate::actors::broker::HEARTBEAT_TIMEOUT;
 use crate::actors::recorder::{Recorder, Records, changes_of_master};
 use crate::brokers::messages::Judged;
 use crate::clock::{MILLISECOND, SECOND};
+use crate::course::{Course, Event, Options};
 use crate::faults::Excuse;
 use crate::recovery::goals::{Goal, goals};
 use crate::recovery::{self, Row};
-use crate::run::{Course, Options};
 use lost::lost;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -233,7 +233,7 @@ fn needless(course: &Course, records: &Records) -> Vec<String> {
     let mut needless = Vec::new();
     for (old, one) in changes_of_master(&records.masterships) {
         let Some(address) = course.addresses.get(&(one.set.clone(), old)) else { continue };
-        let touches = |event: &&crate::run::Event| {
+        let touches = |event: &&Event| {
             let until = event.recovered.unwrap_or(u64::MAX);
             event.brokers.contains(address)
                 && event.struck <= one.at

@@ -3,8 +3,8 @@
 use super::{Outcome, judge, judge_within, lost, needless};
 use crate::actors::recorder::{Mastership, Recorder, Records, Result as Ended, Sample};
 use crate::clock::SECOND;
+use crate::course::{Course, Event, Final, Options};
 use crate::faults::Skip;
-use crate::run::{Course, Event, Final, Options};
 use serde_json::json;
 use std::fs;
 use std::net::Ipv4Addr;

@@ -14,6 +14,7 @@
 //! | Module | What |
 //! |---|---|
 //! | [`run`] | one run from its first check to its verdict |
+//! | [`course`] | what is wanted of a run, and what was seen of it |
 //! | [`faults`] | the catalogue, from a name to deeds, deeds done and undone |
 //! | [`fabric`] | the network |
 //! | [`disk`] | a disk that fails, hangs, and forgets what was not synced |
@@ -33,6 +34,7 @@ mod actors;
 pub mod brokers;
 pub mod clock;
 pub mod compare;
+pub mod course;
 pub mod crowd;
 pub mod disk;
 pub mod draw;

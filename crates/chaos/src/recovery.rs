@@ -11,7 +11,7 @@ pub mod goals;
 
 use crate::actors::recorder::{Mastership, Result as Ended, Sample, changes_of_master};
 use crate::clock::MILLISECOND;
-use crate::run::{Course, Event};
+use crate::course::{Course, Event};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -122,7 +122,7 @@ mod tests {
     use super::{Row, rows};
     use crate::actors::recorder::{Mastership, Result as Ended, Sample};
     use crate::clock::MILLISECOND;
-    use crate::run::{Course, Event};
+    use crate::course::{Course, Event};
 
     fn sample(client: u32, ms: u64, result: Ended) -> Sample {
         let ended = ms * MILLISECOND;

@@ -6,10 +6,10 @@ mod messages;
 
 use crate::actors::recorder::{Recorder, Records};
 use crate::clock::{MILLISECOND, SECOND};
+use crate::course::{Course, Options};
 use crate::judge::{self, Outcome, Verdict};
 use crate::recovery::Row;
 use crate::recovery::goals::{Goal, goals};
-use crate::run::{Course, Options};
 use maud::{Markup, html};
 use report::draw::{numbers, page};
 use std::fs;

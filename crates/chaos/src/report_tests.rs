@@ -3,8 +3,8 @@
 use super::draw;
 use crate::actors::recorder::{Mastership, Records};
 use crate::clock::SECOND;
+use crate::course::{Course, Event, Options};
 use crate::judge::{Outcome, Verdict};
-use crate::run::{Course, Event, Options};
 
 #[path = "../../report/tests/synthetic/browser.rs"]
 mod browser;

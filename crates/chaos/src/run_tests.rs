@@ -1,7 +1,8 @@
 //! What is settled before a run starts, and after it ended.
 
 use super::drive::{dethroned, not_begun, not_healed, skip_unreached, touched};
-use super::{Course, Event, Options, StartError, run, time_needed};
+use super::{StartError, run, time_needed};
+use crate::course::{Course, Event, Options};
 use crate::draw::Draw;
 use crate::fabric::{Effect, Rule};
 use crate::faults::parse;

@@ -11,13 +11,14 @@
 use crate::exit::{FAILED, INVALID, UNDECIDED, USAGE};
 use ::chaos::brokers::Kit;
 use ::chaos::compare;
+use ::chaos::course::Options;
 use ::chaos::disk;
 use ::chaos::faults::catalogue::{CATALOGUE, Kind};
 use ::chaos::ground::probe;
 use ::chaos::judge::{Outcome, Verdict};
 use ::chaos::recovery::Row;
 use ::chaos::recovery::goals::{Goal, goals};
-use ::chaos::run::{OPERATIONS_MAX, Options, SETS, SETS_MAX, StartError};
+use ::chaos::run::{OPERATIONS_MAX, SETS, SETS_MAX, StartError};
 use ::chaos::target;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;

@@ -13,8 +13,8 @@
 
 use crate::actors::recorder::{Mastership, Result as Ended, Sample};
 use crate::clock::{MILLISECOND, SECOND};
+use crate::course::Course;
 use crate::recovery::{self, Row};
-use crate::run::Course;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;

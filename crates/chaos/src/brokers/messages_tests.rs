@@ -3,7 +3,7 @@
 use super::{Messages, Send};
 use crate::actors::recorder::{Mastership, Result as Ended};
 use crate::clock::MILLISECOND;
-use crate::run::Course;
+use crate::course::Course;
 use std::net::Ipv4Addr;
 
 const SET: &str = "set-0";

@@ -8,7 +8,7 @@
 //!
 //! Ids are given once, so that nothing of this asks in which order two cleans came.
 
-use crate::run::Final;
+use crate::course::Final;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use workload::history::{Call, History, Operation, Outcome};

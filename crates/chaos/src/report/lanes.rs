@@ -4,7 +4,7 @@
 use crate::actors::recorder::{Mastership, Records, Result as Ended, Role, Sample, Turn};
 use crate::brokers::messages::Messages;
 use crate::clock::{MILLISECOND, SECOND};
-use crate::run::{Course, Options};
+use crate::course::{Course, Options};
 use maud::{Markup, html};
 use report::draw::page;
 use report::draw::timeline::Timeline;

@@ -3,7 +3,7 @@
 use super::{FELT, LINES_MAX, recovery};
 use crate::brokers::messages::Judged;
 use crate::clock::MILLISECOND;
-use crate::run::Course;
+use crate::course::Course;
 use maud::{Markup, html};
 use report::draw::{numbers, page};
 

@@ -1,8 +1,9 @@
 //! Faults one after the other: plan, inject, hold, heal, await recovery, pause.
 
-use super::{Course, Diary, Event, Options, StartError, WHOLE};
+use super::{Diary, StartError, WHOLE};
 use crate::actors::observer;
 use crate::clock::{self, SECOND};
+use crate::course::{Course, Event, Options};
 use crate::draw::Draw;
 use crate::fabric::{Effect, Rule};
 use crate::faults::catalogue::{Choice, Entry, Kind};

@@ -1,11 +1,12 @@
 //! The end: nobody asks any more but the judge.
 
-use super::{Course, Final, WHOLE};
+use super::WHOLE;
 use crate::actors::crew;
 use crate::actors::lines::Lines;
 use crate::actors::observer;
 use crate::actors::recorder::Recorder;
 use crate::clock;
+use crate::course::{Course, Final};
 use crate::judge;
 use crate::stand::Stand;
 use bytes::Bytes;
