@@ -72,7 +72,7 @@ pub enum Effect {
     },
     /// New connections are not heard.
     DropSyn,
-    /// The end of a connection is not heard: FIN and RST.
+    /// The end of a connection is not heard: FIN and RST, but for one that another rule made.
     DropEnd,
     /// Large packets vanish, and nobody says so.
     DropOver {
@@ -84,6 +84,26 @@ pub enum Effect {
         /// So many of 1,000 that carry data.
         per_mille: u32,
     },
+}
+
+impl Effect {
+    /// What it does, after "touched by its".
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Cut => "cuts",
+            Self::Loss { .. } => "loss",
+            Self::Delay { .. } | Self::Scatter { .. } => "delay",
+            Self::Duplicate { .. } => "duplicates",
+            Self::Reorder { .. } => "reordering",
+            Self::Corrupt { .. } => "corruption",
+            Self::Rate { .. } => "narrow link",
+            Self::DropSyn => "drops of SYN",
+            Self::DropEnd => "drops of FIN and RST",
+            Self::DropOver { .. } => "drops of large packets",
+            Self::Reset { .. } => "resets",
+        }
+    }
 }
 
 /// On for a while, off for a while.
@@ -211,8 +231,11 @@ impl Rules {
     pub(super) fn pass(&mut self, mut packet: Packet, now: u64) -> Vec<Due> {
         let pair = (packet.source(), packet.destination());
         let (mut at, mut copies, mut is_overtaken) = (now, 1, false);
+        let mut is_made_end = false;
         for installed in &mut self.installed {
-            if !installed.fits(pair, now) {
+            let effect = installed.rule.effect;
+            // An end that a rule made is to be heard, so that the other side's answer to it is not.
+            if !installed.fits(pair, now) || (is_made_end && effect == Effect::DropEnd) {
                 continue;
             }
             let fate = installed.decide(&mut packet, now, &mut self.draw);
@@ -226,6 +249,7 @@ impl Rules {
                 }
                 Fate::Passes { delay, overtaken, copies: more, touched } => {
                     counts.touched += u64::from(touched);
+                    is_made_end |= touched && matches!(effect, Effect::Reset { .. });
                     at += delay;
                     copies *= more;
                     is_overtaken |= overtaken;

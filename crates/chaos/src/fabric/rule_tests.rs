@@ -124,3 +124,25 @@ fn corruption_and_resets_touch_only_data() {
     let (out, _) = hundred(Effect::DropSyn, None);
     assert_eq!(out.len(), 100, "none of them begins a connection");
 }
+
+/// A TCP segment without data that ends its connection: 4 is RST.
+fn end(from: u8, to: u8) -> Packet {
+    let mut bytes = packet(from, to, 0).bytes()[..40].to_vec();
+    bytes[33] = 4;
+    Packet::new(&bytes).unwrap()
+}
+
+#[test]
+fn a_connection_is_half_open_when_one_side_alone_hears_of_its_end() {
+    let both = hosts(&[1, 2]);
+    let (reset, drop_end) = (Effect::Reset { per_mille: 1_000 }, Effect::DropEnd);
+    for effects in [[reset, drop_end], [drop_end, reset]] {
+        let mut rules = Rules::new(Draw::new(5));
+        for effect in effects {
+            rules.add(Rule::new(&both, &both, effect), 0);
+        }
+        let heard = rules.pass(packet(1, 2, 7), 0);
+        assert!(heard.len() == 1 && heard[0].packet.is_end(), "host 2 hears of an end");
+        assert_eq!(rules.pass(end(2, 1), 0).len(), 0, "host 1 hears of none");
+    }
+}

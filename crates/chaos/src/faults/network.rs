@@ -15,6 +15,7 @@
 use super::plan::{Deed, Scene};
 use crate::fabric::{Counts, Effect, Hosts, Lifted, Rule};
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::discriminant;
 use std::net::Ipv4Addr;
 
 /// Some of `from` certainly send to some of `to`.
@@ -149,16 +150,27 @@ pub(super) fn evidence(felt: &[Felt]) -> Vec<String> {
     sums.into_iter().map(words).collect()
 }
 
-/// A doubt for each fault whose rules did nothing, and for each way that they cover and did nothing on.
+/// A doubt for each fault whose rules did nothing, for each of its effects that did nothing anywhere, and for each way that
+/// its rules cover and did nothing on.
 pub(super) fn unfelt(felt: &[Felt], ways: &[Way]) -> Vec<String> {
     let mut doubts = Vec::new();
     let faults: BTreeSet<&str> = felt.iter().map(|one| one.fault).collect();
     for fault in faults {
         let own: Vec<&Felt> = felt.iter().filter(|one| one.fault == fault).collect();
-        if own.iter().all(|one| one.lifted.sum().touched == 0) {
+        let kind = |one: &Felt| discriminant(&one.lifted.rule.effect);
+        let is_felt = |one: &Felt| one.lifted.sum().touched > 0;
+        if !own.iter().any(|one| is_felt(one)) {
             doubts.push(format!("no packet was touched by {fault}"));
             continue;
         }
+        // One effect of a fault prepares the other: `half-open` resets, and drops what is answered to that.
+        let is_idle =
+            |one: &&&Felt| !own.iter().any(|felt| kind(felt) == kind(one) && is_felt(felt));
+        let idle: BTreeSet<&str> =
+            own.iter().filter(is_idle).map(|one| one.lifted.rule.effect.words()).collect();
+        doubts.extend(
+            idle.iter().map(|words| format!("{fault}: no packet was touched by its {words}")),
+        );
         for way in ways {
             if own.iter().any(|one| !one.is_felt_on(way, felt)) {
                 doubts.push(format!("{fault} touched no packet from {}", way.words));

@@ -2,7 +2,7 @@
 
 use super::{Felt, unfelt, ways};
 use crate::draw::Draw;
-use crate::fabric::{Counts, Lifted};
+use crate::fabric::{Counts, Effect, Lifted};
 use crate::faults::parse;
 use crate::faults::plan::{Deed, Plan, Scene, plan};
 use std::collections::{BTreeMap, BTreeSet};
@@ -114,4 +114,32 @@ fn what_happens_now_and_then_must_have_seen_packets() {
         seen.push(Felt { fault, lifted });
     }
     assert_eq!(unfelt(&seen, &ways(&scene(), &plan.deeds)), [""; 0]);
+}
+
+#[test]
+fn each_effect_of_a_fault_must_be_felt_somewhere() {
+    let felt = |name: &str, is_felt: fn(Effect) -> bool| {
+        let plan = of(name);
+        let mut seen = Vec::new();
+        for (deed, fault) in plan.deeds.iter().zip(&plan.of) {
+            let Deed::Rule(rule) = deed else { panic!("{deed:?}") };
+            let touched = u64::from(is_felt(rule.effect));
+            let counts = Counts { fitted: 9, touched, dropped: 0 };
+            let pairs =
+                rule.from.iter().flat_map(|from| rule.to.iter().map(move |to| (*from, *to)));
+            let pairs = pairs.map(|pair| (pair, counts)).collect();
+            seen.push(Felt { fault, lifted: Lifted { rule: rule.clone(), pairs } });
+        }
+        unfelt(&seen, &ways(&scene(), &plan.deeds))
+    };
+    for name in ["half-open", "syn-drop"] {
+        assert_eq!(felt(name, |_| true), [""; 0]);
+    }
+    let resets = |effect| matches!(effect, Effect::Reset { .. });
+    let found = felt("half-open", resets);
+    assert_eq!(found, ["half-open: no packet was touched by its drops of FIN and RST"]);
+    let found = felt("syn-drop", resets);
+    assert_eq!(found, ["syn-drop: no packet was touched by its drops of SYN"]);
+    let found = felt("half-open", |effect| effect == Effect::DropEnd);
+    assert_eq!(found, ["half-open: no packet was touched by its resets"]);
 }

@@ -476,7 +476,8 @@ fn links(link: Link, nodes: &[usize], scene: &Scene) -> Vec<Rule> {
             rules
         }
         Link::HalfOpen => {
-            let mut rules = wide(Effect::Reset { per_mille: 2 });
+            // One side hears that its connection ended, and what it answers to the other's next packet is dropped.
+            let mut rules = wide(Effect::Reset { per_mille: 5 });
             rules.extend(wide(Effect::DropEnd));
             rules
         }
