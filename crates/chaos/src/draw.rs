@@ -52,11 +52,19 @@ impl Draw {
         low + self.below(high - low + 1)
     }
 
-    /// A number of `low..=high`, each power of two as likely as the next: lengths are no square waves.
+    /// A number of `low..=high`, each doubling of `low` as likely as the next, the last of which `high` may cut short:
+    /// lengths are no square waves.
+    ///
+    /// # Panics
+    /// If `low` is 0, which no doubling leaves, or above `high`.
     pub fn log_between(&mut self, low: u64, high: u64) -> u64 {
-        let doublings = u64::from((high / low.max(1)).max(1).ilog2());
-        let base = low << self.between(0, doublings.saturating_sub(1));
-        (base + self.below(base.max(1))).min(high)
+        assert!(0 < low && low <= high, "a draw of {low} to {high}");
+        // As many as it takes to come to `high`: 1 to 8 are three, 1 to 9 are four.
+        let doublings = high.div_ceil(low).next_power_of_two().trailing_zeros().max(1);
+        let drawn = u32::try_from(self.below(u64::from(doublings))).expect("at most 64");
+        let base = low << drawn;
+        let top = if drawn + 1 == doublings { high } else { 2 * base - 1 };
+        self.between(base, top)
     }
 
     /// Whether something that happens `per_mille` times of 1,000 happens now.
@@ -90,6 +98,22 @@ mod tests {
         one.shuffle(&mut list);
         list.sort_unstable();
         assert_eq!(list, [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn every_part_of_a_range_is_drawn() {
+        for (low, high) in
+            [(1, 300), (5, 40), (5, 41), (100, 2_000), (1_000, 8_000), (7, 7), (1, 2)]
+        {
+            let mut draw = Draw::new(3);
+            let drawn: Vec<u64> = (0..10_000).map(|_| draw.log_between(low, high)).collect();
+            let is_within = |one: &u64| (low..=high).contains(one);
+            assert!(drawn.iter().all(is_within), "{low} to {high}");
+            let (least, most) = (drawn.iter().min().unwrap(), drawn.iter().max().unwrap());
+            // Within a hundredth of both ends.
+            assert!(*least <= low + high / 100, "{low} to {high}: {least}");
+            assert!(*most >= high - high / 100, "{low} to {high}: {most}");
+        }
     }
 
     #[test]
