@@ -39,7 +39,7 @@ use crate::ground::skew::{Felt, Skewed};
 use crate::stand::Stand;
 use rustix::fs::statvfs;
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -108,6 +108,8 @@ pub(crate) struct Injection {
     pub(super) is_crowds_only: bool,
     /// Who sat at each node when it began.
     pub(super) members: Vec<u64>,
+    /// Controllers that were told to end and did not in time.
+    overdue: BTreeSet<usize>,
     /// Whose disk was wiped, and who sat there before.
     pub(super) replaced: Vec<(usize, u64)>,
 }
@@ -237,8 +239,10 @@ impl Injection {
         if let Some(disk) = stand.disks.get_mut(node).filter(|_| by == Signal::KILL) {
             disk.order(Order::Release).map_err(text)?;
         }
-        let status = stand.controllers[node].await_end(END).await;
-        let status = status.ok_or_else(|| format!("n{node} did not end"))?;
+        let Some(status) = stand.controllers[node].await_end(END).await else {
+            self.overdue.insert(node);
+            return Err(format!("n{node} did not end"));
+        };
         self.evidence.push(format!("n{node} ended: {status}"));
         let kind = stand.controllers[node].plan.kind;
         let is_right =
@@ -349,6 +353,22 @@ impl Injection {
         }
     }
 
+    async fn free(
+        &mut self,
+        stand: &mut Stand,
+        (node, ballast): (usize, &Path),
+    ) -> Result<(), String> {
+        fs::remove_file(ballast).map_err(text)?;
+        // Only then is it certain that the room is there again.
+        File::open(stand.store(node)).and_then(|store| store.sync_all()).map_err(text)?;
+        let controller = &mut stand.controllers[node];
+        let Some(status) = controller.ended() else { return Ok(()) };
+        let is_right = controller.plan.kind.may_end_when_disk_fails(status);
+        let list = if is_right { &mut self.evidence } else { &mut self.accidents };
+        list.push(format!("n{node} ended: {status}"));
+        self.start(stand, node).await
+    }
+
     fn limit_descriptors(&mut self, stand: &Stand, node: usize) -> Result<Done, String> {
         let controller = &stand.controllers[node];
         let folder = controller.of_process("fd").ok_or("it does not run")?;
@@ -373,6 +393,7 @@ impl Injection {
                 self.doubts.push(why);
             }
         }
+        self.start_the_rest(&mut stand.controllers).await;
         self.evidence.extend(network::evidence(&packets));
         self.doubts.extend(network::unfelt(&packets, &self.ways));
         self.doubts.extend(storage::unfelt(&self.disks_felt, self.is_each_disk_used));
@@ -427,21 +448,7 @@ impl Injection {
                 if times > 0 { Ok(()) } else { Err(format!("n{node} was never throttled")) }
             }
             Done::Throttled(throttled) => self.end_throttle(throttled),
-            Done::Full(node, ballast) => {
-                fs::remove_file(ballast).map_err(text)?;
-                // Only then is it certain that the room is there again.
-                File::open(stand.store(node)).and_then(|store| store.sync_all()).map_err(text)?;
-                match stand.controllers[node].ended() {
-                    None => Ok(()),
-                    Some(status)
-                        if stand.controllers[node].plan.kind.may_end_when_disk_fails(status) =>
-                    {
-                        self.evidence.push(format!("n{node} ended: {status}"));
-                        self.start(stand, node).await
-                    }
-                    Some(status) => Err(format!("n{node} ended otherwise: {status}")),
-                }
-            }
+            Done::Full(node, ballast) => self.free(stand, (node, &ballast)).await,
             Done::Troubled(troubled) => self.heal_disk(stand, troubled).await,
             Done::Damaged(damaged) => self.start_damaged(stand, damaged).await,
             Done::BackedUp(backup) => self.restore(stand, backup).await,
@@ -449,6 +456,22 @@ impl Injection {
                 limit(stand.controllers[node].pid(), Some(before)).map(drop)
             }
             Done::Broker(set, place) => stand.start_broker((set, place)).await.map_err(text),
+        }
+    }
+
+    /// Starts whom a deed ended that was then in doubt, and of whom nothing that was done speaks: a run with a doubt is
+    /// INVALID, and must not FAIL for a controller that nobody started.
+    async fn start_the_rest(&mut self, controllers: &mut [Controller]) {
+        for node in std::mem::take(&mut self.overdue) {
+            // Told again, now that nothing holds it: TERM may have been all that it heard.
+            self.note(controllers[node].signal(Signal::KILL).map_err(text).err());
+            controllers[node].await_end(END).await;
+        }
+        let down = controllers.iter_mut().filter(|controller| controller.pid().is_none());
+        for controller in down {
+            let name = &controller.plan.name;
+            self.doubts.push(format!("{name} was down, and nobody was to start it"));
+            self.note(controller.start().await.map_err(text).err());
         }
     }
 
@@ -515,3 +538,7 @@ fn free_blocks(folder: &Path) -> Result<u64, String> {
 pub(super) fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
+
+#[cfg(test)]
+#[path = "injection_tests.rs"]
+mod tests;

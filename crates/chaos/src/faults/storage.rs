@@ -321,8 +321,9 @@ impl Injection {
     /// Removes the files of a controller that does not run; another member must sit there at the end.
     fn wipe(&mut self, stand: &Stand, node: usize) -> Result<(), String> {
         let member = self.members.get(node).copied().ok_or("it is not known who sat there")?;
+        self.spoil(stand, node, |store| rest::damage(Rest::Wipe, store, &mut Draw::new(0)))?;
         self.replaced.push((node, member));
-        self.spoil(stand, node, |store| rest::damage(Rest::Wipe, store, &mut Draw::new(0)))
+        Ok(())
     }
 
     /// Changes files; they must be others afterwards.
