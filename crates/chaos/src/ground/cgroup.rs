@@ -85,6 +85,26 @@ impl Tree {
         fs::exists(first.root().join("tasks")).unwrap_or(false).then_some(first)
     }
 
+    /// The group of this tree that a process is in, by its `/proc/PID/cgroup`: lines `4:memory:/a/b` of the first version, and
+    /// `0::/a/b` of the second. The root where that is not to be seen from here, as in a container.
+    fn group_in(self, groups: &str) -> PathBuf {
+        let wanted = match self.version {
+            Version::First => self.resource.name(),
+            Version::Second => "",
+        };
+        let path_in = |line: &str| {
+            let (_, rest) = line.split_once(':')?;
+            let (names, path) = rest.split_once(':')?;
+            names
+                .split(',')
+                .any(|name| name == wanted)
+                .then(|| path.trim_start_matches('/').to_owned())
+        };
+        let path = groups.lines().find_map(path_in).unwrap_or_default();
+        let group = self.root().join(path);
+        if group.is_dir() { group } else { self.root() }
+    }
+
     /// Every tree of this machine in which a run makes groups.
     pub(super) fn all() -> impl Iterator<Item = Self> {
         Resource::ALL.into_iter().filter_map(Self::find)
@@ -107,7 +127,7 @@ pub(crate) struct Limit {
     folder: PathBuf,
     neighbour: Child,
     /// The process that was put in, once it is.
-    inside: Option<i32>,
+    inside: Option<Guest>,
 }
 
 impl Limit {
@@ -155,8 +175,7 @@ impl Limit {
     fn share(mut self, pid: i32) -> io::Result<Self> {
         let neighbour = i32::try_from(self.neighbour.id()).map_err(io::Error::other)?;
         put(&self.folder, neighbour)?;
-        put(&self.folder, pid)?;
-        self.inside = Some(pid);
+        self.inside = Some(Guest::take_in(self.tree, &self.folder, pid)?);
         Ok(self)
     }
 
@@ -186,7 +205,7 @@ impl Limit {
     }
 
     fn let_go(&mut self) -> io::Result<()> {
-        self.inside.take().map_or(Ok(()), |pid| let_go(self.tree, &self.folder, pid))
+        self.inside.take().map_or(Ok(()), |guest| guest.let_go(&self.folder))
     }
 
     fn write(&self, file: &str, text: &str) -> io::Result<()> {
@@ -211,7 +230,7 @@ impl Drop for Limit {
 pub(super) struct Group {
     tree: Tree,
     folder: PathBuf,
-    inside: Option<i32>,
+    inside: Option<Guest>,
 }
 
 impl Group {
@@ -224,8 +243,13 @@ impl Group {
     }
 
     pub(super) fn put(&mut self, pid: i32) -> io::Result<()> {
-        self.inside = Some(pid);
-        put(&self.folder, pid)
+        self.inside = Some(Guest::take_in(self.tree, &self.folder, pid)?);
+        Ok(())
+    }
+
+    /// Whether the process that was put in is in it still: of the second version another group may have taken it.
+    pub(super) fn holds_its_process(&self) -> bool {
+        self.inside.as_ref().is_some_and(|guest| members(&self.folder).contains(&guest.pid))
     }
 
     pub(super) fn version(&self) -> Version {
@@ -249,7 +273,7 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         // The process ended if this fails; a group that stays is removed by the next start.
-        drop(self.inside.map(|pid| let_go(self.tree, &self.folder, pid)));
+        drop(self.inside.take().map(|guest| guest.let_go(&self.folder)));
         drop(remove(&self.folder));
     }
 }
@@ -274,10 +298,41 @@ fn put(group: &Path, pid: i32) -> io::Result<()> {
     write(group, MEMBERS, &pid.to_string())
 }
 
-/// Lets a process go its own way again, if it is in this group.
-fn let_go(tree: Tree, group: &Path, pid: i32) -> io::Result<()> {
-    // Asked, because an id may have gone to another process since.
-    if members(group).contains(&pid) { put(&tree.root(), pid) } else { Ok(()) }
+/// A process in a group of ours, and the group that it was in before: whoever limits the whole run, as a job of a CI does,
+/// limits it there.
+#[derive(Debug)]
+struct Guest {
+    pid: i32,
+    before: PathBuf,
+}
+
+impl Guest {
+    fn take_in(tree: Tree, group: &Path, pid: i32) -> io::Result<Self> {
+        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).map_err(|error| {
+            io::Error::other(format!("process {pid} is in no group to be seen: {error}"))
+        })?;
+        let before = tree.group_in(&groups);
+        let is_ours = before
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(super::PREFIX));
+        if is_ours && before != group {
+            let text = format!(
+                "process {pid} is in {} and can be in no second group of version 2, whose limit would end the first: \
+                 ask for one of the two faults at a time",
+                before.display()
+            );
+            return Err(io::Error::other(text));
+        }
+        put(group, pid)?;
+        Ok(Self { pid, before })
+    }
+
+    /// Lets the process go its own way again, if it is in this group.
+    fn let_go(self, group: &Path) -> io::Result<()> {
+        let Self { pid, before } = self;
+        // Asked, because an id may have gone to another process since.
+        if members(group).contains(&pid) { put(&before, pid) } else { Ok(()) }
+    }
 }
 
 /// Removes a group in which nobody is, or only who is ending.
@@ -305,8 +360,75 @@ pub(super) fn remove(group: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Command, Limit, Resource, Tree};
+    use super::{Command, Group, Limit, Resource, Tree, Version};
     use std::io::Write as _;
+    use std::path::Path;
+
+    #[test]
+    fn the_group_of_a_process_is_read() {
+        let groups = "4:memory,net_cls:/\n2:cpuset:/a\n1:cpu,cpuacct:/not/there\n0::/\n";
+        for version in [Version::First, Version::Second] {
+            for resource in Resource::ALL {
+                let tree = Tree { version, resource };
+                assert_eq!(tree.group_in(groups), tree.root(), "{tree:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_process_comes_back_to_the_group_that_it_came_from() {
+        let run = std::process::id();
+        for resource in Resource::ALL {
+            if !rustix::process::geteuid().is_root() || Tree::find(resource).is_none() {
+                let why = "not root, or no cgroup for it";
+                let text =
+                    format!("SKIPPED: nobody was in a group of {}: {why}\n", resource.name());
+                std::io::stderr().write_all(text.as_bytes()).unwrap();
+                continue;
+            }
+            let tree = Tree::find(resource).unwrap();
+            // Of somebody else, like the group of a job.
+            let job = tree.root().join(format!("job-{run}"));
+            std::fs::create_dir_all(&job).unwrap();
+            let mut sleeper = Command::new("sleep").arg("600").spawn().unwrap();
+            let pid = i32::try_from(sleeper.id()).unwrap();
+            super::put(&job, pid).unwrap();
+            let mut group = Group::make(resource, run, "guest").unwrap();
+            group.put(pid).unwrap();
+            let was_held = group.holds_its_process();
+            let mut other = Group::make(resource, run, "guest-too").unwrap();
+            let refused = other.put(pid);
+            drop((group, other));
+            let is_back = super::members(&job).contains(&pid);
+            sleeper.kill().unwrap();
+            sleeper.wait().unwrap();
+            super::remove(&job).unwrap();
+            let refused = refused.unwrap_err().to_string();
+            assert!(was_held && is_back, "{}", job.display());
+            assert!(refused.contains("can be in no second group"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_group_knows_that_its_process_was_taken() {
+        let resource = Resource::Freezer;
+        if !rustix::process::geteuid().is_root() || Tree::find(resource).is_none() {
+            let text = b"SKIPPED: nobody was taken out of a group: not root, or no cgroup for it\n";
+            std::io::stderr().write_all(text).unwrap();
+            return;
+        }
+        let mut sleeper = Command::new("sleep").arg("600").spawn().unwrap();
+        let pid = i32::try_from(sleeper.id()).unwrap();
+        let mut group = Group::make(resource, std::process::id(), "taken").unwrap();
+        group.put(pid).unwrap();
+        let held = group.holds_its_process();
+        let root: &Path = &Tree::find(resource).unwrap().root();
+        super::put(root, pid).unwrap();
+        let held_then = group.holds_its_process();
+        sleeper.kill().unwrap();
+        sleeper.wait().unwrap();
+        assert!(held && !held_then);
+    }
 
     #[test]
     fn a_limit_that_is_broken_off_goes_while_its_process_lives() {

@@ -44,8 +44,12 @@ impl Freezer {
         false
     }
 
-    /// Whether the process is in the group and all its threads stand still; `None` between the two states.
+    /// Whether the process is in the group and all its threads stand still; `None` between the two states. A group that the
+    /// process left freezes nobody, whatever the kernel says of it.
     pub(crate) fn is_frozen(&self) -> Option<bool> {
+        if !self.0.holds_its_process() {
+            return Some(false);
+        }
         let state = match self.0.version() {
             Version::First => self.0.read("freezer.state"),
             Version::Second => self.0.read("cgroup.events"),
@@ -115,6 +119,25 @@ mod tests {
         for (version, text, expected) in rows {
             assert_eq!(said_frozen(version, text), expected, "{text:?}");
         }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_group_that_its_process_left_freezes_nobody() {
+        if !rustix::process::geteuid().is_root() || Tree::find(Resource::Freezer).is_none() {
+            let text = b"SKIPPED: nothing was frozen: not root, or no cgroup for it\n";
+            std::io::stderr().write_all(text).unwrap();
+            return;
+        }
+        let mut sleeper = Command::new("sleep").arg("600").spawn().unwrap();
+        let pid = i32::try_from(sleeper.id()).unwrap();
+        let freezer = Freezer::freeze(std::process::id(), "left", pid).unwrap();
+        let was_frozen = freezer.becomes(true).await;
+        // What the kernel says of an empty group of version 2, and what is left when it lets the dead go.
+        freezer.thaw().unwrap();
+        sleeper.kill().unwrap();
+        sleeper.wait().unwrap();
+        super::order(freezer.0.version(), freezer.0.folder(), true).unwrap();
+        assert_eq!((was_frozen, freezer.is_frozen()), (true, Some(false)));
     }
 
     #[tokio::test(flavor = "current_thread")]
