@@ -8,7 +8,8 @@
 //! | alter refused with 2000, 2001 | the master epoch, the set epoch differs |
 //! | id granted | nobody was given it or one above it, or the same check code has it |
 //! | id refused with 2014 | it is below the next id, or the broker set is unknown and it is not the first |
-//! | clean | always; what it does follows from who is there, and where that is not known every effect is tried |
+//! | clean | what it does follows from who is there, and where that is not known every effect is tried |
+//! | clean of the whole set that protects the living | no master is recorded, or elections that no client asked for may have left none |
 //! | what says that the broker set is known, unknown | it is |
 //! | what names brokers | each has an id and was not cleaned; the master is in the sync-state set |
 //!
@@ -316,7 +317,7 @@ impl BrokerSet {
                 }));
             }
             Call::Alter { .. } => next.extend(self.alter(state, call)),
-            Call::Clean { ids, .. } => self.clean(state, ids, next),
+            Call::Clean { ids, living } => self.clean(state, (ids, *living), next),
         }
     }
 
@@ -355,8 +356,22 @@ impl BrokerSet {
     }
 
     /// Everything that a clean may do. Who goes is known in a complete history; whether the master and members
-    /// of the sync-state set are among them, only if no election came between.
-    fn clean(self, state: &State, ids: &[i64], next: &mut Vec<State>) {
+    /// of the sync-state set are among them, only if no election came between. What protects the living removes no
+    /// whole set with a recorded master, alive or not: then an election that nobody saw took it away before.
+    ///
+    /// Source: docs/spec/controller-requests.md, 2.2, condition 1.
+    fn clean(self, state: &State, (ids, living): (&[i64], bool), next: &mut Vec<State>) {
+        let is_led = state.master.is_some_and(|master| master != NOBODY);
+        let needs_no_master = self.is_complete && ids.is_empty() && !living;
+        let elected;
+        let state = if needs_no_master && is_led {
+            let later = state.master_epoch.checked_add(1);
+            let Some(left) = later.and_then(|later| state.at_master_epoch(later)) else { return };
+            elected = left;
+            &elected
+        } else {
+            state
+        };
         let is_named = |id: &i64| ids.is_empty() || ids.contains(id);
         let mut left = state.clone();
         if self.is_complete {

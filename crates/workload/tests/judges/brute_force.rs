@@ -54,7 +54,9 @@ fn place_next(world: &World, left: &[&Operation]) -> bool {
         rest.remove(at);
         drift(world, |world| {
             let then = match (&left[at].call, &left[at].outcome) {
-                (Call::Clean { ids, .. }, Outcome::Ok(_) | Outcome::Unknown) => cleaned(world, ids),
+                (Call::Clean { ids, living }, Outcome::Ok(_) | Outcome::Unknown) => {
+                    cleaned(world, ids, *living)
+                }
                 _ => after(world, left[at]).into_iter().collect(),
             };
             then.iter().any(|world| place_next(world, &rest))
@@ -152,9 +154,10 @@ fn has(world: &World, master: Option<i64>, in_sync: Option<&Vec<i64>>) -> bool {
 
 /// Every world that a clean may leave; who was in sync or master after an unseen election may be among
 /// the cleaned or not.
-fn cleaned(world: &World, ids: &[i64]) -> Vec<World> {
+fn cleaned(world: &World, ids: &[i64], living: bool) -> Vec<World> {
     assert!(world.is_complete, "cleans are in the small world of complete histories only");
-    if !world.is_known {
+    let is_led = world.master.is_some_and(|master| master != NOBODY);
+    if !world.is_known || ids.is_empty() && !living && is_led {
         return Vec::new();
     }
     let is_named = |id: &i64| ids.is_empty() || ids.contains(id);

@@ -195,6 +195,11 @@ fn clean(truth: &mut Truth, numbers: &mut Numbers) -> (Call, Outcome) {
         0 => Vec::new(),
         _ => numbers.pick(&truth.replicas).into_iter().copied().collect(),
     };
+    let living = numbers.below(2) == 0;
+    if ids.is_empty() && !living && truth.master != NOBODY {
+        let seen = Seen::default();
+        return (Call::Clean { ids, living }, Outcome::Refused { code: 2009, seen });
+    }
     let is_whole = ids.is_empty() || ids == truth.replicas;
     let changes_set = is_whole || truth.in_sync.iter().any(|id| ids.contains(id));
     let takes_master = is_whole || ids.contains(&truth.master);
@@ -206,5 +211,5 @@ fn clean(truth: &mut Truth, numbers: &mut Numbers) -> (Call, Outcome) {
         truth.master = NOBODY;
     }
     truth.is_known = !is_whole;
-    (Call::Clean { ids, living: true }, Outcome::Ok(Seen::default()))
+    (Call::Clean { ids, living }, Outcome::Ok(Seen::default()))
 }

@@ -77,8 +77,8 @@ fn id_operation() -> impl Strategy<Value = (Call, Outcome)> {
 /// Cleans among looks at a broker set in which two brokers are or were.
 fn clean_operation() -> impl Strategy<Value = (Call, Outcome)> {
     let named = prop::sample::select(vec![vec![], vec![1], vec![2], vec![1, 2], vec![3]]);
-    (0..4_u8, named).prop_map(|(kind, ids)| {
-        let clean = Call::Clean { ids, living: true };
+    (0..4_u8, named, any::<bool>()).prop_map(|(kind, ids, living)| {
+        let clean = Call::Clean { ids, living };
         match kind {
             0 | 1 => (clean, Outcome::Ok(Seen::default())),
             2 => (clean, Outcome::Unknown),
@@ -463,6 +463,37 @@ fn both_judges_know_what_follows_a_clean() {
         let told = versioned::check(&history);
         assert_eq!(told.is_empty(), is_true, "versions: {what}: {told:?}");
         assert_eq!(classic(&history), is_true, "search: {what}");
+    }
+}
+
+/// The whole set goes while the living are protected: the search alone tells whether that was right, by the epochs
+/// with which the set comes again.
+#[test]
+fn a_set_with_a_master_is_not_cleaned_while_the_living_are_protected() {
+    let protected = |ids: &[i64]| {
+        let call = Call::Clean { ids: ids.to_vec(), living: false };
+        (call, Outcome::Ok(Seen::default()))
+    };
+    let again = |mut before: Rows, master_epoch, set_epoch| {
+        before.extend([protected(&[]), (Call::Read, refused(2008)), apply(4, "again")]);
+        before.push(elect(4, seen(master_epoch, set_epoch, 4, &[4])));
+        after_three(before)
+    };
+    let master_goes = || vec![clean(&[1]), read(seen(2, 3, NOBODY, &[2, 3]))];
+    let rows: [(&str, bool, History); 4] = [
+        ("1 is master until then", false, again(Vec::new(), 3, 4)),
+        ("an election left nobody", true, again(Vec::new(), 4, 4)),
+        ("the master was cleaned before", true, again(master_goes(), 4, 5)),
+        (
+            "all are named",
+            true,
+            after_three(vec![protected(&[1, 2, 3]), (Call::Read, refused(2008))]),
+        ),
+    ];
+    for (what, is_true, history) in rows {
+        assert!(fast(&history), "versions: {what}");
+        assert_eq!(classic(&history), is_true, "search: {what}");
+        assert_eq!(brute_force::can_be(&history), is_true, "brute force: {what}");
     }
 }
 
