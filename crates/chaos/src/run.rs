@@ -208,6 +208,7 @@ async fn carry(
         crew.stop().await;
         crew.end();
     }
+    course.accidents.extend(recorder.all_unburied());
     Ok(())
 }
 

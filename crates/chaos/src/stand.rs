@@ -301,7 +301,7 @@ impl Stand {
             leader: self.leader().unwrap_or(0),
             brokers: self.cast.sets.iter().map(|(_, addresses)| addresses.clone()).collect(),
             masters: self.cast.sets.iter().enumerate().map(master).collect(),
-            clients: self.cast.writers.iter().chain(&self.cast.readers).copied().collect(),
+            clients: self.cast.clients(),
             fixed,
             taken: BTreeSet::new(),
             to_come: 0,

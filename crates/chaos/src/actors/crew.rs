@@ -46,6 +46,12 @@ impl Cast {
     fn is_operated(&self) -> bool {
         self.kind.is_ours() && self.brokers_namespace.is_some()
     }
+
+    /// All whom a fault of the network may name as clients: everybody who is neither controller, broker nor observer.
+    pub(crate) fn clients(&self) -> Vec<Ipv4Addr> {
+        let operator = self.is_operated().then_some(&self.operator);
+        self.writers.iter().chain(&self.readers).chain(operator).copied().collect()
+    }
 }
 
 /// What the run may ask for.
@@ -329,18 +335,20 @@ mod tests {
     #[test]
     fn nobody_operates_what_is_upstreams() {
         let operates = |kind, brokers_namespace: Option<&str>| {
-            let somebody = Ipv4Addr::LOCALHOST;
+            let somebody = |last| Ipv4Addr::new(10, 77, 2, last);
             let cast = Cast {
                 kind,
                 controllers: Vec::new(),
                 sets: Vec::new(),
-                writers: Vec::new(),
-                readers: Vec::new(),
-                operator: somebody,
-                observer: somebody,
+                writers: vec![somebody(1)],
+                readers: vec![somebody(2)],
+                operator: somebody(3),
+                observer: somebody(4),
                 brokers_namespace: brokers_namespace.map(str::to_owned),
                 clients_namespace: String::new(),
             };
+            let clients: &[_] = &[somebody(1), somebody(2), somebody(3)];
+            assert_eq!(cast.clients(), clients[..2 + usize::from(cast.is_operated())]);
             cast.is_operated()
         };
         assert!(operates(Kind::Pitchover, Some("brokers")));

@@ -10,7 +10,8 @@
 //! address of these brokers, so that a close is soon a death.
 //!
 //! What it asks is judged by the same judges as all else. That a clean of a living broker is refused is asked and not
-//! judged: no history says whether a heartbeat came. Its attempts are no samples: it is often refused, as it means
+//! judged: no history says whether a heartbeat came. A dead broker whose clean one leader goes on to refuse is an
+//! accident. Its attempts are no samples: it is often refused, as it means
 //! to be. No fault aims at it; those of the controllers hit it as everybody.
 //!
 //! Only where the controllers are ours and the brokers are actors: upstream's controllers begin epochs and ids anew
@@ -24,12 +25,13 @@ use super::lines::Lines;
 use super::recorder::Recorder;
 use super::{BROKER_PORT, CLUSTER};
 use crate::actors::broker::{HEARTBEAT, HEARTBEAT_TIMEOUT};
+use crate::clock;
 use crate::draw::Draw;
 use protocol::{
     ApplyBrokerId, BrokerHeartbeat, GetNextBrokerId, GetReplicaInfo, RegisterBroker, Request,
     Response, SyncStateSetBody, Text, response_code,
 };
-use script::{Deed, ROUND, Scene, Step, View};
+use script::{Act, Known, ROUND, Step, View};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -55,11 +57,16 @@ const PAUSE_MS: (u64, u64) = (50, 200);
 /// Pause after a request that was not carried out.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// How often a dead broker's clean is asked for: until the controllers know that it is dead.
-const CLEANS_MAX: u32 = 10;
+/// How often a dead broker's clean is asked for: until the controllers know that it is dead. Each leader has
+/// [`REFUSED_MAX`] for it.
+const CLEANS_MAX: u32 = 90;
 
 /// Pause between two of these.
 const CLEAN_AGAIN: Duration = Duration::from_millis(500);
+
+/// For how long one leader may hold a dead broker alive. It gives a master that it never heard 10 s, forgives 3 s of a pause
+/// of its own, and a broker is dead after [`HEARTBEAT_TIMEOUT`]; the rest is for clocks that go wrong and a busy machine.
+const REFUSED_MAX: Duration = Duration::from_secs(30);
 
 /// Whom it asks, from where, and who writes it down.
 pub(crate) struct Operator {
@@ -126,16 +133,16 @@ impl Set<'_> {
     async fn step(&mut self, step: Step, draw: &mut Draw) {
         let view = self.look().await;
         let living: Vec<i64> = self.living.keys().copied().collect();
-        let scene = Scene { set: &self.name, view, living: &living };
-        match scene.deed(step, draw) {
-            Deed::Nothing => {}
-            Deed::Come => self.fill(draw).await,
-            Deed::Ask(request) => drop(self.ask(&request).await),
-            Deed::Bury { id, clean } => {
+        let known = Known { set: &self.name, view, living: &living };
+        match known.act(step, draw) {
+            Act::Nothing => {}
+            Act::Come => self.fill(draw).await,
+            Act::Ask(request) => drop(self.ask(&request).await),
+            Act::Bury { id, clean } => {
                 drop(self.living.remove(&id));
-                self.bury(&clean).await;
+                self.bury(id, &clean).await;
             }
-            Deed::Remove { ids, clean } => {
+            Act::Remove { ids, clean } => {
                 let answer = self.ask(&clean).await;
                 // Without an answer they may be gone: nobody beats for them any more.
                 if answer.is_none_or(|answer| answer.code == response_code::SUCCESS) {
@@ -239,14 +246,64 @@ impl Set<'_> {
     }
 
     /// Cleans a broker that just died: refused as long as the controllers hold it alive.
-    async fn bury(&self, clean: &Request) {
+    async fn bury(&self, id: i64, clean: &Request) {
+        let recorder = &self.operator.recorder;
+        let mut refusals = Refusals::default();
         for _ in 0..CLEANS_MAX {
-            let answer = self.ask(clean).await;
-            let refused = response_code::CONTROLLER_INVALID_CLEAN_BROKER_METADATA;
-            if answer.is_some_and(|answer| answer.code != refused) {
+            let code = self.ask(clean).await.map(|answer| answer.code);
+            if code == Some(response_code::SUCCESS) {
+                return;
+            }
+            let is_refused = code == Some(response_code::CONTROLLER_INVALID_CLEAN_BROKER_METADATA);
+            let by = recorder.leader_in_term().filter(|_| is_refused);
+            if refusals.are_too_long(by, clock::now()) {
+                let within = REFUSED_MAX.as_secs();
+                recorder.unburied(format!(
+                    "NOT CLEANED: broker {id} of {} ended, and for {within} s one leader refused its clean",
+                    self.name
+                ));
                 return;
             }
             sleep(CLEAN_AGAIN).await;
         }
+    }
+}
+
+/// Refusals in a row under one leader.
+#[derive(Debug, Default)]
+struct Refusals {
+    /// Whose, by term and place, and since when.
+    first: Option<((u64, usize), u64)>,
+}
+
+impl Refusals {
+    /// Takes one more; none if it was no refusal, or nobody knows whose.
+    fn are_too_long(&mut self, by: Option<(u64, usize)>, at: u64) -> bool {
+        let before = self.first.filter(|(whose, _)| Some(*whose) == by);
+        self.first = before.or(by.map(|whose| (whose, at)));
+        self.first.is_some_and(|(_, since)| Duration::from_nanos(at - since) >= REFUSED_MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Refusals;
+    use crate::clock::SECOND;
+
+    #[test]
+    fn one_leader_may_not_refuse_for_long() {
+        type Row = (u64, Option<(u64, usize)>);
+        let check = |rows: &[Row], expected: bool| {
+            let mut refusals = Refusals::default();
+            let said = rows.iter().map(|(at, by)| refusals.are_too_long(*by, at * SECOND));
+            assert_eq!(said.last(), Some(expected), "{rows:?}");
+        };
+        let (first, second) = (Some((4, 1)), Some((5, 1)));
+        check(&[(7, first), (20, first), (37, first)], true);
+        check(&[(7, first), (20, first), (36, first)], false);
+        check(&[(7, first), (20, second), (49, second)], false);
+        check(&[(7, first), (20, second), (50, second)], true);
+        check(&[(7, first), (20, None), (37, first)], false);
+        check(&[(7, None), (40, None)], false);
     }
 }

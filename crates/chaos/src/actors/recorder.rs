@@ -44,6 +44,9 @@ const LIMITS: Limits = Limits {
 /// Epochs with two masters that are told; one is enough to fail.
 const SPLIT_MAX: usize = 1_000;
 
+/// Dead brokers without a clean that are told; one is enough to fail, too.
+const UNBURIED_MAX: usize = 100;
+
 /// What came of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Result {
@@ -139,6 +142,8 @@ pub(crate) struct Records {
     pub(crate) beats: BTreeMap<Ipv4Addr, Vec<u64>>,
     /// Two masters in one epoch, if that was ever seen.
     pub(crate) split: Vec<String>,
+    /// Dead brokers of whom a clean was refused for too long.
+    unburied: Vec<String>,
     known: BTreeMap<(Box<str>, i32), i64>,
     /// The newest sync-state set that anybody saw, by set, with its epoch.
     members: BTreeMap<Box<str>, (i32, Vec<i64>)>,
@@ -238,13 +243,31 @@ impl Recorder {
         self.lock().latest.clone()
     }
 
+    /// Adds that a dead broker could not be cleaned.
+    pub(crate) fn unburied(&self, what: String) {
+        let mut records = self.lock();
+        if records.unburied.len() < UNBURIED_MAX {
+            records.unburied.push(what);
+        }
+    }
+
+    /// Dead brokers that could not be cleaned, in words.
+    pub(crate) fn all_unburied(&self) -> Vec<String> {
+        self.lock().unburied.clone()
+    }
+
     /// The controller that leads: of those who say so, the one with the largest term.
     pub(crate) fn leader(&self) -> Option<usize> {
+        self.leader_in_term().map(|(_, node)| node)
+    }
+
+    /// The largest term of which anybody says that he leads in it, and who.
+    pub(crate) fn leader_in_term(&self) -> Option<(u64, usize)> {
         let leads = |(node, view): (usize, Option<View>)| {
             let view = view.filter(|view| view.is_leader)?;
             Some((view.term, node))
         };
-        self.latest().into_iter().enumerate().filter_map(leads).max().map(|(_, node)| node)
+        self.latest().into_iter().enumerate().filter_map(leads).max()
     }
 
     /// The newest master that anybody saw of a set.

@@ -3,7 +3,7 @@
 //! | Way | Certain, because |
 //! |---|---|
 //! | leader to each other controller | it sends keepalives and entries |
-//! | writers and readers to each controller | each asks each without end |
+//! | clients to each controller | writers and readers ask each without end; the operator only when it has heard what it asked before |
 //! | brokers to the leader | they poll, send heartbeats, alter their sets |
 //! | the same ways back | what is heard is acknowledged; not if a rule hinders the way there |
 //!

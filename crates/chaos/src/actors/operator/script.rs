@@ -10,7 +10,7 @@
 //! | `CleanLiving` | the clean of one that lives | refused |
 //! | `Bury` | one ends, and is cleaned once it is dead | |
 //! | `CleanMaster` | the clean of the living master, allowed | it alone goes |
-//! | `CleanSet`, `CleanSetLiving` | everybody goes: with living ones protected, and not | the first refused while a master is recorded |
+//! | `CleanSet`, `CleanSetLiving` | everybody goes: with living ones protected, and not | the first refused while a master is recorded, which the search judges |
 
 use super::super::CLUSTER;
 use crate::draw::Draw;
@@ -70,7 +70,7 @@ pub(super) struct View {
 }
 
 /// What is known before a step.
-pub(super) struct Scene<'a> {
+pub(super) struct Known<'a> {
     pub(super) set: &'a str,
     /// None if the broker set is unknown.
     pub(super) view: Option<View>,
@@ -80,7 +80,7 @@ pub(super) struct Scene<'a> {
 
 /// What a step comes to.
 #[derive(Debug, PartialEq)]
-pub(super) enum Deed {
+pub(super) enum Act {
     /// There is nobody to do it to.
     Nothing,
     /// Brokers come.
@@ -93,13 +93,13 @@ pub(super) enum Deed {
     Remove { ids: Vec<i64>, clean: Request },
 }
 
-impl Scene<'_> {
-    pub(super) fn deed(&self, step: Step, draw: &mut Draw) -> Deed {
-        let ask = |request: Option<Request>| request.map_or(Deed::Nothing, Deed::Ask);
+impl Known<'_> {
+    pub(super) fn act(&self, step: Step, draw: &mut Draw) -> Act {
+        let ask = |request: Option<Request>| request.map_or(Act::Nothing, Act::Ask);
         match step {
-            Step::Come => Deed::Come,
-            Step::ElectStranger => Deed::Ask(self.elect(STRANGER, false)),
-            Step::DesignateStranger => Deed::Ask(self.elect(STRANGER, true)),
+            Step::Come => Act::Come,
+            Step::ElectStranger => Act::Ask(self.elect(STRANGER, false)),
+            Step::DesignateStranger => Act::Ask(self.elect(STRANGER, true)),
             Step::Elect => ask(self.in_sync_first().map(|id| self.elect(id, false))),
             Step::Designate => {
                 let others: Vec<i64> = self.others();
@@ -115,15 +115,15 @@ impl Scene<'_> {
             Step::CleanLiving => ask(self.living.first().map(|id| self.clean(&[*id], false))),
             Step::Bury => match self.living {
                 // Somebody must stay, or the whole set goes with it.
-                [] | [_] => Deed::Nothing,
+                [] | [_] => Act::Nothing,
                 living => {
                     let id = living[draw.index(living.len())];
-                    Deed::Bury { id, clean: self.clean(&[id], false) }
+                    Act::Bury { id, clean: self.clean(&[id], false) }
                 }
             },
             Step::CleanMaster => match self.view.as_ref().and_then(|view| view.master) {
-                Some(id) => Deed::Remove { ids: vec![id], clean: self.clean(&[id], true) },
-                None => Deed::Nothing,
+                Some(id) => Act::Remove { ids: vec![id], clean: self.clean(&[id], true) },
+                None => Act::Nothing,
             },
             Step::CleanSet => self.clean_set(false),
             Step::CleanSetLiving => self.clean_set(true),
@@ -171,8 +171,8 @@ impl Scene<'_> {
         }))
     }
 
-    fn clean_set(&self, clean_living: bool) -> Deed {
-        Deed::Remove { ids: self.living.to_vec(), clean: self.clean(&[], clean_living) }
+    fn clean_set(&self, clean_living: bool) -> Act {
+        Act::Remove { ids: self.living.to_vec(), clean: self.clean(&[], clean_living) }
     }
 
     /// No ids: the whole set.
@@ -191,7 +191,7 @@ impl Scene<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Deed, ROUND, STRANGER, Scene, Step, View};
+    use super::{Act, Known, ROUND, STRANGER, Step, View};
     use crate::draw::Draw;
     use workload::history::Call;
     use workload::record::calls;
@@ -200,16 +200,16 @@ mod tests {
         Some(View { master, master_epoch: 3, set_epoch: 5, in_sync: vec![2, 4] })
     }
 
-    fn deed(step: Step, view: Option<View>, living: &[i64]) -> Deed {
-        Scene { set: "op", view, living }.deed(step, &mut Draw::new(1))
+    fn act(step: Step, view: Option<View>, living: &[i64]) -> Act {
+        Known { set: "op", view, living }.act(step, &mut Draw::new(1))
     }
 
     /// What one step asks, as the history has it.
     fn asked(step: Step, view: Option<View>, living: &[i64]) -> Option<Call> {
-        let request = match deed(step, view, living) {
-            Deed::Ask(request) => request,
-            Deed::Bury { clean, .. } | Deed::Remove { clean, .. } => clean,
-            Deed::Nothing | Deed::Come => return None,
+        let request = match act(step, view, living) {
+            Act::Ask(request) => request,
+            Act::Bury { clean, .. } | Act::Remove { clean, .. } => clean,
+            Act::Nothing | Act::Come => return None,
         };
         let mut calls = calls(&request);
         assert_eq!((calls.len(), &*calls[0].0), (1, "op"), "{step:?}");
@@ -243,7 +243,7 @@ mod tests {
             assert_eq!(asked(step, view(Some(2)), &[2, 4]), Some(call), "{step:?}");
             assert!(ROUND.contains(&step), "{step:?} is in no round");
         }
-        let Deed::Bury { id, clean } = deed(Step::Bury, view(Some(2)), &[2, 4]) else {
+        let Act::Bury { id, clean } = act(Step::Bury, view(Some(2)), &[2, 4]) else {
             panic!("nobody is buried");
         };
         assert_eq!(calls(&clean)[0].1, Call::Clean { ids: vec![id], living: false });
@@ -269,19 +269,19 @@ mod tests {
     #[test]
     fn nothing_is_asked_where_there_is_nobody() {
         for step in [Step::Everybody, Step::WithoutMaster, Step::WithStranger, Step::CleanMaster] {
-            assert_eq!(deed(step, view(None), &[2, 4]), Deed::Nothing, "{step:?} without a master");
-            assert_eq!(deed(step, None, &[2, 4]), Deed::Nothing, "{step:?} of an unknown set");
+            assert_eq!(act(step, view(None), &[2, 4]), Act::Nothing, "{step:?} without a master");
+            assert_eq!(act(step, None, &[2, 4]), Act::Nothing, "{step:?} of an unknown set");
         }
-        assert_eq!(deed(Step::Bury, view(Some(2)), &[2]), Deed::Nothing, "the last one");
-        assert_eq!(deed(Step::Designate, view(Some(2)), &[2]), Deed::Nothing, "no other");
-        assert_eq!(deed(Step::CleanLiving, view(Some(2)), &[]), Deed::Nothing);
+        assert_eq!(act(Step::Bury, view(Some(2)), &[2]), Act::Nothing, "the last one");
+        assert_eq!(act(Step::Designate, view(Some(2)), &[2]), Act::Nothing, "no other");
+        assert_eq!(act(Step::CleanLiving, view(Some(2)), &[]), Act::Nothing);
     }
 
     #[test]
     fn a_set_that_is_cleaned_whole_comes_again() {
         let last = ROUND.last();
         assert_eq!((ROUND.first(), last), (Some(&Step::Come), Some(&Step::CleanSetLiving)));
-        let Deed::Remove { ids, .. } = deed(Step::CleanSetLiving, view(Some(2)), &[2, 4]) else {
+        let Act::Remove { ids, .. } = act(Step::CleanSetLiving, view(Some(2)), &[2, 4]) else {
             panic!("nobody is removed");
         };
         assert_eq!(ids, [2, 4]);
