@@ -5,7 +5,7 @@
 //! | overload | `ASKERS` connections send polls and heartbeats as fast as they are taken | answers that the controller counts: ten times as many a second as before, and `OVERLOAD_MIN` at least |
 //! | storm | `STORMERS` connect and close in turn, and `SILENT` connect and say nothing | connections that the kernel counts in the controller's namespace |
 //! | slow readers | `SLOW` connections with a small window ask on and on, half of them for listings of settings, and read nothing | sockets of the controller whose bytes nobody takes; connections that it closed for it |
-//! | slow headers | `SLOW_HEADERS` connections send a header of one byte a second | connections that a controller of ours counts as closed at its header deadline; one that has none: connections that are still open after `HELD_BYTES` bytes |
+//! | slow headers | `SLOW_HEADERS` connections send a header of one byte a second | connections that a controller of ours counts as closed at its header deadline, and an accident if it holds them instead; of one that has none: connections that are still open after `HELD_BYTES` bytes |
 //! | malformed | requests that lack something, see `crowd/malformed.rs` | each of them, by an answer or the end of its connection |
 //!
 //! Each crowd is a thread in the network namespace of its controller, beside the fabric: through the fabric, its one
@@ -148,8 +148,8 @@ fn claim_descriptors() -> Result<(), String> {
 }
 
 impl Crowd {
-    /// Sends a crowd to the controller of this namespace. It watches first what is usual there.
-    pub(crate) fn gather(namespace: &str, manner: Manner) -> io::Result<Self> {
+    /// Sends a crowd to the controller of this namespace, which is ours or upstream's. It watches first what is usual there.
+    pub(crate) fn gather(namespace: &str, manner: Manner, is_ours: bool) -> io::Result<Self> {
         claim_descriptors().map_err(io::Error::other)?;
         let (stop, is_stopped) = oneshot::channel();
         let (say_begun, begun) = oneshot::channel();
@@ -157,7 +157,7 @@ impl Crowd {
         let body = move || async move {
             // It then competes like any other; the figures say what came of it.
             setpriority_process(None, NICE).ok();
-            let felt = watch(manner, say_begun, is_stopped).await;
+            let felt = watch((manner, is_ours), say_begun, is_stopped).await;
             // The run was interrupted if nobody hears it.
             drop(say_felt.send(felt));
         };
@@ -195,7 +195,7 @@ impl Drop for Crowd {
 
 /// Watches a controller, sends it a crowd until that is stopped, and says what was felt.
 async fn watch(
-    manner: Manner,
+    (manner, is_ours): (Manner, bool),
     say_begun: oneshot::Sender<()>,
     is_stopped: oneshot::Receiver<()>,
 ) -> Felt {
@@ -211,7 +211,11 @@ async fn watch(
     let (lasted, stuck) = (clock::now() - began, seen::stuck());
     let said = if is_told { members.leave().await } else { Known::default() };
     let after = Seen::read().await;
-    judge(manner, [&usual, &before, &after], &Known { lasted, stuck, ..said })
+    judge(
+        manner,
+        [&usual, &before, &after],
+        &Known { lasted, stuck, has_deadline: is_ours, ..said },
+    )
 }
 
 /// What the members of a crowd know at its end.
@@ -223,6 +227,8 @@ struct Known {
     stuck: usize,
     /// Connections that were open for longer than their header may take.
     held: usize,
+    /// Whether there is such a time: controllers of ours have one.
+    has_deadline: bool,
     /// What became of malformed requests.
     tally: Tally,
 }
@@ -261,17 +267,34 @@ fn judge(manner: Manner, [usual, before, after]: [&Seen; 3], known: &Known) -> F
             let words = format!("had {stuck} connections that read nothing, and closed {closed}");
             felt(words, stuck >= SLOW / 2 || closed > 0)
         }
-        Manner::SlowHeaders => {
-            let (held, closed) = (known.held, after.late.saturating_sub(before.late));
-            let words = format!(
-                "closed {closed} connections at its header deadline, and held {held} beyond 8 s"
-            );
-            // Who has a deadline, and says so, must have kept it.
-            let counts = if after.answers.is_some() { closed } else { held as u64 };
-            felt(words, counts >= SLOW_HEADERS as u64 / 2)
-        }
+        Manner::SlowHeaders => judge_slow_headers([before, after], known),
         Manner::Malformed => known.tally.judge(),
     }
+}
+
+/// Who has a deadline must keep it. That it does not is seen by who sends the headers, whatever its page says.
+fn judge_slow_headers([before, after]: [&Seen; 2], known: &Known) -> Felt {
+    let enough = SLOW_HEADERS as u64 / 2;
+    let held = known.held as u64;
+    let is_told = before.answers.is_some() && after.answers.is_some();
+    let closed = if is_told { after.late.saturating_sub(before.late) } else { 0 };
+    let words = match (known.has_deadline, is_told) {
+        (false, _) => format!("held {held} connections beyond 8 s"),
+        (true, true) => {
+            format!(
+                "closed {closed} connections at its header deadline, and held {held} beyond 8 s"
+            )
+        }
+        (true, false) => {
+            format!("does not say how many connections it closed, and held {held} beyond 8 s")
+        }
+    };
+    if !known.has_deadline {
+        return Felt { words, is_enough: held >= enough, accident: None };
+    }
+    let is_enough = closed >= enough;
+    let accident = (!is_enough && held >= enough).then(|| format!("{words}: its deadline is 5 s"));
+    Felt { words, is_enough, accident }
 }
 
 #[cfg(test)]
@@ -332,18 +355,33 @@ mod tests {
 
     #[test]
     fn slow_headers_end_at_a_deadline_where_there_is_one() {
-        let check = |answers: Option<u64>, late: u64, held: usize, expected: bool| {
-            let seen = |late| Seen { answers, late, ..Seen::default() };
-            let seen = [&seen(3), &seen(3), &seen(3 + late)];
-            let felt = judge(Manner::SlowHeaders, seen, &Known { held, ..Known::default() });
-            assert_eq!(felt.is_enough, expected, "{}", felt.words);
+        // With what its page showed, if it did, and what became of it: felt, and held against it.
+        let check = |pages: [Option<u64>; 2], held: usize, expected: (bool, bool)| {
+            let seen = |late: Option<u64>| Seen {
+                answers: late,
+                late: late.unwrap_or(0),
+                ..Seen::default()
+            };
+            let seen = [&seen(None), &seen(pages[0]), &seen(pages[1])];
+            let known = Known { held, has_deadline: true, ..Known::default() };
+            let felt = judge(Manner::SlowHeaders, seen, &known);
+            assert_eq!((felt.is_enough, felt.accident.is_some()), expected, "{felt:?}");
         };
         let half = SLOW_HEADERS / 2;
-        check(Some(0), half as u64, 0, true);
-        check(Some(0), half as u64 - 1, 0, false);
-        // One of ours that holds them has no deadline any more.
-        check(Some(0), 0, SLOW_HEADERS, false);
-        check(None, 0, half, true);
-        check(None, 0, half - 1, false);
+        let closed = |count: usize| [Some(3), Some(3 + count as u64)];
+        check(closed(half), 0, (true, false));
+        check(closed(half), half, (true, false));
+        check(closed(half - 1), half - 1, (false, false));
+        check(closed(0), half, (false, true));
+        // Its page cannot be read: what it held is seen all the same, and nothing is known of what it closed.
+        check([Some(3), None], half, (false, true));
+        check([Some(3), None], 0, (false, false));
+        check([None, Some(900)], 0, (false, false));
+        // Upstream's have none.
+        let held = |held| {
+            let known = Known { held, ..Known::default() };
+            judge(Manner::SlowHeaders, [&Seen::default(); 3], &known)
+        };
+        assert!(held(half).is_enough && held(half).accident.is_none() && !held(half - 1).is_enough);
     }
 }

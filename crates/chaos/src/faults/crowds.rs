@@ -18,8 +18,9 @@ impl Injection {
         (node, manner): (usize, Manner),
     ) -> Result<Done, String> {
         self.crowds_felt.entry(manner).or_insert(0);
-        let namespace = &stand.controllers[node].plan.namespace;
-        Ok(Done::Crowded(node, manner, Crowd::gather(namespace, manner).map_err(text)?))
+        let plan = &stand.controllers[node].plan;
+        let crowd = Crowd::gather(&plan.namespace, manner, plan.kind.is_ours());
+        Ok(Done::Crowded(node, manner, crowd.map_err(text)?))
     }
 
     pub(super) async fn await_crowds(&mut self) {
@@ -47,7 +48,8 @@ impl Injection {
     ) -> Result<(), String> {
         let felt = crowd.disperse().await?;
         let words = format!("n{node} {}", felt.words);
-        self.accidents.extend(felt.accident.map(|what| format!("n{node} {what}")));
+        let accident = felt.accident.filter(|_| !self.is_excused(node, manner));
+        self.accidents.extend(accident.map(|what| format!("n{node} {what}")));
         if felt.is_enough {
             *self.crowds_felt.entry(manner).or_insert(0) += 1;
         } else if self.is_crowds_only {
@@ -55,6 +57,11 @@ impl Injection {
         }
         self.evidence.push(words);
         Ok(())
+    }
+
+    /// Who is stopped or slowed by another deed keeps no deadline. What must never happen is never excused.
+    fn is_excused(&self, node: usize, manner: Manner) -> bool {
+        manner == Manner::SlowHeaders && self.hindered.contains(&node)
     }
 }
 
@@ -76,7 +83,7 @@ pub(super) fn unfelt(felt: &BTreeMap<Manner, usize>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Deed, Manner, are_one_crowd, unfelt};
+    use super::{Deed, Injection, Manner, are_one_crowd, unfelt};
     use crate::crowd::Manner::{Overload, SlowReaders, Storm};
     use std::collections::BTreeMap;
 
@@ -99,6 +106,15 @@ mod tests {
                 "no controller felt a crowd of those who read nothing",
             ],
         );
+    }
+
+    #[test]
+    fn only_a_deadline_is_excused_and_only_of_the_hindered() {
+        let mut injection = Injection::default();
+        injection.hindered.insert(1);
+        let excused = |manner| [0, 1, 2].map(|node| injection.is_excused(node, manner));
+        assert_eq!(excused(Manner::SlowHeaders), [false, true, false]);
+        assert_eq!(excused(Manner::Malformed), [false; 3]);
     }
 
     #[test]

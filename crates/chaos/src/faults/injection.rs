@@ -106,6 +106,8 @@ pub(crate) struct Injection {
     pub(super) crowds_felt: BTreeMap<Manner, usize>,
     /// Whether crowds of one manner are all there is, so that each must be felt.
     pub(super) is_crowds_only: bool,
+    /// Controllers that a deed ends, stops or slows.
+    pub(super) hindered: BTreeSet<usize>,
     /// Who sat at each node when it began.
     pub(super) members: Vec<u64>,
     /// Controllers that were told to end and did not in time.
@@ -123,8 +125,12 @@ impl Injection {
         let is_crowds_only = are_one_crowd(deeds);
         let is_each_disk_used = storage::is_each_used(scene, plan);
         let ways = network::ways(scene, deeds);
+        let hosts = network::hindered(scene, deeds);
+        let all = scene.controllers.iter().enumerate();
+        let hindered =
+            all.filter(|(_, host)| hosts.contains(*host)).map(|(node, _)| node).collect();
         let mut injection =
-            Self { members, is_crowds_only, is_each_disk_used, ways, ..Self::default() };
+            Self { members, is_crowds_only, is_each_disk_used, ways, hindered, ..Self::default() };
         // First what happens at once, so that many are hit at the same moment.
         injection.doubts.extend(storage::begin_troubles(stand, deeds));
         for deed in deeds {
