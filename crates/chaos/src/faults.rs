@@ -52,11 +52,9 @@ pub enum UnknownFault {
     /// `@` is not followed by a node of the cluster.
     #[error("`{0}`: `@` is followed by a node, n0 to n{1}")]
     Node(String, usize),
-    /// A fault that may only happen alone was joined with others.
-    #[error(
-        "`{0}`: {1} may only happen alone: a group outlives the loss of one disk, not of what is left"
-    )]
-    NotAlone(String, &'static str),
+    /// Two faults were joined that cannot happen at once, for this reason.
+    #[error("`{0}`: {1} and {2} cannot happen at once: {3}; name each by itself")]
+    NotTogether(String, &'static str, &'static str, &'static str),
     /// Nothing was named.
     #[error("no fault is named")]
     Nothing,
@@ -94,7 +92,7 @@ fn pairs() -> Vec<Fault> {
     let mut families: Vec<&'static Entry> = Vec::new();
     for entry in CATALOGUE {
         let is_none = matches!(entry.kind, Kind::Noop | Kind::Cannot(_));
-        if is_none || entry.is_alone || entry.kind.needs_java_brokers() {
+        if is_none || entry.alone.is_some() || entry.kind.needs_java_brokers() {
             continue;
         }
         match families.iter_mut().find(|known| known.family == entry.family) {
@@ -109,7 +107,8 @@ fn pairs() -> Vec<Fault> {
         fixed: 0,
     };
     let with_later = |(at, one): (usize, &&'static Entry)| {
-        families[at + 1..].iter().map(|other| pair(one, other)).collect::<Vec<_>>()
+        let can = |other: &&&'static Entry| one.conflict(other).is_none();
+        families[at + 1..].iter().filter(can).map(|other| pair(one, other)).collect::<Vec<_>>()
     };
     families.iter().enumerate().flat_map(with_later).collect()
 }
@@ -128,8 +127,12 @@ fn one(word: &str, nodes: usize) -> Result<Fault, UnknownFault> {
         found.ok_or_else(|| UnknownFault::Name(name.to_owned()))
     };
     let entries = names.split('+').map(find).collect::<Result<Vec<&Entry>, _>>()?;
-    if let Some(alone) = entries.iter().find(|entry| entry.is_alone && entries.len() > 1) {
-        return Err(UnknownFault::NotAlone(word.to_owned(), alone.name));
+    for (at, one) in entries.iter().enumerate() {
+        for other in &entries[at + 1..] {
+            if let Some(why) = one.conflict(other) {
+                return Err(UnknownFault::NotTogether(word.to_owned(), one.name, other.name, why));
+            }
+        }
     }
     Ok(Fault { name: word.to_owned(), entries, fixed })
 }
@@ -369,7 +372,30 @@ mod tests {
         assert_eq!(error("noop,leader-kill+x"), UnknownFault::Name("x".into()));
         assert_eq!(error("fixed-kill@n3"), UnknownFault::Node("fixed-kill@n3".into(), 2));
         assert_eq!(error(" , "), UnknownFault::Nothing);
-        let joined = "wiped-disk+leader-kill";
-        assert_eq!(error(joined), UnknownFault::NotAlone(joined.into(), "wiped-disk"));
+    }
+
+    #[test]
+    fn what_can_only_be_in_doubt_together_is_refused() {
+        let refused = |one: &str, other: &str| {
+            for joined in [format!("{one}+{other}"), format!("{other}+{one}")] {
+                let error = parse(&joined, 3).unwrap_err();
+                assert!(matches!(error, UnknownFault::NotTogether(..)), "{error}");
+                let text = error.to_string();
+                assert!(text.contains(one) && text.contains(other), "{text}");
+            }
+        };
+        refused("wiped-disk", "leader-kill");
+        refused("rolling-restart", "duplicate");
+        refused("rolling-upgrade", "minor-delay");
+        refused("kill-in-snapshot", "minor-kill");
+        refused("io-throttle", "major-kill");
+        refused("io-throttle", "suspend-all");
+        refused("io-throttle", "random-loss");
+        refused("leader-kill", "freeze");
+        refused("leader-kill", "leader-cpu");
+        refused("kill-all", "minor-suspend");
+        let joined = "io-throttle+leader-kill,leader-kill+minor-suspend,leader-kill+fixed-cpu-high,\
+            freeze+leader-cpu,leader-kill+leader-partition,io-throttle+minor-loss,kill-all+overload";
+        assert_eq!(parse(joined, 3).map(|faults| faults.len()), Ok(7));
     }
 }

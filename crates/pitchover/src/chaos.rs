@@ -226,8 +226,8 @@ fn list() {
         let note = match entry.kind {
             Kind::Cannot(why) => format!("SKIPPED, nothing to hit: {why}"),
             kind if kind.needs_java_brokers() => "needs --brokers java".to_owned(),
-            Kind::Upgrade => "needs --other-binary".to_owned(),
-            _ if entry.is_alone => "alone".to_owned(),
+            Kind::Upgrade => "alone; needs --other-binary".to_owned(),
+            _ if entry.alone.is_some() => "alone".to_owned(),
             _ if entry.nodes_min > 1 => format!("needs {} controllers", entry.nodes_min),
             _ => entry.means.map_or(String::new(), |means| format!("needs {}", means.name())),
         };

@@ -220,9 +220,8 @@ pub struct Entry {
     pub means: Option<Means>,
     /// How many controllers it needs.
     pub nodes_min: usize,
-    /// Whether no other fault may happen beside it: a group outlives the loss of one disk, and a second fault may take
-    /// away what the first left.
-    pub is_alone: bool,
+    /// Why no other fault may happen beside it, if none may.
+    pub alone: Option<&'static str>,
 }
 
 impl Entry {
@@ -243,8 +242,58 @@ impl Entry {
         Self { nodes_min, ..self }
     }
 
-    const fn alone(self) -> Self {
-        Self { is_alone: true, ..self }
+    const fn alone(self, why: &'static str) -> Self {
+        Self { alone: Some(why), ..self }
+    }
+
+    /// Why this fault and another cannot happen at once, whoever is named first; `None` if they can.
+    #[must_use]
+    pub fn conflict(&self, other: &Self) -> Option<&'static str> {
+        let either = |is_so: fn(&Self, &Self) -> bool| is_so(self, other) || is_so(other, self);
+        let writes_nothing = |one: &Self, other: &Self| {
+            matches!(one.kind, Kind::Throttle(_)) && other.may_stop_commits()
+        };
+        if either(writes_nothing) {
+            return Some(
+                "no majority is certain to be left, and without commits nobody writes to a slow device",
+            );
+        }
+        if either(Self::kills_whom) {
+            return Some("the one kills the process that the other needs alive");
+        }
+        self.alone.or(other.alone)
+    }
+
+    /// Whether it may take away, for as long as it lasts, the majority that every commit needs.
+    fn may_stop_commits(&self) -> bool {
+        match self.kind {
+            Kill(choice)
+            | Term(choice)
+            | Kind::Suspend { choice, .. }
+            | Kind::Freeze(choice)
+            | Memory(choice)
+            | Links(choice, Link::Loss) => matches!(choice, Major | Random | All),
+            _ => false,
+        }
+    }
+
+    /// Whether it kills, before anything else is done, a controller that the other certainly acts on.
+    fn kills_whom(&self, other: &Self) -> bool {
+        let Kill(killed) = self.kind else { return false };
+        let (Term(needed)
+        | CrashLoop(needed)
+        | Kind::KillAtStart(needed)
+        | Kind::Suspend { choice: needed, .. }
+        | Kind::Freeze(needed)
+        | Cpu(needed)
+        | Memory(needed)
+        | NoDescriptors(needed)
+        | ClockAhead(needed)
+        | Kind::Clock(needed, _)) = other.kind
+        else {
+            return false;
+        };
+        killed == All || (killed == needed && matches!(killed, Leader | Fixed))
     }
 
     /// Whether it hits fewer than half of the controllers.
@@ -279,24 +328,17 @@ impl Entry {
     /// nothing of the kind.
     #[must_use]
     pub fn is_of_our_journal(&self) -> bool {
-        self.is_alone || matches!(self.means, Some(Means::FaultyDisk | Means::DeviceLimit))
+        matches!(self.kind, Damage(_) | Kind::Backup | Kind::Wiped | Kind::Replace)
+            || matches!(self.means, Some(Means::FaultyDisk | Means::DeviceLimit))
     }
 }
 
 const fn theirs(name: &'static str, family: &'static str, kind: Kind) -> Entry {
-    Entry {
-        name,
-        origin: Origin::OpenChaos,
-        family,
-        kind,
-        means: None,
-        nodes_min: 1,
-        is_alone: false,
-    }
+    Entry { name, origin: Origin::OpenChaos, family, kind, means: None, nodes_min: 1, alone: None }
 }
 
 const fn ours(name: &'static str, family: &'static str, kind: Kind) -> Entry {
-    Entry { name, origin: Origin::Ours, family, kind, means: None, nodes_min: 1, is_alone: false }
+    Entry { name, origin: Origin::Ours, family, kind, means: None, nodes_min: 1, alone: None }
 }
 
 const fn suspend(choice: Choice) -> Kind {
@@ -306,6 +348,13 @@ const fn suspend(choice: Choice) -> Kind {
 const fn pause(tenths: u64) -> Kind {
     Kind::Suspend { choice: Leader, tenths }
 }
+
+/// A second fault may take away what the first left.
+const ONE_DISK: &str = "a group outlives the loss of one disk, not of what is left";
+
+/// Between two restarts, or two tries.
+const WHOLE: &str =
+    "it waits in between until the group is whole, which another fault keeps it from being";
 
 const SIZE: Kind =
     Kind::Cannot("groups do not change their size; replace-peer is what there is of membership");
@@ -366,7 +415,7 @@ pub const CATALOGUE: &[Entry] = &[
     ours("random-term", "kill", Term(Random)),
     ours("crash-loop", "kill", CrashLoop(Random)),
     ours("kill-all", "kill", Kill(All)),
-    ours("rolling-restart", "kill", Kind::Rolling),
+    ours("rolling-restart", "kill", Kind::Rolling).alone(WHOLE),
     ours("pause-half", "suspend", pause(5)),
     ours("pause-1", "suspend", pause(10)),
     ours("pause-2", "suspend", pause(20)),
@@ -413,24 +462,24 @@ pub const CATALOGUE: &[Entry] = &[
     ours("power-loss", "power loss", Disk(Minor, DiskFault::PowerLoss)).needs(Means::FaultyDisk),
     ours("power-loss-all", "power loss", Disk(All, DiskFault::PowerLoss)).needs(Means::FaultyDisk),
     ours("torn-writes", "power loss", Disk(Random, DiskFault::TornWrites)).needs(Means::FaultyDisk),
-    ours("bit-flips", "damage at rest", Damage(Rest::Flips)).alone(),
-    ours("cut-tail", "damage at rest", Damage(Rest::Tail)).alone(),
-    ours("swapped-files", "damage at rest", Damage(Rest::Swap)).alone(),
-    ours("restored-backup", "damage at rest", Kind::Backup).alone(),
-    ours("wiped-disk", "damage at rest", Kind::Wiped).alone(),
-    ours("replace-peer", "membership", Kind::Replace).alone(),
+    ours("bit-flips", "damage at rest", Damage(Rest::Flips)).alone(ONE_DISK),
+    ours("cut-tail", "damage at rest", Damage(Rest::Tail)).alone(ONE_DISK),
+    ours("swapped-files", "damage at rest", Damage(Rest::Swap)).alone(ONE_DISK),
+    ours("restored-backup", "damage at rest", Kind::Backup).alone(ONE_DISK),
+    ours("wiped-disk", "damage at rest", Kind::Wiped).alone(ONE_DISK),
+    ours("replace-peer", "membership", Kind::Replace).alone(ONE_DISK),
 
     ours("clock-rate", "clock", Kind::Clock(Random, ClockFault::Rate)).needs(Means::ClockShim),
     ours("clock-jump", "clock", Kind::Clock(Random, ClockFault::Jump)).needs(Means::ClockShim),
     ours("add-peer", "membership", SIZE),
     ours("remove-peer", "membership", SIZE),
-    ours("rolling-upgrade", "kill", Kind::Upgrade),
+    ours("rolling-upgrade", "kill", Kind::Upgrade).alone(WHOLE),
     ours("overload", "load", Kind::Crowd(Manner::Overload)).needs(Means::Descriptors),
     ours("connection-storm", "load", Kind::Crowd(Manner::Storm)).needs(Means::Descriptors),
     ours("slow-readers", "load", Kind::Crowd(Manner::SlowReaders)).needs(Means::Descriptors),
     ours("freeze", "suspend", Kind::Freeze(Leader)).needs(Means::Freezer),
     ours("kill-at-start", "kill", Kind::KillAtStart(Random)),
-    ours("kill-in-snapshot", "kill", Kind::KillInSnapshot(Random)),
+    ours("kill-in-snapshot", "kill", Kind::KillInSnapshot(Random)).alone(WHOLE),
     ours("io-throttle", "io hang", Kind::Throttle(Random)).needs(Means::DeviceLimit),
     ours("slowloris", "load", Kind::Crowd(Manner::SlowHeaders)).needs(Means::Descriptors),
     ours("config-reload", "configuration", Kind::Reload),

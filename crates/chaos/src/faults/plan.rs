@@ -30,11 +30,8 @@ pub(crate) const CAMPAIGN: u64 = SECOND;
 /// Times that a crash loop kills.
 const LOOPS: u64 = 5;
 
-/// Starts at which a controller is killed.
-const STARTS: usize = 5;
-
-/// Most ms between the start of a controller and its kill.
-const START_MS_MAX: u64 = 300;
+/// Starts at which a controller is killed, each in another part of the time that a start takes.
+const STARTS: u64 = 5;
 
 /// How much longer a sync of a slow disk takes, in ms.
 const SLOW_MS: (u64, u64) = (100, 2_000);
@@ -63,7 +60,7 @@ pub(crate) enum Deed {
     Term(usize),
     /// Kill and start it so many times at once.
     CrashLoop(usize, u64),
-    /// Kill it, and so many ms after each of its next starts; healing starts it.
+    /// Kill it, and when each of its next starts has come so far, of 1,000; healing starts it.
     KillAtStart(usize, Vec<u64>),
     /// Kill it while it writes a snapshot; healing starts it.
     KillInSnapshot(usize),
@@ -227,6 +224,7 @@ pub(crate) fn plan(fault: &Fault, scene: &Scene, draw: &mut Draw) -> Plan {
         plan.lasts = u64::try_from(each.as_nanos()).unwrap_or(u64::MAX);
     }
     let mut scene = scene.clone();
+    let mut needed = None;
     let mut entries = fault.entries.clone();
     // Last, when it is known whom the others end: nobody reads the clocks of those, answers or writes for them.
     entries.sort_by_key(|entry| {
@@ -234,17 +232,8 @@ pub(crate) fn plan(fault: &Fault, scene: &Scene, draw: &mut Draw) -> Plan {
     });
     for (at, entry) in entries.iter().enumerate() {
         scene.to_come = fault.entries.len() - at - 1;
-        if let Kind::Suspend { tenths, .. } = entry.kind
-            && tenths > 0
-        {
-            plan.lasts = CAMPAIGN * tenths / 10;
-        }
-        if entry.kind.needs_java_brokers() {
-            plan.lasts = draw.between(LASTS_LONG.0, LASTS_LONG.1);
-        }
-        if entry.kind == Kind::Crowd(Manner::SlowHeaders) {
-            plan.lasts = draw.between(LASTS_HEADERS.0, LASTS_HEADERS.1);
-        }
+        // Of several at once the one that needs longest has its way, in whatever order they are named.
+        needed = needed.max(lasts(entry.kind, draw));
         let mut own = deeds(entry.kind, &mut scene, draw);
         let hindered = network::hindered(&scene, &plan.deeds);
         own.retain(|deed| {
@@ -256,7 +245,18 @@ pub(crate) fn plan(fault: &Fault, scene: &Scene, draw: &mut Draw) -> Plan {
         }
         plan.of.resize(plan.deeds.len(), entry.name);
     }
+    plan.lasts = needed.unwrap_or(plan.lasts);
     plan
+}
+
+/// How long a fault of this kind must last, in ns; `None` if any time will do.
+fn lasts(kind: Kind, draw: &mut Draw) -> Option<u64> {
+    match kind {
+        Kind::Suspend { tenths, .. } if tenths > 0 => Some(CAMPAIGN * tenths / 10),
+        Kind::Crowd(Manner::SlowHeaders) => Some(draw.between(LASTS_HEADERS.0, LASTS_HEADERS.1)),
+        kind if kind.needs_java_brokers() => Some(draw.between(LASTS_LONG.0, LASTS_LONG.1)),
+        _ => None,
+    }
 }
 
 fn deeds(kind: Kind, scene: &mut Scene, draw: &mut Draw) -> Vec<Deed> {
@@ -271,9 +271,7 @@ fn deeds(kind: Kind, scene: &mut Scene, draw: &mut Draw) -> Vec<Deed> {
         }
         Kind::KillAtStart(choice) => {
             let node = scene.choose(choice, draw)[0];
-            // The first at once: whatever the machine, nobody serves by then.
-            let later = (1..STARTS).map(|_| draw.log_between(1, START_MS_MAX));
-            vec![Deed::KillAtStart(node, std::iter::once(0).chain(later).collect())]
+            vec![Deed::KillAtStart(node, moments(draw))]
         }
         Kind::KillInSnapshot(choice) => vec![Deed::KillInSnapshot(scene.choose(choice, draw)[0])],
         Kind::Rolling => vec![Deed::Rolling],
@@ -333,6 +331,12 @@ fn deeds(kind: Kind, scene: &mut Scene, draw: &mut Draw) -> Vec<Deed> {
         | Kind::MasterFromReplicas
         | Kind::MasterApart => broker(kind, scene, draw),
     }
+}
+
+/// How far starts have come when they are broken off, of 1,000: one in each part of a start.
+fn moments(draw: &mut Draw) -> Vec<u64> {
+    let part = 1_000 / STARTS;
+    (0..STARTS).map(|start| start * part + draw.below(part)).collect()
 }
 
 fn disk(fault: DiskFault, node: usize, draw: &mut Draw) -> Deed {

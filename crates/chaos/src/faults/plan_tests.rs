@@ -71,16 +71,17 @@ fn crowds_come_to_every_controller() {
 }
 
 #[test]
-fn a_start_is_killed_at_once_and_at_moments_that_are_drawn() {
+fn a_start_is_killed_in_each_part_of_it() {
     let mut drawn = BTreeSet::new();
     for seed in 0..20 {
         let deeds = of("kill-at-start", 3, seed).deeds;
-        let [Deed::KillAtStart(node, after_ms)] = &*deeds else { panic!("{deeds:?}") };
-        assert!(*node < 3 && after_ms.len() == 5 && after_ms[0] == 0, "{after_ms:?}");
-        assert!(after_ms.iter().all(|ms| *ms <= 300), "{after_ms:?}");
-        drawn.extend(after_ms.clone());
+        let [Deed::KillAtStart(node, at)] = &*deeds else { panic!("{deeds:?}") };
+        assert!(*node < 3, "{node}");
+        let parts: Vec<u64> = at.iter().map(|at| at / 200).collect();
+        assert_eq!(parts, [0, 1, 2, 3, 4], "{at:?}");
+        drawn.extend(at.clone());
     }
-    assert!(drawn.len() > 20, "{drawn:?}");
+    assert!(drawn.len() > 50, "{drawn:?}");
     let deeds = of("kill-in-snapshot", 3, 1).deeds;
     assert!(matches!(*deeds, [Deed::KillInSnapshot(0..3)]), "{deeds:?}");
 }
@@ -102,6 +103,17 @@ fn slow_headers_last_longer_than_their_deadline() {
         for name in ["slowloris", "slowloris+leader-kill"] {
             assert!((10 * SECOND..=14 * SECOND).contains(&of(name, 3, seed).lasts), "{name}");
         }
+    }
+}
+
+#[test]
+fn of_two_at_once_the_one_that_needs_longest_has_its_way() {
+    for seed in 0..20 {
+        for name in ["slowloris+pause-half", "pause-half+slowloris"] {
+            assert!((10 * SECOND..=14 * SECOND).contains(&of(name, 3, seed).lasts), "{name}");
+        }
+        assert_eq!(of("minor-delay+pause-half", 3, seed).lasts, SECOND / 2);
+        assert_eq!(of("pause-10+pause-1", 3, seed).lasts, 10 * SECOND);
     }
 }
 

@@ -404,7 +404,12 @@ impl Injection {
         }
     }
 
-    async fn end_by(&mut self, stand: &mut Stand, node: usize, by: Signal) -> Result<(), String> {
+    pub(super) async fn end_by(
+        &mut self,
+        stand: &mut Stand,
+        node: usize,
+        by: Signal,
+    ) -> Result<(), String> {
         stand.controllers[node].signal(by).map_err(text)?;
         self.await_end(stand, node, by).await
     }

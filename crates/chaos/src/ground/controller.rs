@@ -28,6 +28,9 @@ use std::time::Duration;
 /// How long a controller may take to appear below its chain.
 const APPEAR: u64 = 10 * clock::SECOND;
 
+/// How long it may take to serve then: a JVM on a busy machine takes ten seconds and more.
+const SERVICE: u64 = 30 * clock::SECOND;
+
 /// What a controller says once its port is open. Source: upstream `ControllerStartup`; `pitchover serve`.
 pub(crate) const SERVES: &str = "boot success";
 
@@ -92,12 +95,17 @@ impl Controller {
 
     /// Starts it and waits until it serves; gives how it ended if it ended instead.
     pub(crate) async fn attempt(&mut self) -> io::Result<Option<ExitStatus>> {
-        let said = fs::metadata(&self.plan.log).map_or(0, |log| log.len());
-        if let Err(status) = self.appear().await? {
-            return Ok(Some(status));
+        let said = self.said_bytes();
+        match self.appear().await? {
+            Err(status) => Ok(Some(status)),
+            Ok(_pid) => self.await_service(said).await,
         }
+    }
+
+    /// Waits until its log says, from this byte on, that it serves; gives how it ended if it ended instead.
+    pub(crate) async fn await_service(&mut self, said: u64) -> io::Result<Option<ExitStatus>> {
         let began = clock::now();
-        while clock::now() - began < APPEAR {
+        while clock::now() - began < SERVICE {
             if let Some(status) = self.ended() {
                 return Ok(Some(status));
             }
@@ -107,6 +115,11 @@ impl Controller {
             tokio::time::sleep(LOOK).await;
         }
         Err(io::Error::other(format!("{} neither serves nor ends", self.plan.name)))
+    }
+
+    /// Bytes of its log so far.
+    pub(crate) fn said_bytes(&self) -> u64 {
+        fs::metadata(&self.plan.log).map_or(0, |log| log.len())
     }
 
     /// What its log holds from this byte on.

@@ -15,9 +15,9 @@ use crate::node::{Folder, Node, PROGRAM, command};
 use crate::patience::until;
 use crate::run::run;
 
-/// One fault of a network, one of a disk, one of a processor, at once and at one controller, and a leader that is frozen.
-/// The last is begun last.
-const FAULTS: &str = "fixed-partition+fixed-io-hang+freeze+fixed-cpu-high";
+/// One fault of a network and one of a disk at one controller, a leader that is frozen, and one of the processor of another:
+/// version 2 has one cgroup for each process. The last is begun last.
+const FAULTS: &str = "fixed-partition+fixed-io-hang+freeze+minor-cpu-high";
 
 /// What they need, as `chaos list` calls it.
 const NEEDS: [&str; 6] =
@@ -146,10 +146,20 @@ fn in_the_middle_of_faults(folder: &Folder) -> Option<(Node, u32)> {
             let members = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
             members.lines().count() == 2
         };
-        groups(pid).iter().any(is_limited).then_some(())
+        let groups = groups(pid);
+        let is_in_force =
+            groups.iter().any(is_limited) && groups.iter().any(|group| is_frozen(group));
+        is_in_force.then_some(())
     });
     assert_eq!((namespaces(pid).len(), mounts(pid).len()), (NAMESPACES, 3), "{}", chaos.log());
     Some((chaos, pid))
+}
+
+/// Whether a process is frozen in this group, by the file of either version.
+fn is_frozen(group: &Path) -> bool {
+    let read = |file: &str| fs::read_to_string(group.join(file)).unwrap_or_default();
+    let is_so = read("freezer.state") == "FROZEN\n" || read("cgroup.events").contains("frozen 1");
+    is_so && !read("cgroup.procs").is_empty()
 }
 
 fn skip(why: &str) {
