@@ -9,6 +9,9 @@
 //! | `catalogue.rs` | every name, `OpenChaos`' 40 among them |
 //! | `plan.rs` | from a fault and the state of the cluster to deeds; no IO |
 //! | `injection.rs` | deeds done, confirmed, undone |
+//! | `ends.rs` | those of them that end controllers and start them again |
+//! | `limits.rs` | those of them that leave one less than it needs |
+//! | `clocks.rs` | those of them that are about clocks |
 //! | `crowds.rs` | those of them that are about crowds |
 //! | `processes.rs` | those of them that keep one process from running |
 //! | `snapshots.rs` | a kill in the middle of a snapshot |
@@ -18,8 +21,11 @@
 //! | `rest.rs` | files damaged while nobody has them open |
 
 pub mod catalogue;
+mod clocks;
 mod crowds;
+mod ends;
 pub(crate) mod injection;
+mod limits;
 mod network;
 pub(crate) mod plan;
 mod processes;

@@ -2,13 +2,14 @@
 //!
 //! | Deed | Confirmed by |
 //! |---|---|
+//! | suspend, also of a broker | the process is in state `T`, and not after healing |
 //! | freeze | the state of its cgroup, before and after healing |
 //! | throttle | writes that the kernel let through: about the limit, and at least half of it |
 //! | kill at start | exit status, each time; at most of the kills it had not said yet that it serves |
 
 use super::injection::{Done, Injection, pid, text};
 use crate::clock::{self, MILLISECOND, SECOND};
-use crate::ground::controller::SERVES;
+use crate::ground::controller::{Controller, SERVES};
 use crate::ground::device::{Device, Throttle};
 use crate::ground::freezer::Freezer;
 use crate::stand::Stand;
@@ -65,6 +66,28 @@ impl Injection {
         let judged = is_throttled(writes, most, lasted);
         self.evidence.push(words.clone());
         judged.map_err(|why| format!("n{node} {why}: {words}"))
+    }
+
+    pub(super) async fn suspend(&mut self, stand: &Stand, node: usize) -> Result<Done, String> {
+        stand.controllers[node].signal(Signal::STOP).map_err(text)?;
+        let state = await_state(&stand.controllers[node], true).await;
+        self.evidence.push(format!("n{node} is in state {state}"));
+        let is_stopped = state == 'T';
+        is_stopped.then_some(Done::Suspended(node)).ok_or_else(|| format!("n{node} runs on"))
+    }
+
+    pub(super) async fn suspend_broker(
+        &mut self,
+        stand: &Stand,
+        (set, place): (usize, usize),
+    ) -> Result<Done, String> {
+        let broker = broker(stand, place)?;
+        broker.signal(Signal::STOP).map_err(text)?;
+        let state = await_state(broker, true).await;
+        let name = format!("broker {place} of set {set}");
+        self.evidence.push(format!("{name} is in state {state}"));
+        let is_stopped = state == 'T';
+        is_stopped.then_some(Done::SuspendedBroker(place)).ok_or_else(|| format!("{name} runs on"))
     }
 
     /// Kills it, learns how long it takes to start, and kills it when next starts have come so far, of 1,000.
@@ -133,6 +156,33 @@ impl Injection {
             (true, false) => Err(format!("the cgroup of n{node} does not thaw")),
         }
     }
+}
+
+/// A broker that is a process.
+pub(super) fn broker(stand: &Stand, place: usize) -> Result<&Controller, String> {
+    let brokers = stand.troupe.as_ref().map(|troupe| &troupe.brokers);
+    brokers.and_then(|brokers| brokers.get(place)).ok_or("no broker is a process".to_owned())
+}
+
+/// Lets a process go on that was stopped.
+pub(super) async fn resume(process: &Controller) -> Result<(), String> {
+    process.signal(Signal::CONT).map_err(text)?;
+    match await_state(process, false).await {
+        'T' => Err(format!("{} does not go on", process.plan.name)),
+        _ => Ok(()),
+    }
+}
+
+async fn await_state(process: &Controller, is_stopped: bool) -> char {
+    let mut state = '?';
+    for _ in 0..100 {
+        state = process.state().unwrap_or('?');
+        if (state == 'T') == is_stopped {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    state
 }
 
 #[cfg(test)]

@@ -404,16 +404,6 @@ impl Injection {
         }
     }
 
-    pub(super) async fn end_by(
-        &mut self,
-        stand: &mut Stand,
-        node: usize,
-        by: Signal,
-    ) -> Result<(), String> {
-        stand.controllers[node].signal(by).map_err(text)?;
-        self.await_end(stand, node, by).await
-    }
-
     /// Once all is well again: who lost its disk must be another member.
     pub(crate) fn confirm_members(&mut self, stand: &Stand) {
         for (node, before) in std::mem::take(&mut self.replaced) {
