@@ -25,7 +25,7 @@ use crate::actors::crew;
 use crate::clock::{self, MILLISECOND, SECOND};
 use malformed::Tally;
 use members::Members;
-use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
+use rustix::process::setpriority_process;
 use seen::Seen;
 use std::io;
 use std::thread::JoinHandle;
@@ -67,8 +67,8 @@ const CONNECTS_MIN: u64 = 200;
 /// How much the threads of a crowd yield to the others of the run.
 const NICE: i32 = 10;
 
-/// Descriptors that the crowds of five controllers and the run itself need.
-const DESCRIPTORS: u64 = 4_096;
+/// Most connections to one controller: the two largest crowds at once, and who looks at its page.
+pub(crate) const CONNECTIONS_MAX: usize = STORMERS + SILENT + SLOW_HEADERS + 8;
 
 /// What a crowd does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,39 +118,9 @@ pub(crate) struct Crowd {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Whether this process may have the descriptors that crowds need. It changes nothing: whoever is started later inherits
-/// the limit of this process.
-///
-/// # Errors
-/// In words: it may not have so many.
-pub(crate) fn may_claim_descriptors() -> Result<(), String> {
-    match getrlimit(Resource::Nofile).maximum {
-        Some(most) if most < DESCRIPTORS => {
-            Err(format!("at most {most} descriptors, {DESCRIPTORS} are needed: raise `ulimit -Hn`"))
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
-/// Lets this process have them. Controllers that start afterwards inherit that; ours, and a JVM, take all that they may
-/// have by themselves.
-///
-/// # Errors
-/// In words: it may not have so many.
-fn claim_descriptors() -> Result<(), String> {
-    may_claim_descriptors()?;
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current.is_none_or(|current| current >= DESCRIPTORS) {
-        return Ok(());
-    }
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(DESCRIPTORS), maximum });
-    raised.map_err(|error| format!("the limit of descriptors cannot be raised: {error}"))
-}
-
 impl Crowd {
     /// Sends a crowd to the controller of this namespace, which is ours or upstream's. It watches first what is usual there.
     pub(crate) fn gather(namespace: &str, manner: Manner, is_ours: bool) -> io::Result<Self> {
-        claim_descriptors().map_err(io::Error::other)?;
         let (stop, is_stopped) = oneshot::channel();
         let (say_begun, begun) = oneshot::channel();
         let (say_felt, felt) = oneshot::channel();

@@ -15,12 +15,14 @@
 //! | `freezer.rs` | processes that are frozen |
 //! | `device.rs` | limits of what is written to a device |
 //! | `disk.rs` | the process of one disk |
+//! | `descriptors.rs` | how many descriptors a run needs |
 //! | `skew.rs` | clocks of one process that go wrong |
 //! | `probe.rs` | what this machine can inject |
 //! | `leftovers.rs` | what a run that was killed left behind |
 
 pub(crate) mod cgroup;
 pub(crate) mod controller;
+pub(crate) mod descriptors;
 pub(crate) mod device;
 pub(crate) mod disk;
 pub(crate) mod freezer;

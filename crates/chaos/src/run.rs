@@ -16,11 +16,12 @@ use crate::clock;
 use crate::course::{Course, Options};
 use crate::draw::Draw;
 use crate::faults::{Data, Fault, Setting, UnknownFault, parse, skipped};
+use crate::ground::descriptors::{self, Size};
 use crate::ground::device::Device;
 use crate::ground::leftovers;
 use crate::ground::probe;
 use crate::stalls::Stalls;
-use crate::stand::{Disks, Stand, Wanted};
+use crate::stand::{BROKERS, Disks, Stand, Wanted};
 pub use crate::stand::{SETS, SETS_MAX};
 use crate::{judge, report};
 use std::fs;
@@ -125,6 +126,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<judge::Verdict, Star
     if usable.is_empty() {
         return Err(StartError::NothingLeft);
     }
+    descriptors::claim(descriptors::needed(size(options, &usable))).map_err(StartError::Means)?;
     course.asked = usable.len();
     say(&time_needed(course.asked, options));
     fs::create_dir_all(&options.folder)?;
@@ -245,6 +247,16 @@ fn time_needed(count: usize, options: &Options) -> String {
         )
     } else {
         format!("{count} faults need about {about}, and have {given} s (--for)")
+    }
+}
+
+/// How large the run is, in connections.
+fn size(options: &Options, faults: &[Fault]) -> Size {
+    let sets = if options.java_brokers.is_some() { 0 } else { options.sets };
+    Size {
+        nodes: usize::from(options.nodes),
+        brokers: usize::from(sets) * usize::from(BROKERS),
+        has_crowds: needs(faults, probe::Means::Descriptors),
     }
 }
 

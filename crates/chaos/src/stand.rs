@@ -31,7 +31,7 @@ pub const SETS: u8 = 3;
 pub const SETS_MAX: u8 = 80;
 
 /// Brokers in each set.
-const BROKERS: u8 = 3;
+pub(crate) const BROKERS: u8 = 3;
 
 /// Clients.
 const WRITERS: u8 = 2;

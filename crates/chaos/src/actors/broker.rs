@@ -22,6 +22,7 @@ use protocol::{
     GetNextBrokerId, GetReplicaInfo, Header, RegisterBroker, Request, Response, RoleNotice,
     SyncStateSetBody, Text, response_code,
 };
+use std::io;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,6 +49,9 @@ const POLLS_PER_METADATA: u32 = 2;
 
 /// Upstream: 5 s.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// Pause before a listener is tried again that could not be made, or not accept.
+const SOCKET_AGAIN: Duration = Duration::from_millis(20);
 
 /// A master asks for another set after a pause drawn from this, in ms.
 const ALTER_MS: (u64, u64) = (50, 250);
@@ -127,8 +131,7 @@ pub(crate) async fn live(broker: Broker) {
     });
     let mut tasks = JoinSet::new();
     body.identities[me].master.store(0, Ordering::Relaxed);
-    let Ok(listener) = TcpListener::bind(at).await else { return };
-    tasks.spawn(listen(listener, Arc::clone(&body)));
+    tasks.spawn(listen(patiently(|| TcpListener::bind(at)).await, Arc::clone(&body)));
     loop {
         if let Some(leader) = body.find_leader().await
             && body.register(leader, &mut draw).await.is_some()
@@ -354,10 +357,25 @@ async fn alter(body: Arc<Body>, mut draw: Draw) {
     }
 }
 
+/// What it comes to, however often it fails. An address that refuses is one whose broker is dead: it must not be so for
+/// lack of a descriptor.
+async fn patiently<T, F>(mut attempt: impl FnMut() -> F) -> T
+where
+    F: Future<Output = io::Result<T>>,
+{
+    loop {
+        match attempt().await {
+            Ok(made) => return made,
+            Err(_) => sleep(SOCKET_AGAIN).await,
+        }
+    }
+}
+
 /// Accepts connections and takes role notices.
 async fn listen(listener: TcpListener, body: Arc<Body>) {
     let mut connections = JoinSet::new();
-    while let Ok((stream, _from)) = listener.accept().await {
+    loop {
+        let (stream, _from) = patiently(|| listener.accept()).await;
         connections.spawn(take_notices(stream, Arc::clone(&body)));
         while connections.try_join_next().is_some() {}
     }
@@ -384,7 +402,21 @@ async fn take_notices(mut stream: TcpStream, body: Arc<Body>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Identity, follow_one};
+    use super::{Identity, follow_one, patiently};
+    use std::io;
+
+    #[tokio::test]
+    async fn a_broker_listens_on_after_a_failure() {
+        let mut left = 3;
+        let attempt = || {
+            left -= 1;
+            let made =
+                if left > 0 { Err(io::Error::other("no descriptor is left")) } else { Ok(7) };
+            std::future::ready(made)
+        };
+        assert_eq!(patiently(attempt).await, 7);
+        assert_eq!(left, 0);
+    }
 
     #[test]
     fn a_set_is_led_if_all_who_live_follow_one_of_them() {

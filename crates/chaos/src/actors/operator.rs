@@ -46,7 +46,7 @@ pub(crate) const SETS: &str = "op-";
 const OPERATORS_FROM: u32 = 1_000_000;
 
 /// Brokers of a set, when all are there.
-const BROKERS: usize = 3;
+pub(crate) const BROKERS: usize = 3;
 
 /// Rounds with one set, before a loop goes on with another.
 const ROUNDS_MAX: u32 = 10;

@@ -2,7 +2,7 @@
 //! about, nor of this process, from which controllers inherit.
 
 use super::cgroup::{Resource, Tree, Version};
-use super::{device, skew, tool};
+use super::{descriptors, device, skew, tool};
 use crate::{crowd, disk, fabric};
 use std::fs::File;
 
@@ -50,6 +50,9 @@ pub const ALL: [Means; 12] = [
     Means::FaultyDisk,
     Means::Descriptors,
 ];
+
+/// Controllers of the largest run.
+const NODES_MAX: usize = 5;
 
 /// Without these there is no run.
 const NEEDED: [Means; 3] = [Means::Root, Means::Namespaces, Means::Tun];
@@ -124,7 +127,7 @@ impl Means {
             }
             Self::FaultyDisk => opens(disk::DEVICE),
             Self::Descriptors => {
-                crowd::may_claim_descriptors()?;
+                descriptors::may_claim((NODES_MAX * crowd::CONNECTIONS_MAX) as u64)?;
                 Ok("RLIMIT_NOFILE")
             }
         }
