@@ -219,7 +219,7 @@ fn play_all(
                 summary.skip(&name, &why);
             }
             (Ended::Played(status), Work::OpenChaos) => summary.add_theirs(&name, &at, &status)?,
-            (Ended::Played(status), work) => summary.add(work.nodes(), &at, &status)?,
+            (Ended::Played(status), work) => summary.add(work, &at, &status)?,
         }
         fs::write(&report, summary.markdown())?;
     }

@@ -1,5 +1,6 @@
 //! What the stages of a programme showed together, from the `verdict.json` of each, and what `OpenChaos` printed.
 
+use super::Work;
 use super::theirs::Theirs;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -7,7 +8,15 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// A fault that was wanted, with so many controllers.
+/// What a row is about: what one stage injected does not stand for another whose brokers, or number of controllers, differ.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    fault: String,
+    nodes: u8,
+    has_java_brokers: bool,
+}
+
+/// A fault that was wanted there.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Row {
     injected: usize,
@@ -68,7 +77,9 @@ impl Excuse {
 }
 
 impl Row {
-    fn line(&self, fault: &str, nodes: u8, is_well: bool) -> String {
+    fn line(&self, key: &Key, is_well: bool) -> String {
+        let Key { fault, nodes, has_java_brokers } = key;
+        let brokers = if *has_java_brokers { "Java" } else { "actors" };
         let Self { injected, confirmed, healed_ms, why, excuse } = self;
         let mut healed = healed_ms.clone();
         healed.sort_unstable();
@@ -76,7 +87,9 @@ impl Row {
         let most = healed.last().copied().unwrap_or(0);
         let why =
             if *injected > 0 { String::new() } else { format!("{}{why}", excuse.word(is_well)) };
-        format!("| `{fault}` | {nodes} | {injected} | {confirmed} | {middle}, {most} | {why} |\n")
+        format!(
+            "| `{fault}` | {nodes} | {brokers} | {injected} | {confirmed} | {middle}, {most} | {why} |\n"
+        )
     }
 }
 
@@ -84,7 +97,7 @@ impl Row {
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     stages: Vec<String>,
-    rows: BTreeMap<(String, u8), Row>,
+    rows: BTreeMap<Key, Row>,
     violations: Vec<String>,
     doubts: Vec<String>,
     /// Stages, and faults of `OpenChaos`, that this machine cannot play, each with the reason.
@@ -97,7 +110,8 @@ pub(super) struct Summary {
 
 impl Summary {
     /// Adds what the run in this folder found; one without a verdict is a doubt.
-    pub(super) fn add(&mut self, nodes: u8, folder: &Path, status: &str) -> io::Result<()> {
+    pub(super) fn add(&mut self, work: Work, folder: &Path, status: &str) -> io::Result<()> {
+        let nodes = work.nodes();
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let file = folder.join("verdict.json");
         if !file.exists() {
@@ -107,11 +121,12 @@ impl Summary {
         }
         let verdict = serde_json::from_str(&fs::read_to_string(file)?);
         let verdict = verdict.map_err(|error| io::Error::other(error.to_string()))?;
-        self.take(&name, nodes, &verdict);
+        self.take(&name, work, &verdict);
         Ok(())
     }
 
-    fn take(&mut self, name: &str, nodes: u8, verdict: &Value) {
+    fn take(&mut self, name: &str, work: Work, verdict: &Value) {
+        let nodes = work.nodes();
         let list = |member: &str| verdict[member].as_array().cloned().unwrap_or_default();
         let word = verdict["verdict"].as_str().unwrap_or("no verdict");
         let (seed, faults) = (&verdict["seed"], verdict["faults"].as_str().unwrap_or_default());
@@ -126,7 +141,7 @@ impl Summary {
         self.violations.extend(texts(list("violations")));
         self.doubts.extend(texts(list("doubts")));
         for event in &events {
-            let row = self.row(event, nodes);
+            let row = self.row(event, work);
             row.injected += 1;
             row.confirmed += usize::from(event["doubts"].as_array().is_some_and(Vec::is_empty));
             let at = |member: &str| event[member].as_u64();
@@ -134,15 +149,16 @@ impl Summary {
             row.healed_ms.extend(healed.map(|(well, end)| well.saturating_sub(end) / 1_000_000));
         }
         for skipped in list("skipped") {
-            let row = self.row(&skipped, nodes);
+            let row = self.row(&skipped, work);
             row.why = skipped["why"].as_str().unwrap_or_default().to_owned();
             row.excuse = Excuse::read(&skipped);
         }
     }
 
-    fn row(&mut self, of: &Value, nodes: u8) -> &mut Row {
+    fn row(&mut self, of: &Value, work: Work) -> &mut Row {
         let fault = of["fault"].as_str().unwrap_or_default().to_owned();
-        self.rows.entry((fault, nodes)).or_default()
+        let (nodes, has_java_brokers) = (work.nodes(), work == Work::JavaBrokers);
+        self.rows.entry(Key { fault, nodes, has_java_brokers }).or_default()
     }
 
     /// Adds what `OpenChaos` said, from the log in this folder.
@@ -189,8 +205,8 @@ impl Summary {
         let is_done = |row: &Row| row.injected > 0 && row.confirmed == row.injected;
         let elsewhere = |nodes: u64| {
             let mut rows = self.rows.iter();
-            rows.any(|((name, count), row)| {
-                name == fault && u64::from(*count) >= nodes && is_done(row)
+            rows.any(|(key, row)| {
+                key.fault == fault && u64::from(key.nodes) >= nodes && is_done(row)
             })
         };
         match row.excuse {
@@ -205,19 +221,21 @@ impl Summary {
     /// Whether every fault was injected and confirmed, or is excused, and every stage was played.
     pub(super) fn is_complete(&self) -> bool {
         let is_whole = [&self.not_played, &self.doubts, &self.skipped].iter().all(|l| l.is_empty());
-        is_whole && self.rows.iter().all(|((fault, _), row)| self.is_well(fault, row))
+        is_whole && self.rows.iter().all(|(key, row)| self.is_well(&key.fault, row))
     }
 
     /// Faults that no stage injected though nothing excuses it, by the reason.
     fn never_injected(&self) -> Vec<String> {
-        let mut by_reason: BTreeMap<(&str, u8), Vec<&str>> = BTreeMap::new();
-        for ((fault, nodes), row) in &self.rows {
+        let mut by_reason: BTreeMap<(&str, u8, bool), Vec<&str>> = BTreeMap::new();
+        for (key, row) in &self.rows {
+            let Key { fault, nodes, has_java_brokers } = key;
             if row.injected == 0 && !self.is_well(fault, row) {
-                by_reason.entry((&row.why, *nodes)).or_default().push(fault);
+                by_reason.entry((&row.why, *nodes, *has_java_brokers)).or_default().push(fault);
             }
         }
-        let line = |((why, nodes), faults): ((&str, u8), Vec<&str>)| {
-            format!("{why}, with {nodes} controllers: {}", faults.join(", "))
+        let line = |((why, nodes, has_java_brokers), faults): (_, Vec<&str>)| {
+            let brokers = if has_java_brokers { " and Java brokers" } else { "" };
+            format!("{why}, with {nodes} controllers{brokers}: {}", faults.join(", "))
         };
         by_reason.into_iter().map(line).collect()
     }
@@ -245,11 +263,11 @@ impl Summary {
         );
         out.push_str(&self.stages.join("\n"));
         out.push_str(
-            "\n\n## Faults\n\n\"Well again\" counts from the end of a fault until all controllers and brokers are back.\n\n\
-             | Fault | Controllers | Injections | Confirmed | Well again p50, max ms | Skipped |\n|---|---|---|---|---|---|\n",
+            "\n\n## Faults\n\n\"Well again\" counts from the end of a fault until all controllers and brokers are back, and each broker set has a master that all of it follow.\n\n\
+             | Fault | Controllers | Brokers | Injections | Confirmed | Well again p50, max ms | Skipped |\n|---|---|---|---|---|---|---|\n",
         );
-        for ((fault, nodes), row) in &self.rows {
-            out.push_str(&row.line(fault, *nodes, self.is_well(fault, row)));
+        for (key, row) in &self.rows {
+            out.push_str(&row.line(key, self.is_well(&key.fault, row)));
         }
         if !self.theirs.is_empty() {
             let lines = self.theirs.join("\n");
@@ -261,8 +279,11 @@ impl Summary {
 
 #[cfg(test)]
 mod tests {
-    use super::Summary;
+    use super::{Summary, Work};
     use serde_json::{Value, json};
+
+    const ALL_3: Work = Work::Chaos { faults: "all", nodes: 3 };
+    const ALL_5: Work = Work::Chaos { faults: "all", nodes: 5 };
 
     fn verdict(word: &str, violations: &[&str], doubts: &[&str]) -> Value {
         json!({
@@ -277,18 +298,21 @@ mod tests {
     #[test]
     fn what_was_never_injected_makes_it_invalid_until_it_was() {
         let mut summary = Summary::default();
-        summary.take("001-all-3", 3, &verdict("PASSED", &[], &[]));
+        summary.take("001-all-3", ALL_3, &verdict("PASSED", &[], &[]));
         assert!(!summary.has_failed() && !summary.is_complete());
         let text = summary.markdown();
         assert!(text.starts_with("# Chaos before a release: INVALID\n"), "{text}");
-        assert!(text.contains("| `leader-kill` | 3 | 1 | 1 | 250, 250 |  |"), "{text}");
-        assert!(text.contains("| `tls-expired` | 3 | 0 | 0 | 0, 0 | no TLS yet |"), "{text}");
+        assert!(text.contains("| `leader-kill` | 3 | actors | 1 | 1 | 250, 250 |  |"), "{text}");
+        assert!(
+            text.contains("| `tls-expired` | 3 | actors | 0 | 0 | 0, 0 | no TLS yet |"),
+            "{text}"
+        );
         let named = "## Never injected, and nothing excuses it\n\n- no TLS yet, with 3 controllers: tls-expired\n";
         assert!(text.contains(named), "{text}");
         let mut later = verdict("PASSED", &[], &[]);
         later["events"][0]["fault"] = "tls-expired".into();
         later["skipped"] = json!([]);
-        summary.take("002-all-3", 3, &later);
+        summary.take("002-all-3", ALL_3, &later);
         assert!(summary.is_complete());
         summary.cut_short(vec!["003-pairs-3".to_owned()]);
         assert!(!summary.is_complete());
@@ -307,19 +331,41 @@ mod tests {
             { "fault": "bridge", "why": "needs 5 controllers", "nothingToHit": false, "needsNodes": 5 },
         ]);
         let mut summary = Summary::default();
-        summary.take("001-all-3", 3, &with_three);
+        summary.take("001-all-3", ALL_3, &with_three);
         assert!(!summary.is_complete(), "nobody injected bridge yet");
         let text = summary.markdown();
-        let line = "| `tls-expired` | 3 | 0 | 0 | 0, 0 | excused: nothing to hit; no TLS |";
+        let line =
+            "| `tls-expired` | 3 | actors | 0 | 0 | 0, 0 | excused: nothing to hit; no TLS |";
         assert!(text.contains(line), "{text}");
         let mut with_five = verdict("PASSED", &[], &[]);
         with_five["skipped"] = json!([]);
         with_five["events"][0]["fault"] = "bridge".into();
-        summary.take("002-all-5", 5, &with_five);
+        summary.take("002-all-5", ALL_5, &with_five);
         assert!(summary.is_complete());
         with_five["events"][0]["doubts"] = json!(["no packet was touched"]);
-        summary.take("003-all-5", 5, &with_five);
+        summary.take("003-all-5", ALL_5, &with_five);
         assert!(!summary.is_complete());
+    }
+
+    #[test]
+    fn actors_do_not_stand_for_java_brokers() {
+        let mut summary = Summary::default();
+        let mut injected = verdict("PASSED", &[], &[]);
+        injected["skipped"] = json!([]);
+        injected["events"][0]["fault"] = "leader-from-brokers".into();
+        summary.take("001-all-3", ALL_3, &injected);
+        let mut late = verdict("PASSED", &[], &[]);
+        late["skipped"] = json!([{ "fault": "leader-from-brokers", "why": "the time was over" }]);
+        summary.take("002-java-brokers-3", Work::JavaBrokers, &late);
+        assert!(!summary.is_complete());
+        let text = summary.markdown();
+        let line =
+            "- the time was over, with 3 controllers and Java brokers: leader-from-brokers\n";
+        assert!(text.contains(line), "{text}");
+        assert!(text.contains("| `leader-from-brokers` | 3 | actors | 1 | 1 |"), "{text}");
+        assert!(text.contains("| `leader-from-brokers` | 3 | Java | 0 | 0 |"), "{text}");
+        summary.take("003-java-brokers-3", Work::JavaBrokers, &injected);
+        assert!(summary.is_complete());
     }
 
     #[test]
@@ -330,7 +376,7 @@ mod tests {
                 "fault": fault, "why": "not here", "nothingToHit": false, "needsNodes": null, needs: true,
             }]);
             let mut summary = Summary::default();
-            summary.take("001-all-5", 5, &without);
+            summary.take("001-all-5", ALL_5, &without);
             assert!(!summary.is_complete(), "nobody injected it yet");
             let text = summary.markdown();
             let line = format!("for stages with {has}, of which none injected it; not here");
@@ -338,7 +384,7 @@ mod tests {
             let mut with = verdict("PASSED", &[], &[]);
             with["skipped"] = json!([]);
             with["events"][0]["fault"] = fault.into();
-            summary.take("002-java-brokers-3", 3, &with);
+            summary.take("002-java-brokers-3", Work::JavaBrokers, &with);
             let text = summary.markdown();
             assert!(summary.is_complete(), "{text}");
             assert!(text.contains(&format!("excused: a stage with {has} injected it; ")), "{text}");
@@ -352,7 +398,7 @@ mod tests {
         let mut summary = Summary::default();
         let mut all = verdict("PASSED", &[], &[]);
         all["skipped"] = json!([]);
-        summary.take("001-all-3", 3, &all);
+        summary.take("001-all-3", ALL_3, &all);
         assert!(summary.is_complete());
         summary.skip("002-java-brokers-3", "no java in JAVA_HOME or PATH");
         assert!(!summary.is_complete() && !summary.has_failed());
@@ -413,11 +459,11 @@ mod tests {
     #[test]
     fn one_violation_fails_and_one_doubt_spoils() {
         let mut summary = Summary::default();
-        summary.take("001-all-5", 5, &verdict("FAILED", &["LOST: a"], &[]));
+        summary.take("001-all-5", ALL_5, &verdict("FAILED", &["LOST: a"], &[]));
         assert!(summary.has_failed());
         assert!(summary.markdown().contains("- 001-all-5: LOST: a\n"));
         let mut summary = Summary::default();
-        summary.take("001-all-5", 5, &verdict("INVALID", &[], &["no packet was touched"]));
+        summary.take("001-all-5", ALL_5, &verdict("INVALID", &[], &["no packet was touched"]));
         assert!(!summary.has_failed() && !summary.is_complete());
     }
 }
