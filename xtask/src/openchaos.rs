@@ -11,7 +11,7 @@
 //!  ├─ ground     what the machine must have; what is removed, and by whom
 //!  ├─ source     `OpenChaos`' sources to a jar; the driver to classes
 //!  ├─ delay      what holds packets where the kernel has no netem
-//!  ├─ play       one fault ── nodes, watch (was it in force?), result (what `OpenChaos` wrote)
+//!  ├─ play       one fault ── nodes, watch (was it in force?), presence (was everybody there?), result (what `OpenChaos` wrote)
 //!  └─ table      lines for the terminal, docs/report/openchaos.md
 //! ```
 
@@ -20,6 +20,7 @@ mod faults;
 mod ground;
 mod nodes;
 mod play;
+mod presence;
 mod result;
 mod source;
 mod table;

@@ -3,7 +3,7 @@
 //! ```text
 //!                      ┌──────────── fabric (one thread: the network) ───────────┐
 //!   controllers n0…n4  │   brokers (a thread)      clients (a thread)            │
-//!   one process, one   │   9 actors                writers, readers, operator, … │
+//!   one process, one   │   actors, 3 a set         writers, readers, operator, … │
 //!   network and one    └─────────────────────────────────────────────────────────┘
 //!   PID namespace each            │ history (JSON lines), states, masters
 //!        ▲                        ▼

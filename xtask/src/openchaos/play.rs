@@ -3,6 +3,7 @@
 use super::faults::Fault;
 use super::ground::tool;
 use super::nodes::{HUB, Keys, Nodes, PORT, PROCESS, Programs};
+use super::presence::Absent;
 use super::result::{self, Second, Shown};
 use super::watch::{Watch, confirmed};
 use super::{Mapping, Options};
@@ -100,6 +101,7 @@ impl Stage<'_> {
         shown.injections = injections.len();
         shown.held = held;
         shown.confirmed = confirmed(&injections, &looks, fault.trace);
+        shown.absent = Absent::find(&looks, &injections, result::asked(&theirs), fault.trace);
         Ok(shown)
     }
 

@@ -2,13 +2,14 @@
 //!
 //! | File of `OpenChaos` | Read for |
 //! |---|---|
-//! | `…-chaos-history-file` | injections; the longest time without a success |
+//! | `…-chaos-history-file` | injections; the longest time without a success; when clients asked |
 //! | `…-chaos-kv-result-file` | puts, acknowledged values, lost values: its verdict |
 //! | `…-chaos-rto-result-file` | its recovery times, which count from the first failed request |
 //! | its log | errors: a failed injection shows nowhere else |
 //!
 //! `isValid` is always true there, and is not looked at.
 
+use super::presence::{Absent, Asked};
 use super::watch::Injection;
 
 /// What `OpenChaos` counted.
@@ -28,6 +29,8 @@ pub(super) struct Shown {
     /// Injections that `OpenChaos` recorded, and those that were seen to work.
     pub(super) injections: usize,
     pub(super) confirmed: usize,
+    /// Whose controllers were not there when all had to be.
+    pub(super) absent: Absent,
     /// Packets that a program of ours held, if the fault was emulated.
     pub(super) held: Option<u64>,
     /// Longest time without an acknowledged put while clients ran.
@@ -80,8 +83,8 @@ impl Second {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
     Passed,
-    /// Something was lost, or no order explains what was seen.
-    Failed,
+    /// Something was lost, no order explains what was seen, or a controller ended by itself; what the figures do not show.
+    Failed(String),
     /// What was tested is not known, or it was too little.
     Invalid(String),
 }
@@ -91,13 +94,19 @@ impl Shown {
     pub(super) fn verdict(&self, writes: u64) -> Verdict {
         let invalid = |text: String| Verdict::Invalid(text);
         let is_wrong = self.violations > 0 || self.second == Second::Wrong;
+        if let Some(why) = &self.absent.later {
+            return Verdict::Failed(why.clone());
+        }
         if !self.was_read && !is_wrong {
             return invalid(
                 "nobody answered the last read, so OpenChaos counts all as lost".to_owned(),
             );
         }
         if self.counts.lost > 0 || is_wrong {
-            return Verdict::Failed;
+            return Verdict::Failed(String::new());
+        }
+        if let Some(why) = &self.absent.before {
+            return invalid(why.clone());
         }
         if let Some(error) = self.errors.iter().find(|error| !is_known(&self.fault, error)) {
             return invalid(format!("OpenChaos logged: {error}"));
@@ -199,11 +208,26 @@ pub(super) fn history(text: &str) -> (Vec<Injection>, u64) {
     (injections, outage.max(tail))
 }
 
+/// When clients asked, from their first put to the last read.
+pub(super) fn asked(text: &str) -> Asked {
+    let requests = text.lines().filter_map(|line| {
+        let words: Vec<&str> = line.split('\t').collect();
+        match words.as_slice() {
+            [_, _, "REQUEST", _, _, at_ms, ..] => at_ms.parse().ok(),
+            _ => None,
+        }
+    });
+    let times: Vec<u64> = requests.collect();
+    let (from_ms, to_ms) = (times.iter().min(), times.iter().max());
+    Asked { from_ms: from_ms.copied().unwrap_or(0), to_ms: to_ms.copied().unwrap_or(0) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{
-        Counts, Second, Shown, Verdict, counts, errors, history, recovery_times, was_read,
+        Counts, Second, Shown, Verdict, asked, counts, errors, history, recovery_times, was_read,
     };
+    use crate::openchaos::presence::{Absent, Asked};
     use crate::openchaos::watch::Injection;
 
     #[test]
@@ -260,6 +284,8 @@ mod tests {
         let ended = Injection { from_ms: 120, to_ms: 450 };
         assert_eq!(injections, [ended, Injection { from_ms: 500, to_ms: u64::MAX }]);
         assert_eq!(outage, 300);
+        let read = "0\tgetAll\tREQUEST\tnull\tnull\t900\tnull\n";
+        assert_eq!(asked(&[&text.concat(), read].concat()), Asked { from_ms: 600, to_ms: 900 });
     }
 
     #[test]
@@ -274,6 +300,10 @@ mod tests {
             ..Shown::default()
         };
         assert_eq!(good.verdict(1_500), Verdict::Passed);
+        let ended = || Some("n1 ended by itself".to_owned());
+        let absent = |before, later| Shown { absent: Absent { before, later }, ..good.clone() };
+        assert_eq!(absent(None, ended()).verdict(1_500), Verdict::Failed(ended().unwrap()));
+        assert_eq!(absent(ended(), None).verdict(1_500), Verdict::Invalid(ended().unwrap()));
         let is_invalid = |shown: Shown| matches!(shown.verdict(1_500), Verdict::Invalid(_));
         assert!(is_invalid(Shown { confirmed: 1, ..good.clone() }));
         assert!(is_invalid(Shown { injections: 0, confirmed: 0, ..good.clone() }));
@@ -287,8 +317,9 @@ mod tests {
         let cut = Shown { fault: "leader-partition".into(), errors, ..good.clone() };
         assert_eq!(cut.verdict(1_500), Verdict::Passed);
         let counts = Counts { lost: 1_900, ..good.counts };
+        let wrong = Verdict::Failed(String::new());
         assert!(is_invalid(Shown { counts, was_read: false, ..good.clone() }));
-        assert_eq!(Shown { counts, ..good.clone() }.verdict(1_500), Verdict::Failed);
-        assert_eq!(Shown { violations: 1, ..good }.verdict(1_500), Verdict::Failed);
+        assert_eq!(Shown { counts, ..good.clone() }.verdict(1_500), wrong);
+        assert_eq!(Shown { violations: 1, ..good }.verdict(1_500), wrong);
     }
 }

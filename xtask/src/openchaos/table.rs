@@ -41,7 +41,7 @@ impl Row {
     pub(super) fn is_well(&self, target: Target) -> bool {
         match self {
             Self::Played(_, Verdict::Passed) | Self::Skipped(..) => true,
-            Self::Played(_, Verdict::Failed) => target != Target::Pitchover,
+            Self::Played(_, Verdict::Failed(_)) => target != Target::Pitchover,
             Self::Played(_, Verdict::Invalid(_)) | Self::Broken(..) => false,
         }
     }
@@ -94,7 +94,7 @@ fn figures(shown: &Shown) -> [String; 8] {
 fn words(verdict: &Verdict) -> (&'static str, &str) {
     match verdict {
         Verdict::Passed => ("PASSED", ""),
-        Verdict::Failed => ("FAILED", ""),
+        Verdict::Failed(why) => ("FAILED", why),
         Verdict::Invalid(why) => ("INVALID", why),
     }
 }
