@@ -170,7 +170,11 @@ async fn carry(
     };
     let mut stop = Stop::new()?;
     // Boxed, as is what follows: the state of a whole run is too much for a stack frame.
-    let building = Box::pin(Stand::build(&wanted, Arc::clone(recorder), &mut draw));
+    let building = Box::pin(async {
+        let mut stand = Stand::build(&wanted, Arc::clone(recorder), &mut draw).await?;
+        stand.enter_actors(&mut draw).await?;
+        Ok::<_, io::Error>(stand)
+    });
     let mut stand = tokio::select! {
         stand = building => stand?,
         () = stop.wanted() => {
@@ -179,7 +183,6 @@ async fn carry(
             return Ok(());
         }
     };
-    stand.enter_actors(&mut draw).await?;
     let stalls = Stalls::watch()?;
     course.began = clock::now();
     let diary = Diary { course: &mut *course, say };
