@@ -17,9 +17,9 @@ use std::time::Duration;
 pub struct Options {
     /// Controllers, 3 or 5.
     pub nodes: u8,
-    /// Broker sets of three, at most [`SETS_MAX`]; with Java brokers there is one.
+    /// Broker sets of three, at most [`SETS_MAX`](crate::run::SETS_MAX); with Java brokers there is one.
     pub sets: u8,
-    /// The faults, as [`parse`] reads them.
+    /// The faults, as [`parse`](crate::faults::parse) reads them.
     pub faults: String,
     /// How long faults are injected.
     pub length: Duration,
