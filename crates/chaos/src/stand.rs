@@ -40,6 +40,9 @@ const READERS: u8 = 2;
 /// Size of a disk that can be full or faulty, in bytes.
 const DISK_BYTES: usize = 96 * 1_024 * 1_024;
 
+/// Entries by which a controller may be behind the leader and count as back: those of a second or two.
+const BEHIND_MAX: u64 = 200;
+
 /// How often we look while we wait.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);
 
@@ -260,14 +263,9 @@ impl Stand {
         self.recorder.leader()
     }
 
-    /// Whether every controller votes, follows one leader and serves.
     fn controllers_serve(&self) -> bool {
-        let views = self.recorder.latest();
-        let all: Option<Vec<View>> = views.into_iter().collect();
-        let Some(all) = all else { return false };
-        let leaders = all.iter().filter(|view| view.is_leader).count();
-        let serves = |view: &View| view.is_ready && view.leader == all[0].leader;
-        leaders == 1 && all.iter().all(serves)
+        let all: Option<Vec<View>> = self.recorder.latest().into_iter().collect();
+        all.is_some_and(|all| serve(&all))
     }
 
     /// What is still to come until all is well; `None` if all is.
@@ -332,6 +330,19 @@ impl Stand {
     }
 }
 
+/// Whether every controller votes, follows one leader, serves, and has what the leader has, but for what is under way:
+/// otherwise the next fault would be felt together with the end of this one.
+fn serve(all: &[View]) -> bool {
+    let mut leaders = all.iter().filter(|view| view.is_leader);
+    let (Some(leader), None) = (leaders.next(), leaders.next()) else { return false };
+    let serves = |view: &View| {
+        view.is_ready
+            && view.leader == leader.leader
+            && view.applied.saturating_add(BEHIND_MAX) >= leader.applied
+    };
+    all.iter().all(serves)
+}
+
 fn cast(run: u32, nodes: &[Ipv4Addr], wanted: &Wanted) -> Cast {
     let client = |number| Ipv4Addr::new(10, 77, 2, number);
     let set = |set: u8| {
@@ -372,4 +383,30 @@ fn homes(run: u32, nodes: &[Ipv4Addr], cast: &Cast) -> Vec<Home> {
         addresses: clients.copied().collect(),
     });
     homes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BEHIND_MAX, serve};
+    use crate::actors::recorder::View;
+
+    #[test]
+    fn a_controller_that_is_behind_is_not_back() {
+        let view = |is_leader, applied| View {
+            is_leader,
+            is_ready: true,
+            leader: "n0".to_owned(),
+            applied,
+            ..View::default()
+        };
+        let at = |applied| serve(&[view(true, 1_000), view(false, 1_000), view(false, applied)]);
+        assert!(at(1_000 - BEHIND_MAX) && at(1_003), "what is under way");
+        assert!(!at(999 - BEHIND_MAX), "it has to catch up");
+        assert!(!serve(&[view(false, 1), view(false, 1)]), "nobody leads");
+        assert!(!serve(&[view(true, 1), view(true, 1)]), "two lead");
+        let elsewhere = View { leader: "n1".to_owned(), ..view(false, 1_000) };
+        assert!(!serve(&[view(true, 1_000), elsewhere]), "it follows another");
+        // Upstream's do not say what they applied.
+        assert!(serve(&[view(true, 0), view(false, 0)]));
+    }
 }

@@ -16,8 +16,9 @@ use crate::draw::Draw;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-/// What a slow link holds before it drops.
-const BACKLOG_BYTES_MAX: u64 = 256 * 1024;
+/// How long a packet waits for a slow link at most, as in a router's buffer; others are dropped. What waits when the
+/// rule is taken away still comes so late, and for no longer.
+const BACKLOG_MAX: u64 = SECOND;
 
 /// Addresses on one side of a rule.
 pub type Hosts = BTreeSet<Ipv4Addr>;
@@ -322,7 +323,7 @@ impl Installed {
         let free = self.free.entry((packet.source(), packet.destination())).or_default();
         let begins = now.max(*free);
         let waits = begins - now;
-        if waits * bytes / SECOND > BACKLOG_BYTES_MAX {
+        if waits > BACKLOG_MAX {
             return Fate::Dropped;
         }
         *free = begins + packet.bytes().len() as u64 * SECOND / bytes.max(1);

@@ -108,6 +108,9 @@ fn a_slow_link_spreads_packets_and_drops_what_it_cannot_hold() {
     // 41 bytes each: ten milliseconds on this link.
     assert!(out.windows(2).all(|pair| pair[1].0 - pair[0].0 == 10 * MILLISECOND));
     assert_eq!((out.len(), counts.touched), (100, 99));
+    // Twenty milliseconds each: room for 99 ms in which they come, and for a second that they may wait.
+    let (out, _) = hundred(Effect::Rate { bytes: 2_050 }, None);
+    assert_eq!(out.len(), 55);
 }
 
 #[test]
