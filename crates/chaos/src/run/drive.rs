@@ -37,10 +37,12 @@ pub(super) async fn drive(
     (draw, diary): (&mut Draw, Diary<'_>),
 ) -> Result<(), StartError> {
     let Diary { course, say } = diary;
-    if !stand.until(START, |stand| stand.is_whole()).await {
+    let is_decided = |stand: &mut Stand| stand.is_whole() || unexpected_end(stand).is_some();
+    stand.until(START, is_decided).await;
+    if !stand.is_whole() {
         // Brokers that are JVMs may need longer to start.
         let lack = stand.lacks().filter(|_| stand.troupe.is_none());
-        let Some(accident) = not_begun(lack) else {
+        let Some(accident) = unexpected_end(stand).or_else(|| not_begun(lack)) else {
             return Err(StartError::NoCluster(options.folder.display().to_string()));
         };
         course.accidents.push(accident);
