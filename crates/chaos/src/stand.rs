@@ -316,7 +316,7 @@ impl Stand {
     pub(crate) async fn until(
         &mut self,
         patience: Duration,
-        is_so: impl Fn(&mut Self) -> bool,
+        mut is_so: impl FnMut(&mut Self) -> bool,
     ) -> bool {
         let began = clock::now();
         let patience = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);

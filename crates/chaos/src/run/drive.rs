@@ -37,14 +37,7 @@ pub(super) async fn drive(
     (draw, diary): (&mut Draw, Diary<'_>),
 ) -> Result<(), StartError> {
     let Diary { course, say } = diary;
-    let is_decided = |stand: &mut Stand| stand.is_whole() || unexpected_end(stand).is_some();
-    stand.until(START, is_decided).await;
-    if !stand.is_whole() {
-        // Brokers that are JVMs may need longer to start.
-        let lack = stand.lacks().filter(|_| stand.troupe.is_none());
-        let Some(accident) = unexpected_end(stand).or_else(|| not_begun(lack)) else {
-            return Err(StartError::NoCluster(options.folder.display().to_string()));
-        };
+    if let Some(accident) = come_to_life(stand, options).await? {
         course.accidents.push(accident);
         skip_unreached(course, faults, BROKEN_OFF);
         return Ok(());
@@ -105,6 +98,24 @@ pub(super) async fn drive(
     let why = course.full.clone().unwrap_or_else(|| "the time was over".to_owned());
     skip_unreached(course, faults, &why);
     Ok(())
+}
+
+/// Waits until all is whole for the first time; gives what must not happen meanwhile.
+async fn come_to_life(stand: &mut Stand, options: &Options) -> Result<Option<String>, StartError> {
+    // Whose end was told once is not told again.
+    let mut ended = None;
+    let is_decided = |stand: &mut Stand| {
+        ended = unexpected_end(stand);
+        ended.is_some() || stand.is_whole()
+    };
+    if stand.until(START, is_decided).await && ended.is_none() {
+        return Ok(None);
+    }
+    // Brokers that are JVMs may need longer to start.
+    let lack = stand.lacks().filter(|_| stand.troupe.is_none());
+    let accident = ended.or_else(|| not_begun(lack));
+    let none = || StartError::NoCluster(options.folder.display().to_string());
+    accident.ok_or_else(none).map(Some)
 }
 
 /// What to say of controllers that serve, and of whom brokers get nowhere; none if it may be the machine that is slow.
