@@ -512,4 +512,12 @@ fn what_an_unheard_clean_did_is_open() {
     assert_eq!(passes(vec![unheard(), stays.clone(), goes.clone()]), (true, true));
     assert_eq!(passes(vec![unheard(), (Call::Read, refused(2008))]), (false, false));
     assert_eq!(passes(vec![unheard(), goes, stays]), (false, false));
+    // Carried out after whoever asked gave up, and after somebody else came.
+    let whole = (Call::Clean { ids: Vec::new(), living: true }, Outcome::Unknown);
+    let then = vec![whole, apply(4, "late"), (Call::Read, refused(2008))];
+    let mut history = after_three(then);
+    for operation in &mut history.operations {
+        operation.finished = Some(operation.invoked + 5);
+    }
+    assert_eq!((fast(&history), classic(&history)), (true, true));
 }
