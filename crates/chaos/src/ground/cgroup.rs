@@ -123,11 +123,8 @@ impl Tree {
 /// removes the group. So nothing is left of a fault that is broken off while the process lives.
 #[derive(Debug)]
 pub(crate) struct Limit {
-    tree: Tree,
-    folder: PathBuf,
+    group: Group,
     neighbour: Child,
-    /// The process that was put in, once it is.
-    inside: Option<Guest>,
 }
 
 impl Limit {
@@ -135,12 +132,12 @@ impl Limit {
     pub(crate) fn processor(run: u32, part: &str, pid: i32, per_cent: u64) -> io::Result<Self> {
         let limit = Self::begin(Resource::Processor, (run, part), "while :; do :; done")?;
         let us = PERIOD_US * per_cent / 100;
-        match limit.tree.version {
+        match limit.group.version() {
             Version::First => {
-                limit.write("cpu.cfs_period_us", &PERIOD_US.to_string())?;
-                limit.write("cpu.cfs_quota_us", &us.to_string())?;
+                limit.group.write("cpu.cfs_period_us", &PERIOD_US.to_string())?;
+                limit.group.write("cpu.cfs_quota_us", &us.to_string())?;
             }
-            Version::Second => limit.write("cpu.max", &format!("{us} {PERIOD_US}"))?,
+            Version::Second => limit.group.write("cpu.max", &format!("{us} {PERIOD_US}"))?,
         }
         limit.share(pid)
     }
@@ -150,9 +147,9 @@ impl Limit {
         // It keeps whatever it read of something without an end; and begins when it is in the group.
         let greedy = "read -r begin && exec tail /dev/zero";
         let mut limit = Self::begin(Resource::Memory, (run, part), greedy)?;
-        match limit.tree.version {
-            Version::First => limit.write("memory.limit_in_bytes", MEMORY)?,
-            Version::Second => limit.write("memory.max", MEMORY)?,
+        match limit.group.version() {
+            Version::First => limit.group.write("memory.limit_in_bytes", MEMORY)?,
+            Version::Second => limit.group.write("memory.max", MEMORY)?,
         }
         fs::write(format!("/proc/{pid}/oom_score_adj"), FIRST_TO_GO)?;
         limit = limit.share(pid)?;
@@ -162,20 +159,17 @@ impl Limit {
     }
 
     fn begin(resource: Resource, (run, part): (u32, &str), does: &str) -> io::Result<Self> {
-        let missing = || io::Error::other(format!("no cgroup can limit {}", resource.name()));
-        let tree = Tree::find(resource).ok_or_else(missing)?;
-        let folder = tree.root().join(name(run, part));
-        fs::create_dir_all(&folder)?;
+        let group = Group::make(resource, run, part)?;
         let mut neighbour = Command::new("setpriv");
         neighbour.args(["--pdeathsig", "KILL", "sh", "-c", does]);
         neighbour.stdin(std::process::Stdio::piped());
-        Ok(Self { tree, folder, neighbour: neighbour.spawn()?, inside: None })
+        Ok(Self { group, neighbour: neighbour.spawn()? })
     }
 
     fn share(mut self, pid: i32) -> io::Result<Self> {
         let neighbour = i32::try_from(self.neighbour.id()).map_err(io::Error::other)?;
-        put(&self.folder, neighbour)?;
-        self.inside = Some(Guest::take_in(self.tree, &self.folder, pid)?);
+        put(self.group.folder(), neighbour)?;
+        self.group.put(pid)?;
         Ok(self)
     }
 
@@ -186,7 +180,7 @@ impl Limit {
 
     /// How many of its processes the kernel killed for their memory.
     pub(crate) fn killed(&self) -> u64 {
-        let file = match self.tree.version {
+        let file = match self.group.version() {
             Version::First => "memory.oom_control",
             Version::Second => "memory.events",
         };
@@ -194,34 +188,24 @@ impl Limit {
     }
 
     fn count(&self, file: &str, name: &str) -> u64 {
-        let text = fs::read_to_string(self.folder.join(file)).unwrap_or_default();
+        let text = self.group.read(file);
         let line = text.lines().find_map(|line| line.strip_prefix(name));
         line.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
     }
 
     /// Lets the process go its own way again, if it lives.
     pub(crate) fn lift(mut self) -> io::Result<()> {
-        self.let_go()
-    }
-
-    fn let_go(&mut self) -> io::Result<()> {
-        self.inside.take().map_or(Ok(()), |guest| guest.let_go(&self.folder))
-    }
-
-    fn write(&self, file: &str, text: &str) -> io::Result<()> {
-        write(&self.folder, file, text)
+        self.group.let_go()
     }
 }
 
 impl Drop for Limit {
     fn drop(&mut self) {
         // It is ending if this fails, or has ended.
-        drop(self.let_go());
-        // It has ended already if these fail.
+        drop(self.group.let_go());
+        // It has ended already if these fail. The group is removed behind it.
         drop(self.neighbour.kill());
         drop(self.neighbour.wait());
-        // Of the second version another limit may share it, and removes it then; else the next start does.
-        drop(remove(&self.folder));
     }
 }
 
@@ -245,6 +229,11 @@ impl Group {
     pub(super) fn put(&mut self, pid: i32) -> io::Result<()> {
         self.inside = Some(Guest::take_in(self.tree, &self.folder, pid)?);
         Ok(())
+    }
+
+    /// Lets the process go its own way again, if it lives.
+    fn let_go(&mut self) -> io::Result<()> {
+        self.inside.take().map_or(Ok(()), |guest| guest.let_go(&self.folder))
     }
 
     /// Whether the process that was put in is in it still: of the second version another group may have taken it.
@@ -272,8 +261,9 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // The process ended if this fails; a group that stays is removed by the next start.
-        drop(self.inside.take().map(|guest| guest.let_go(&self.folder)));
+        // The process ended if this fails.
+        drop(self.let_go());
+        // Of the second version another limit may share it, and removes it then; else the next start does.
         drop(remove(&self.folder));
     }
 }
@@ -451,7 +441,7 @@ mod tests {
                 }
             };
             let limit = limit.unwrap();
-            let folder = limit.folder.clone();
+            let folder = limit.group.folder().to_owned();
             let was_inside = super::members(&folder).contains(&pid);
             drop(limit);
             let lives = sleeper.try_wait().unwrap().is_none();

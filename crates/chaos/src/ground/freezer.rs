@@ -104,7 +104,7 @@ mod tests {
     use super::super::cgroup::Tree;
     use super::{Freezer, Resource, Version, said_frozen};
     use std::io::Write as _;
-    use std::process::Command;
+    use std::process::{Child, Command};
 
     #[test]
     fn the_kernels_files_are_read() {
@@ -121,15 +121,21 @@ mod tests {
         }
     }
 
-    #[tokio::test(flavor = "current_thread")]
-    async fn a_group_that_its_process_left_freezes_nobody() {
+    /// Somebody to freeze, and his id; none where nobody can be frozen.
+    fn sleeper() -> Option<(Child, i32)> {
         if !rustix::process::geteuid().is_root() || Tree::find(Resource::Freezer).is_none() {
             let text = b"SKIPPED: nothing was frozen: not root, or no cgroup for it\n";
             std::io::stderr().write_all(text).unwrap();
-            return;
+            return None;
         }
-        let mut sleeper = Command::new("sleep").arg("600").spawn().unwrap();
+        let sleeper = Command::new("sleep").arg("600").spawn().unwrap();
         let pid = i32::try_from(sleeper.id()).unwrap();
+        Some((sleeper, pid))
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_group_that_its_process_left_freezes_nobody() {
+        let Some((mut sleeper, pid)) = sleeper() else { return };
         let freezer = Freezer::freeze(std::process::id(), "left", pid).unwrap();
         let was_frozen = freezer.becomes(true).await;
         // What the kernel says of an empty group of version 2, and what is left when it lets the dead go.
@@ -142,13 +148,7 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_frozen_process_goes_on_when_its_group_is_dropped() {
-        if !rustix::process::geteuid().is_root() || Tree::find(Resource::Freezer).is_none() {
-            let text = b"SKIPPED: nothing was frozen: not root, or no cgroup for it\n";
-            std::io::stderr().write_all(text).unwrap();
-            return;
-        }
-        let mut sleeper = Command::new("sleep").arg("600").spawn().unwrap();
-        let pid = i32::try_from(sleeper.id()).unwrap();
+        let Some((mut sleeper, pid)) = sleeper() else { return };
         let freezer = Freezer::freeze(std::process::id(), "tested", pid).unwrap();
         let was_frozen = freezer.becomes(true).await;
         let thawed = freezer.thaw().is_ok() && freezer.becomes(false).await;
