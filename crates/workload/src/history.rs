@@ -165,6 +165,18 @@ impl Seen {
     }
 }
 
+impl Operation {
+    /// When it was over for certain: the time of its answer. None where it may still be carried out after whoever asked
+    /// gave up, also if an answer came that leaves that open.
+    #[must_use]
+    pub const fn heard(&self) -> Option<u64> {
+        match self.outcome {
+            Outcome::Ok(_) | Outcome::Refused { .. } | Outcome::Never => self.finished,
+            Outcome::Unknown | Outcome::TookEffect(_) => None,
+        }
+    }
+}
+
 impl Call {
     /// Whether it may change what later answers show.
     #[must_use]
@@ -188,6 +200,15 @@ impl Outcome {
         }
     }
 
+    /// Whether it was carried out, or may have been, or may yet be.
+    #[must_use]
+    pub const fn may_take_effect(&self) -> bool {
+        match self {
+            Self::Ok(_) | Self::TookEffect(_) | Self::Unknown => true,
+            Self::Refused { .. } | Self::Never => false,
+        }
+    }
+
     /// Whether it was carried out for certain.
     #[must_use]
     pub const fn took_effect(&self) -> bool {
@@ -195,5 +216,33 @@ impl Outcome {
             Self::Ok(_) | Self::TookEffect(_) => true,
             Self::Refused { .. } | Self::Unknown | Self::Never => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Call, Operation, Outcome, Seen};
+
+    #[test]
+    fn an_answer_that_leaves_it_open_ends_nothing() {
+        let check = |outcome: Outcome, heard: Option<u64>, may_take_effect: bool| {
+            assert_eq!(outcome.may_take_effect(), may_take_effect, "{outcome:?}");
+            let (set, call) = ("a".into(), Call::Read);
+            let operation = Operation {
+                client: 0,
+                peer: None,
+                set,
+                invoked: 1,
+                finished: Some(2),
+                call,
+                outcome,
+            };
+            assert_eq!(operation.heard(), heard, "{operation:?}");
+        };
+        check(Outcome::Ok(Seen::default()), Some(2), true);
+        check(Outcome::Refused { code: 2008, seen: Seen::default() }, Some(2), false);
+        check(Outcome::Never, Some(2), false);
+        check(Outcome::Unknown, None, true);
+        check(Outcome::TookEffect(Seen::default()), None, true);
     }
 }

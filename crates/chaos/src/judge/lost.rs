@@ -11,7 +11,7 @@
 use crate::course::Final;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use workload::history::{Call, History, Operation, Outcome};
+use workload::history::{Call, History, Operation};
 
 /// What was acknowledged for one set.
 #[derive(Debug, Default)]
@@ -27,11 +27,11 @@ impl<'a> Acknowledged<'a> {
     fn take(&mut self, operation: &'a Operation) {
         let took_effect = operation.outcome.took_effect();
         match &operation.call {
-            Call::Clean { .. } if took_effect || operation.outcome == Outcome::Unknown => {
+            Call::Clean { .. } if operation.outcome.may_take_effect() => {
                 self.cleans.push(operation);
             }
             Call::ApplyId { id, .. } if took_effect => {
-                let (begin, end) = (operation.invoked, operation.finished.unwrap_or(u64::MAX));
+                let (begin, end) = (operation.invoked, operation.heard().unwrap_or(u64::MAX));
                 let (heard, asked) = self.given.get(id).copied().unwrap_or((end, begin));
                 self.given.insert(*id, (heard.min(end), asked.max(begin)));
             }
@@ -56,7 +56,7 @@ impl<'a> Acknowledged<'a> {
         for (id, (heard, asked)) in &self.given {
             let mut may_go = false;
             for clean in self.cleans.iter().filter(|clean| names(&clean.call, *id)) {
-                may_go |= clean.finished.is_none_or(|finished| finished >= *asked);
+                may_go |= clean.heard().is_none_or(|finished| finished >= *asked);
                 if clean.outcome.took_effect() && *heard < clean.invoked {
                     gone.insert(*id);
                 }

@@ -75,9 +75,10 @@ fn violation(part: &Part<'_>, places: &[usize], stuck: &Stuck) -> Violation {
 /// time, since it must have its place.
 fn span(operation: &Operation) -> Span<&Operation> {
     let finished = match operation.outcome {
-        Outcome::Unknown => None,
         Outcome::TookEffect(_) => Some(operation.finished.unwrap_or(u64::MAX)),
-        Outcome::Ok(_) | Outcome::Refused { .. } | Outcome::Never => operation.finished,
+        Outcome::Ok(_) | Outcome::Refused { .. } | Outcome::Never | Outcome::Unknown => {
+            operation.heard()
+        }
     };
     Span { invoked: operation.invoked, finished, operation }
 }

@@ -50,13 +50,13 @@ fn stays(part: &Part<'_>) -> BTreeMap<i64, Stay> {
     for (place, operation) in part.operations() {
         let Call::ApplyId { id, .. } = operation.call else { continue };
         let took_effect = operation.outcome.took_effect();
-        if !took_effect && operation.outcome != Outcome::Unknown {
+        if !operation.outcome.may_take_effect() {
             continue;
         }
         let asked = (operation.invoked, place);
         let stay = stays.entry(id).or_insert(Stay { asked, given: None, may_go: None, gone: None });
         stay.asked = stay.asked.min(asked);
-        if let Some(finished) = heard(operation).filter(|_| took_effect) {
+        if let Some(finished) = operation.heard().filter(|_| took_effect) {
             let heard = (operation.invoked, finished, place);
             let is_first = stay.given.is_none_or(|(_, end, _)| finished < end);
             stay.given = if is_first { Some(heard) } else { stay.given };
@@ -73,22 +73,16 @@ fn stays(part: &Part<'_>) -> BTreeMap<i64, Stay> {
     stays
 }
 
-/// When its answer came. What had none may be carried out long after whoever asked gave up.
-fn heard(operation: &Operation) -> Option<u64> {
-    let is_heard = !matches!(operation.outcome, Outcome::Unknown | Outcome::TookEffect(_));
-    operation.finished.filter(|_| is_heard)
-}
-
 impl Stay {
     /// Takes in a clean that names it.
     fn cleaned(&mut self, place: usize, clean: &Operation) {
         let Some((asked, given, _)) = self.given else { return };
-        if heard(clean).is_some_and(|finished| finished < asked) {
+        if clean.heard().is_some_and(|finished| finished < asked) {
             return;
         }
         self.may_go = Some(self.may_go.map_or(clean.invoked, |first| first.min(clean.invoked)));
         let is_certain = clean.outcome.took_effect() && given < clean.invoked;
-        if let Some(finished) = heard(clean).filter(|_| is_certain) {
+        if let Some(finished) = clean.heard().filter(|_| is_certain) {
             let gone = (finished, place);
             self.gone = Some(self.gone.map_or(gone, |first| first.min(gone)));
         }
@@ -125,7 +119,7 @@ fn stranger(
     place: usize,
     operation: &Operation,
 ) -> Option<Violation> {
-    let end = heard(operation).unwrap_or(u64::MAX);
+    let end = operation.heard().unwrap_or(u64::MAX);
     named(operation).into_iter().find_map(|id| {
         let Some(stay) = stays.get(&id).filter(|stay| stay.asked.0 <= end) else {
             let reason = format!("broker {id} is named, and nobody had asked for that id");
@@ -156,7 +150,7 @@ fn vanished(
     if !is_unknown {
         return None;
     }
-    let end = heard(operation).unwrap_or(u64::MAX);
+    let end = operation.heard().unwrap_or(u64::MAX);
     stays.iter().find_map(|(id, stay)| {
         let (_, _, grant) = stay.given.filter(|(_, given, _)| *given < operation.invoked)?;
         let may_be_gone = stay.may_go.is_some_and(|begin| begin <= end);

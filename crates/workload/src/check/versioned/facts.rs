@@ -145,8 +145,7 @@ pub(super) fn of(part: &Part<'_>) -> Vec<Fact> {
 }
 
 pub(super) fn may_clean(operation: &Operation) -> bool {
-    let may_have_effect = operation.outcome.took_effect() || operation.outcome == Outcome::Unknown;
-    matches!(operation.call, Call::Clean { .. }) && may_have_effect
+    matches!(operation.call, Call::Clean { .. }) && operation.outcome.may_take_effect()
 }
 
 fn epochs(operation: &Operation) -> (Option<Claim>, Option<Claim>) {
@@ -205,11 +204,10 @@ fn first_grants<'a>(part: &Part<'a>) -> BTreeMap<(i64, &'a str), usize> {
     for (place, operation) in part.operations() {
         let Call::ApplyId { id, check_code } = &operation.call else { continue };
         let key = (*id, &**check_code);
-        let took_effect = operation.outcome.took_effect();
-        if took_effect {
+        if operation.outcome.took_effect() {
             granted.insert(key, place);
         }
-        if took_effect || operation.outcome == Outcome::Unknown {
+        if operation.outcome.may_take_effect() {
             let candidate = (operation.invoked, place);
             let earliest = first.entry(key).or_insert(candidate);
             *earliest = (*earliest).min(candidate);
