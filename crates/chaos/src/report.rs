@@ -168,7 +168,7 @@ fn goals_table(goals: &[Goal]) -> Markup {
                 tr { th { "Fault" } th { "Of" } th.n { "Injections" } th.n { "p99, ms" } th.n { "Goal, ms" } th { "" } }
                 @for goal in goals {
                     tr {
-                        td { (goal.fault) } td { (goal.of) } td.n { (goal.samples) }
+                        td { (goal.fault) } td { (goal.of.name()) } td.n { (goal.samples) }
                         td.n { (goal.p99_ms) } td.n { (goal.most_ms) }
                         @if goal.is_reached() { td.good { "reached" } } @else { td.warn { "missed" } }
                     }

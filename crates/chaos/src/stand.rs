@@ -43,6 +43,9 @@ const DISK_BYTES: usize = 96 * 1_024 * 1_024;
 /// Entries by which a controller may be behind the leader and count as back: those of a second or two.
 const BEHIND_MAX: u64 = 200;
 
+/// After this nothing is left of what the observer saw before a restart.
+const STALE: Duration = Duration::from_millis(500);
+
 /// How often we look while we wait.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);
 
@@ -310,6 +313,12 @@ impl Stand {
     /// Whether these masters, each a set and a place in it, are replaced by others that live.
     pub(crate) fn are_replaced(&self, gone: &[(usize, usize)]) -> bool {
         self.crew.as_ref().is_some_and(|crew| gone.iter().all(|one| crew.is_led_without(*one)))
+    }
+
+    /// Waits until all is whole after a restart in the middle of a fault; `false` if it takes longer than `patience`.
+    pub(crate) async fn becomes_whole(&mut self, patience: Duration) -> bool {
+        tokio::time::sleep(STALE).await;
+        self.until(patience, |stand| stand.is_whole()).await
     }
 
     /// Waits until `is_so`; `false` if it takes longer than `patience`.

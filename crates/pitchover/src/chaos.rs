@@ -17,7 +17,7 @@ use ::chaos::faults::catalogue::{CATALOGUE, Kind};
 use ::chaos::ground::probe;
 use ::chaos::judge::{Outcome, Verdict};
 use ::chaos::recovery::Row;
-use ::chaos::recovery::goals::{Goal, goals};
+use ::chaos::recovery::goals::{Goal, Span, goals};
 use ::chaos::run::{OPERATIONS_MAX, SETS, SETS_MAX, StartError};
 use ::chaos::target;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -334,7 +334,7 @@ fn print_verdict(verdict: &Verdict) {
         goals(&verdict.recovery).into_iter().partition(Goal::is_reached);
     println!("\ngoals of recovery times: {} reached, {} missed", reached.len(), missed.len());
     // Those that are one fault's own are said in any case.
-    let own = reached.iter().filter(|goal| goal.of == "outage");
+    let own = reached.iter().filter(|goal| goal.of == Span::Outage);
     for goal in own.chain(&missed) {
         println!("{}", goal.line());
     }

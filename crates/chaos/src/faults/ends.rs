@@ -81,9 +81,7 @@ impl Injection {
             if let Some(program) = program {
                 self.confirm_program(&stand.controllers[node], program)?;
             }
-            // What was seen before the restart says nothing: look at what comes after it.
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            if !stand.until(ROLL, |stand| stand.is_whole()).await {
+            if !stand.becomes_whole(ROLL).await {
                 return Err(format!(
                     "the cluster was not whole again after the restart of n{node}"
                 ));

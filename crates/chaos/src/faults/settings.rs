@@ -14,7 +14,6 @@ use crate::actors::observer;
 use crate::stand::Stand;
 use bytes::Bytes;
 use protocol::{Request, UpdateControllerConfig, response_code};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Seconds, of controllers of ours and of upstream's. Source: upstream `NettyServerConfig`.
@@ -55,8 +54,7 @@ impl Injection {
 /// Sets it at one controller, and asks what is set before and afterwards.
 async fn change(stand: &Stand, node: usize, value: &str) -> Result<Change, String> {
     let (observer, controllers) = (stand.cast.observer, &stand.cast.controllers);
-    let lines =
-        Lines::new((u32::MAX, observer), controllers, PATIENCE, &Arc::clone(&stand.recorder));
+    let lines = Lines::new((u32::MAX, observer), controllers, PATIENCE, &stand.recorder);
     let body = Bytes::from(format!("{KEY}={value}\n"));
     let asking = async move {
         let before = listed(&lines, node).await?;

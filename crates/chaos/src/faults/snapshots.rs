@@ -184,9 +184,7 @@ impl Injection {
                 return Ok(Done::Down(node));
             }
             self.start(stand, node).await?;
-            // What was seen before says nothing.
-            sleep(Duration::from_millis(500)).await;
-            if !stand.until(WHOLE, |stand| stand.is_whole()).await {
+            if !stand.becomes_whole(WHOLE).await {
                 return Err(format!(
                     "the cluster was not whole again after kill {kill} of n{node}"
                 ));

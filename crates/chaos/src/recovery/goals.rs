@@ -25,13 +25,33 @@ const OUTAGE_MS: [(&str, u64); 13] = [
 /// Longest time from the end of any single fault to the next success of every writer, at p99 in ms.
 const HEALED_MS: u64 = 3_000;
 
+/// What a goal is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// The longest time without a success of some writer.
+    Outage,
+    /// From healing to the next success of every writer.
+    Healed,
+}
+
+impl Span {
+    /// As reports call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Outage => "outage",
+            Self::Healed => "healed",
+        }
+    }
+}
+
 /// One goal, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Goal {
     /// The fault.
     pub fault: String,
-    /// `outage` or `healed`.
-    pub of: &'static str,
+    /// What it is about.
+    pub of: Span,
     /// What p99 may be, in ms.
     pub most_ms: u64,
     /// What it was.
@@ -51,6 +71,7 @@ impl Goal {
     #[must_use]
     pub fn line(&self) -> String {
         let Self { fault, of, most_ms, p99_ms, samples } = self;
+        let of = of.name();
         let word = if self.is_reached() { "reached" } else { "MISSED" };
         format!("{word}: {fault}, {of} p99 {p99_ms} ms of {most_ms} ({samples} injections)")
     }
@@ -58,7 +79,7 @@ impl Goal {
     /// For machines.
     pub(crate) fn to_json(&self) -> Value {
         json!({
-            "fault": self.fault, "of": self.of, "mostMs": self.most_ms, "p99Ms": self.p99_ms,
+            "fault": self.fault, "of": self.of.name(), "mostMs": self.most_ms, "p99Ms": self.p99_ms,
             "samples": self.samples, "reached": self.is_reached(),
         })
     }
@@ -78,9 +99,9 @@ pub fn goals(rows: &[Row]) -> Vec<Goal> {
             samples: values.len(),
         };
         let outage = OUTAGE_MS.iter().find(|(fault, _)| *fault == name);
-        goals.extend(outage.map(|(_, most)| goal("outage", *most, &row.outages_ms)));
+        goals.extend(outage.map(|(_, most)| goal(Span::Outage, *most, &row.outages_ms)));
         if !name.contains('+') {
-            goals.push(goal("healed", HEALED_MS, &row.healed_ms));
+            goals.push(goal(Span::Healed, HEALED_MS, &row.healed_ms));
         }
     }
     goals

@@ -226,8 +226,7 @@ pub(super) fn dethroned(fault: &Fault, plan: &Plan, scene: &Scene) -> Vec<(usize
         return Vec::new();
     }
     let deeds = plan.deeds.iter().zip(&plan.of).filter(|(_, of)| **of == taker.name);
-    let deeds: Vec<Deed> = deeds.map(|(deed, _)| deed.clone()).collect();
-    let hit = touched(&deeds, &scene.brokers);
+    let hit = touched(deeds.map(|(deed, _)| deed), &scene.brokers);
     let masters =
         scene.masters.iter().enumerate().filter_map(|(set, place)| Some((set, (*place)?)));
     masters.filter(|(set, place)| hit.contains(&scene.brokers[*set][*place])).collect()
@@ -240,7 +239,10 @@ fn whole(stand: &Stand) -> Duration {
 
 /// Addresses of brokers whose packets or lives the deeds touch. A connection that is reset is no reason to replace
 /// anybody: brokers connect again, and their heartbeats go on (RELIABILITY.md, section 1, U28).
-pub(super) fn touched(deeds: &[Deed], sets: &[Vec<Ipv4Addr>]) -> Vec<Ipv4Addr> {
+pub(super) fn touched<'d>(
+    deeds: impl IntoIterator<Item = &'d Deed>,
+    sets: &[Vec<Ipv4Addr>],
+) -> Vec<Ipv4Addr> {
     let all = || sets.iter().flatten();
     let mut touched = Vec::new();
     for deed in deeds {
